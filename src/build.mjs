@@ -39,4 +39,10 @@ if (tsc === undefined || asc === undefined) {
 if (clean) rmSync(join(root, 'dist'), { recursive: true, force: true });
 run(tsc, ['-p', 'tsconfig.json']);
 mkdirSync(join(root, 'dist/native-free/kernels'), { recursive: true });
-run(asc, ['native-free/kernels/assembly/index.ts', '--config', 'native-free/kernels/asconfig.json']);
+run(asc, [
+  'native-free/kernels/assembly/index.ts',
+  '--config',
+  'native-free/kernels/asconfig.json',
+  '--outFile',
+  'dist/native-free/kernels/kernels.wasm',
+]);
