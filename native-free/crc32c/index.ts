@@ -1,0 +1,47 @@
+/** CRC-32C (Castagnoli) of bytes anywhere, by a WebAssembly kernel over a small private memory per thread. */
+import { Kernels, WORKSPACE_BYTES } from '../kernels/index.ts';
+import { crc32cByTable } from './table.ts';
+
+export { crc32cByTable } from './table.ts';
+
+/** Below this length copying into the kernel's memory costs more than it saves. */
+const KERNEL_FROM_BYTES = 128;
+
+/** Pieces of this size stay in the second-level cache between the copy and the kernel. */
+const PIECE_BYTES = 65_536;
+const PAGE_BYTES = 65_536;
+
+interface Bench {
+  readonly kernels: Kernels;
+  readonly piece: Uint8Array;
+}
+
+let bench: Bench | undefined;
+
+function openBench(): Bench {
+  const pages = Math.ceil((PIECE_BYTES + WORKSPACE_BYTES) / PAGE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  return {
+    kernels: new Kernels(memory, PIECE_BYTES),
+    piece: new Uint8Array(memory.buffer, 0, PIECE_BYTES),
+  };
+}
+
+/** CRC-32C of bytes, in shared memory or not, continued from the checksum of what came before them. */
+export function crc32c(bytes: Uint8Array, seed = 0): number {
+  const length = bytes.length;
+  if (length < KERNEL_FROM_BYTES) return crc32cByTable(bytes, seed);
+  bench ??= openBench();
+  const { kernels, piece } = bench;
+  if (length <= PIECE_BYTES) {
+    piece.set(bytes);
+    return kernels.crc32c(0, length, seed);
+  }
+  let checksum = seed;
+  for (let at = 0; at < length; at += PIECE_BYTES) {
+    const part = bytes.subarray(at, at + PIECE_BYTES);
+    piece.set(part);
+    checksum = kernels.crc32c(0, part.length, checksum);
+  }
+  return checksum;
+}
