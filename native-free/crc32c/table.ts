@@ -3,11 +3,11 @@
 const POLYNOMIAL_REVERSED = 0x82f63b78;
 const TABLE_WORDS = 256;
 
-/** Four tables in one: entry 256 * t + b is the register after byte b and t more bytes of zeros. */
+/** Eight tables in one: entry 256 * t + b is the register after byte b and t more bytes of zeros. */
 const tables = makeTables();
 
 function makeTables(): Int32Array {
-  const made = new Int32Array(4 * TABLE_WORDS);
+  const made = new Int32Array(8 * TABLE_WORDS);
   for (let byte = 0; byte < TABLE_WORDS; byte++) {
     let register = byte;
     for (let bit = 0; bit < 8; bit++) {
@@ -27,17 +27,16 @@ export function crc32cByTable(bytes: Uint8Array, seed = 0): number {
   const length = bytes.length;
   let register = ~seed;
   let at = 0;
-  for (const whole = length - 3; at < whole; at += 4) {
-    register ^=
-      (bytes[at] as number) |
-      ((bytes[at + 1] as number) << 8) |
-      ((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 24);
+  for (const whole = length - 7; at < whole; at += 8) {
     register =
-      (tables[768 + (register & 0xff)] as number) ^
-      (tables[512 + ((register >>> 8) & 0xff)] as number) ^
-      (tables[256 + ((register >>> 16) & 0xff)] as number) ^
-      (tables[register >>> 24] as number);
+      (tables[1792 + ((bytes[at] as number) ^ (register & 0xff))] as number) ^
+      (tables[1536 + ((bytes[at + 1] as number) ^ ((register >>> 8) & 0xff))] as number) ^
+      (tables[1280 + ((bytes[at + 2] as number) ^ ((register >>> 16) & 0xff))] as number) ^
+      (tables[1024 + ((bytes[at + 3] as number) ^ (register >>> 24))] as number) ^
+      (tables[768 + (bytes[at + 4] as number)] as number) ^
+      (tables[512 + (bytes[at + 5] as number)] as number) ^
+      (tables[256 + (bytes[at + 6] as number)] as number) ^
+      (tables[bytes[at + 7] as number] as number);
   }
   for (; at < length; at++) {
     register = (tables[(register ^ (bytes[at] as number)) & 0xff] as number) ^ (register >>> 8);
