@@ -113,13 +113,14 @@ test('skipped tests are counted in the last line', async () => {
   assert.is(lines.at(-1), '1 passed, 0 failed, 1 skipped');
 });
 
-test('a built file whose source is gone does not run, and a source that is not built fails', async () => {
+test('neither a built file whose source is gone nor a helper runs, and a source that is not built fails', async () => {
   await inFixture({ gone: PASSING, unbuilt: PASSING }, async (root) => {
     rmSync(join(root, 'test/gone.test.ts'));
     rmSync(join(root, 'dist/test/unbuilt.test.js'));
+    writeFileSync(join(root, 'test/helper.ts'), '');
     const { exitCode, lines, text } = await runIn(root);
     assert.is(exitCode, 1);
-    assert.not.match(text, /gone/);
+    assert.not.match(text, /gone|helper/);
     assert.match(text, /is not built: test\/unbuilt\.test\.ts/);
     assert.is(lines.at(-1), '0 passed, 1 failed');
   });
@@ -164,7 +165,7 @@ test('a terminated runner ends the processes it has started', async () => {
 writeFileSync(new URL('pid', import.meta.url), String(process.pid));
 setInterval(() => {}, 1000);\n`;
   await inFixture({ hanging }, async (root) => {
-    // The runner takes the tree it lies in for its root: a linked copy makes the fixture that tree.
+    // The runner takes the tree it lies in for its root: a copy makes the fixture that tree.
     const here = dirname(fileURLToPath(import.meta.url));
     mkdirSync(join(root, 'dist/test/tools'), { recursive: true });
     for (const name of ['run.js', 'tools/test-file.js']) {

@@ -36,6 +36,7 @@ export async function run(options: RunOptions): Promise<number> {
     print(`No test file matches ${only.join(', ') || 'test/**/*.test.ts'}.`);
     return 1;
   }
+  const startedMs = Date.now();
   const results: TestFileResult[] = [];
   const runQueue = async (queue: TestFile[], jobs: number): Promise<void> => {
     const worker = async (): Promise<void> => {
@@ -55,7 +56,7 @@ export async function run(options: RunOptions): Promise<number> {
     chosen.filter(({ alone }) => alone),
     1,
   );
-  return report(results, print);
+  return report(results, Date.now() - startedMs, print);
 }
 
 function describe({ source, failure, passed, skipped, durationMs }: TestFileResult): string {
@@ -68,7 +69,11 @@ function seconds(durationMs: number): string {
   return `${(durationMs / 1000).toFixed(1)} s`;
 }
 
-function report(results: readonly TestFileResult[], print: (line: string) => void): number {
+function report(
+  results: readonly TestFileResult[],
+  durationMs: number,
+  print: (line: string) => void,
+): number {
   for (const result of results) {
     if (result.failure === undefined) continue;
     print(`\n--- ${result.failure}: ${result.source}`);
@@ -77,7 +82,7 @@ function report(results: readonly TestFileResult[], print: (line: string) => voi
     print((result.failure.startsWith('TIMED OUT') ? lines.slice(-TAIL_LINES) : lines).join('\n'));
   }
   const slowest = [...results].sort((a, b) => b.durationMs - a.durationMs).slice(0, SLOWEST_SHOWN);
-  print(`\nSlowest of ${results.length} files:`);
+  print(`\n${results.length} files in ${seconds(durationMs)}, the slowest of them:`);
   for (const { source, durationMs } of slowest) print(`${seconds(durationMs).padStart(8)}  ${source}`);
   const failures = results.filter(({ failure }) => failure !== undefined);
   if (failures.length > 0) print('\nFailed files:');
