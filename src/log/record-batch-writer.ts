@@ -11,6 +11,7 @@
 // One thread owns a writer. Its memory is private: the finished bytes are copied once, to where they are wanted.
 import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
+import type { HeadersInput, HeaderValueInput } from '../types.ts';
 import {
   BATCH_HEADER_BYTES,
   CRC_FROM,
@@ -21,20 +22,10 @@ import {
 } from './record-batch.ts';
 import { varintBytes, varlongBytes, writeVarint, writeVarlong } from './varint.ts';
 
+type HeaderPair = readonly [name: string, value: RecordData];
+
 /** What a key, a value or a header's value may be. Strings become UTF-8. */
-export type RecordData = Uint8Array | string | null | undefined;
-
-/** Pairs may name a header twice, as Kafka allows; an object keeps the order of its entries. */
-export type RecordHeaders = Readonly<Record<string, RecordData>> | readonly HeaderPair[];
-export type HeaderPair = readonly [name: string, value: RecordData];
-
-export interface RecordInput {
-  readonly key?: RecordData;
-  readonly value?: RecordData;
-  readonly headers?: RecordHeaders;
-  /** Milliseconds; left out, the record takes the time of its sending. */
-  readonly timestamp?: number;
-}
+export type RecordData = HeaderValueInput | undefined;
 
 /** Of an idle partition's writer, which grows only once records come. */
 const INITIAL_BYTES = 1024;
@@ -88,19 +79,24 @@ export class BatchWriter {
 
   /**
    * Adds a record, or returns false and leaves the batch as it was, because the record does not fit: not in this
-   * batch if it holds others, in no batch of this capacity if it is empty.
+   * batch if it holds others, in no batch of this capacity if it is empty. Throws a TypeError on data or a timestamp
+   * of the wrong kind.
    */
-  tryAppend(timestampMs: number, key: RecordData, value: RecordData, headers?: RecordHeaders): boolean {
+  tryAppend(timestampMs: number, key: RecordData, value: RecordData, headers?: HeadersInput): boolean {
     const count = this.#count;
-    // Later timestamps need no check of their own: a delta that is no integer ends in varlongBytes' slow path.
     if (count === 0) this.#baseTimestamp = checkedTimestamp(timestampMs);
     const timestampDelta = timestampMs - this.#baseTimestamp;
+    // A delta that is no exact integer comes of a bad timestamp, or of two good ones too far apart for one batch.
+    if (!Number.isSafeInteger(timestampDelta)) {
+      checkedTimestamp(timestampMs);
+      return false;
+    }
     const keyBytes = dataBytes(key);
     const valueBytes = dataBytes(value);
     const pairs = headers === undefined ? noHeaders : headerPairs(headers);
     const body =
       1 +
-      timestampDeltaBytes(timestampDelta) +
+      varlongBytes(timestampDelta) +
       varintBytes(count) +
       fieldBytes(keyBytes) +
       fieldBytes(valueBytes) +
@@ -204,15 +200,16 @@ export class BatchWriter {
 
   #writeHeaders(from: number, pairs: readonly HeaderPair[]): void {
     let at = writeVarint(this.#bytes, from, pairs.length);
-    for (const [name, value] of pairs) {
-      at = this.#writeField(at, name, dataBytes(name));
-      at = this.#writeField(at, value, dataBytes(value));
+    for (let index = 0; index < pairs.length; index++) {
+      const pair = pairs[index];
+      at = this.#writeField(at, pair[0], dataBytes(pair[0]));
+      at = this.#writeField(at, pair[1], dataBytes(pair[1]));
     }
   }
 }
 
 /** Size of a batch that holds this record and no other: what is held against max.message.bytes. */
-export function loneBatchBytes(key: RecordData, value: RecordData, headers?: RecordHeaders): number {
+export function loneBatchBytes(key: RecordData, value: RecordData, headers?: HeadersInput): number {
   const pairs = headers === undefined ? noHeaders : headerPairs(headers);
   // Attributes and both deltas take one byte each in a batch's first record.
   const body = 3 + fieldBytes(dataBytes(key)) + fieldBytes(dataBytes(value)) + headersBytes(pairs);
@@ -221,15 +218,17 @@ export function loneBatchBytes(key: RecordData, value: RecordData, headers?: Rec
 
 const noHeaders: readonly HeaderPair[] = [];
 
-function headerPairs(headers: RecordHeaders): readonly HeaderPair[] {
-  return Array.isArray(headers) ? headers : Object.entries(headers as Record<string, RecordData>);
+function headerPairs(headers: HeadersInput): readonly HeaderPair[] {
+  // Pairs may name a header twice, as Kafka allows.
+  return Array.isArray(headers) ? headers : Object.entries(headers);
 }
 
 function headersBytes(pairs: readonly HeaderPair[]): number {
   let size = varintBytes(pairs.length);
-  for (const [name, value] of pairs) {
-    if (typeof name !== 'string') throw new TypeError('The name of a record header must be a string.');
-    size += fieldBytes(dataBytes(name)) + fieldBytes(dataBytes(value));
+  for (let index = 0; index < pairs.length; index++) {
+    const pair = pairs[index];
+    if (typeof pair[0] !== 'string') throw new TypeError('The name of a record header must be a string.');
+    size += fieldBytes(dataBytes(pair[0])) + fieldBytes(dataBytes(pair[1]));
   }
   return size;
 }
@@ -245,12 +244,6 @@ function dataBytes(data: RecordData): number {
 
 function fieldBytes(size: number): number {
   return varintBytes(size) + Math.max(size, 0);
-}
-
-function timestampDeltaBytes(delta: number): number {
-  if (delta === 0) return 1;
-  if (!Number.isSafeInteger(delta)) checkedTimestamp(Number.NaN);
-  return varlongBytes(delta);
 }
 
 function checkedTimestamp(timestampMs: number): number {

@@ -1,0 +1,258 @@
+import type { Kernels } from '../../native-free/kernels/index.ts';
+import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { type ErrorCode, errorCode, TidemarkError } from '../errors.ts';
+import { CRC_FROM, writeCrc } from '../log/record-batch.ts';
+import type { ArenaView } from '../runtime/arena.ts';
+import {
+  channelsOf,
+  FETCH_BYTES,
+  FETCH_FROM_ANY_REPLICA,
+  FETCH_FROM_LEADER,
+  FETCHED_HEADER_BYTES,
+  getOffset,
+  type LinkAddresses,
+  PRODUCE_HEADER_BYTES,
+  putOffset,
+  REQUEST_BLOCKED_AT,
+  REQUEST_FETCH,
+  REQUEST_PRODUCE,
+  RESPONSE_BLOCKED_AT,
+  RESPONSE_PRODUCED,
+} from '../runtime/client-frames.ts';
+
+/** A finished batch on its way to the leader of its partition. */
+export interface OutboundBatch {
+  readonly partitionId: number;
+  readonly epoch: number;
+  /** As on the wire: 0, 1, or -1 for all. */
+  readonly acks: number;
+  /** Encoded but for its CRC, which is computed where it is copied to. */
+  readonly bytes: Uint8Array;
+  settle(baseOffset: number): void;
+  fail(error: TidemarkError): void;
+}
+
+export interface FetchRequest {
+  readonly partitionId: number;
+  readonly offset: number;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+  readonly fromAnyReplica: boolean;
+}
+
+export interface FetchAnswer {
+  readonly error: ErrorCode;
+  readonly hwm: number;
+  readonly logStart: number;
+  /** Shared memory: to be decoded before `take` returns. */
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+interface PendingRequest {
+  readonly sentAtMs: number;
+  readonly batch?: OutboundBatch;
+  readonly take?: (answer: FetchAnswer) => void;
+  fail(error: TidemarkError): void;
+}
+
+interface WaitingRequest {
+  readonly sinceMs: number;
+  write(): boolean;
+  fail(error: TidemarkError): void;
+}
+
+/** A client's channels to one broker. Requests that find no room wait here, in order. */
+export class BrokerLink {
+  readonly broker: number;
+  readonly #arena: ArenaView;
+  readonly #kernels: Kernels;
+  readonly #addresses: LinkAddresses;
+  readonly #requests: ChannelWriter;
+  readonly #responses: ChannelReader;
+  readonly #now: () => number;
+  readonly #pending = new Map<number, PendingRequest>();
+  readonly #waiting: WaitingRequest[] = [];
+  #correlation = 0;
+  /** Room that a request did not find enough; only other room is worth another try. */
+  #freeWhenBlocked = 0;
+  #failure: TidemarkError | undefined;
+
+  constructor(arena: ArenaView, kernels: Kernels, broker: number, addresses: LinkAddresses, now: () => number) {
+    this.broker = broker;
+    this.#arena = arena;
+    this.#kernels = kernels;
+    this.#addresses = addresses;
+    this.#now = now;
+    const { request, response, end } = channelsOf(addresses);
+    const { buffer } = arena.reach(end);
+    this.#requests = new ChannelWriter(buffer, request, addresses.requestCapacity);
+    this.#responses = new ChannelReader(buffer, response, addresses.responseCapacity);
+  }
+
+  /** Requests that have not been answered. */
+  get outstanding(): number {
+    return this.#pending.size + this.#waiting.length;
+  }
+
+  hasWork(): boolean {
+    return this.#responses.hasWork() || (this.#waiting.length > 0 && this.#requests.freeBytes !== this.#freeWhenBlocked);
+  }
+
+  produce(batch: OutboundBatch): void {
+    this.#submit(
+      () => this.#writeProduce(batch),
+      (error) => batch.fail(error),
+    );
+  }
+
+  fetch(request: FetchRequest, take: (answer: FetchAnswer) => void, fail: (error: TidemarkError) => void): void {
+    this.#submit(() => this.#writeFetch(request, take, fail), fail);
+  }
+
+  /** Takes the answers that have come and sends what waited for room. */
+  pump(): void {
+    let taken = false;
+    while (this.#responses.next()) {
+      taken = true;
+      this.#answer();
+    }
+    if (taken) {
+      this.#responses.release();
+      if (Atomics.load(this.#arena.int32, (this.#addresses.link + RESPONSE_BLOCKED_AT) / 4) === 1) this.#ring();
+    }
+    if (this.#waiting.length > 0) this.#sendWaiting();
+  }
+
+  /** Gives up on requests from before `sentBeforeMs`: the fate of those that were sent is unknown. */
+  expire(sentBeforeMs: number, error: () => TidemarkError): void {
+    while (this.#waiting.length > 0 && this.#waiting[0].sinceMs < sentBeforeMs) this.#waiting.shift()?.fail(error());
+    for (const [correlation, pending] of this.#pending) {
+      if (pending.sentAtMs >= sentBeforeMs) continue;
+      this.#pending.delete(correlation);
+      pending.fail(error());
+    }
+  }
+
+  /** The broker is gone, or the client closes: nothing will be answered any more. */
+  fail(error: TidemarkError): void {
+    this.#failure ??= error;
+    const pending = [...this.#pending.values()];
+    const waiting = this.#waiting.splice(0);
+    this.#pending.clear();
+    for (const request of pending) request.fail(error);
+    for (const request of waiting) request.fail(error);
+  }
+
+  #submit(write: () => boolean, fail: (error: TidemarkError) => void): void {
+    if (this.#failure !== undefined) fail(this.#failure);
+    else if (this.#waiting.length > 0 || !write()) this.#waiting.push({ sinceMs: this.#now(), write, fail });
+  }
+
+  #sendWaiting(): void {
+    let sent = 0;
+    while (sent < this.#waiting.length && this.#waiting[sent].write()) sent++;
+    this.#waiting.splice(0, sent);
+  }
+
+  #writeProduce(batch: OutboundBatch): boolean {
+    const { length } = batch.bytes;
+    const at = this.#reserve(PRODUCE_HEADER_BYTES + length, REQUEST_PRODUCE);
+    if (at === -1) return false;
+    const { bytes, int32 } = this.#arena;
+    const correlation = this.#nextCorrelation();
+    int32[at / 4] = correlation;
+    int32[at / 4 + 1] = batch.partitionId;
+    int32[at / 4 + 2] = batch.epoch;
+    int32[at / 4 + 3] = batch.acks;
+    const target = at + PRODUCE_HEADER_BYTES;
+    bytes.set(batch.bytes, target);
+    writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
+    if (batch.acks !== 0) this.#pending.set(correlation, { sentAtMs: this.#now(), batch, fail: (error) => batch.fail(error) });
+    this.#send();
+    if (batch.acks === 0) batch.settle(-1);
+    return true;
+  }
+
+  #writeFetch(
+    request: FetchRequest,
+    take: (answer: FetchAnswer) => void,
+    fail: (error: TidemarkError) => void,
+  ): boolean {
+    const at = this.#reserve(FETCH_BYTES, REQUEST_FETCH);
+    if (at === -1) return false;
+    const { int32 } = this.#arena;
+    const correlation = this.#nextCorrelation();
+    int32[at / 4] = correlation;
+    int32[at / 4 + 1] = request.partitionId;
+    int32[at / 4 + 2] = request.maxBytes;
+    int32[at / 4 + 3] = request.waitMs;
+    putOffset(int32, at / 4 + 4, request.offset);
+    int32[at / 4 + 6] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
+    this.#pending.set(correlation, { sentAtMs: this.#now() + request.waitMs, take, fail });
+    this.#send();
+    return true;
+  }
+
+  #answer(): void {
+    const { int32, bytes } = this.#arena;
+    const { offset: at, length, kind } = this.#responses;
+    const correlation = int32[at / 4];
+    const pending = this.#pending.get(correlation);
+    // An answer to a request that has been given up.
+    if (pending === undefined) return;
+    this.#pending.delete(correlation);
+    const error = errorCode(int32[at / 4 + 1]);
+    const offset = getOffset(int32, at / 4 + 2);
+    if (kind === RESPONSE_PRODUCED) {
+      if (error === 'NONE') pending.batch?.settle(offset);
+      else pending.fail(produceError(error));
+      return;
+    }
+    const from = at + FETCHED_HEADER_BYTES;
+    pending.take?.({ error, hwm: offset, logStart: getOffset(int32, at / 4 + 4), bytes, from, to: at + length });
+  }
+
+  #nextCorrelation(): number {
+    this.#correlation = (this.#correlation + 1) & 0x7fffffff;
+    return this.#correlation;
+  }
+
+  #send(): void {
+    this.#requests.commit();
+    this.#requests.publish();
+    this.#ring();
+  }
+
+  #ring(): void {
+    ringBell(this.#arena.int32, this.#addresses.brokerBell / 4);
+  }
+
+  /** Room for a request, or -1 with the flag raised that makes the broker ring when it has handed space back. */
+  #reserve(bytes: number, kind: number): number {
+    const at = this.#requests.reserve(bytes, kind);
+    if (at !== -1) return at;
+    this.#setBlocked(1);
+    this.#freeWhenBlocked = this.#requests.freeBytes;
+    const again = this.#requests.reserve(bytes, kind);
+    if (again !== -1) this.#setBlocked(0);
+    return again;
+  }
+
+  #setBlocked(value: number): void {
+    Atomics.store(this.#arena.int32, (this.#addresses.link + REQUEST_BLOCKED_AT) / 4, value);
+  }
+}
+
+const sentences: Partial<Record<ErrorCode, string>> = {
+  NOT_ENOUGH_REPLICAS: 'Fewer replicas are in sync than min.insync.replicas asks for; nothing was written.',
+  MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
+  CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
+  NOT_LEADER_OR_FOLLOWER: 'The broker does not lead the partition.',
+  UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',
+};
+
+function produceError(code: ErrorCode): TidemarkError {
+  return new TidemarkError(code, sentences[code] ?? `The broker refused the batch: ${code}.`);
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { show, TidemarkError } from '../errors.ts';
+import { ArenaView } from '../runtime/arena.ts';
+import { AttachClient, type ClusterHandle } from '../runtime/attach-channel.ts';
+import type { ThreadAttachment, TopicInfo } from '../runtime/coordinator.ts';
+import { Admin } from './admin.ts';
+import { Producer, type ProducerOptions } from './producer.ts';
+import { type ReadOptions, type ReadResult, read } from './read.ts';
+import { Session } from './session.ts';
+import type { ClusterStatus } from './status.ts';
+
+/** A client of a cluster that was started by another thread of this process. */
+export class Client {
+  readonly admin: Admin;
+  readonly #channel: AttachClient;
+  readonly #session: Session;
+  readonly #clientNumber: number;
+  readonly #producers = new Set<Producer>();
+  #closing: Promise<void> | undefined;
+
+  constructor(channel: AttachClient, session: Session, clientNumber: number) {
+    this.#channel = channel;
+    this.#session = session;
+    this.#clientNumber = clientNumber;
+    this.admin = new Admin(async (request) => {
+      await channel.ask('create-topic', request);
+    });
+  }
+
+  producer(options: ProducerOptions = {}): Producer {
+    const producer = new Producer(this.#session, options);
+    this.#producers.add(producer);
+    return producer;
+  }
+
+  /** Committed records of one partition. */
+  read(topic: string, options: ReadOptions): Promise<ReadResult> {
+    return read(this.#session, topic, options);
+  }
+
+  async status(): Promise<ClusterStatus> {
+    return (await this.#channel.ask('status', undefined)) as ClusterStatus;
+  }
+
+  /** Sends what producers have buffered, then lets go of the cluster, which goes on. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The cluster has ended under this client. */
+  async abandon(): Promise<void> {
+    this.#closing ??= this.#session.close().then(() => this.#channel.close());
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#producers].map((producer) => producer.close()));
+    await this.#session.close();
+    await this.#channel.ask('detach', this.#clientNumber);
+    this.#channel.close();
+  }
+}
+
+/** Attaches the calling thread to a cluster that another thread has started. */
+export async function connect(handle: ClusterHandle): Promise<Client> {
+  if (handle === null || typeof handle !== 'object' || handle.kind !== 'tidemark-cluster') {
+    throw new TidemarkError('INVALID_ARGUMENT', `connect takes a cluster's handle (cluster.handle); got ${show(handle)}.`);
+  }
+  const topics = new Map<string, TopicInfo>();
+  let client: Client | undefined;
+  let session: Session | undefined;
+  const channel = new AttachClient(handle, randomUUID(), (name, argument) => {
+    if (name === 'closing') void client?.abandon();
+    if (name !== 'broker-failed') return;
+    const { broker, message } = argument as { broker: number; message: string };
+    session?.brokerFailed(broker, new Error(message));
+  });
+  try {
+    const { memory, module, attachment, deliveryTimeoutMs } = (await channel.ask('attach', undefined)) as ThreadAttachment;
+    const directory = {
+      known: (name: string) => topics.get(name),
+      find: async (name: string) => {
+        const topic = (await channel.ask('topic', name)) as TopicInfo | undefined;
+        if (topic !== undefined) topics.set(name, topic);
+        return topic;
+      },
+    };
+    session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
+    client = new Client(channel, session, attachment.client);
+    return client;
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+import type { TidemarkError } from '../errors.ts';
+import { BatchWriter } from '../log/record-batch-writer.ts';
+import type { PartitionInfo, RecordPlace } from '../types.ts';
+import type { OutboundBatch } from './broker-link.ts';
+
+/** The promise of one record: takes its place, or a rejected promise. */
+export type Resolve = (place: RecordPlace | Promise<never>) => void;
+
+/** The promise of a sendBatch, whose records may lie in several batches. */
+export class BatchCall {
+  readonly places: RecordPlace[];
+  readonly #resolve: (places: RecordPlace[] | Promise<never>) => void;
+  /** Records without a place; negative once the call has failed. */
+  #left: number;
+
+  constructor(records: number, resolve: (places: RecordPlace[] | Promise<never>) => void) {
+    this.places = new Array(records);
+    this.#left = records;
+    this.#resolve = resolve;
+  }
+
+  /** The records from `first` on, `count` of them, lie at `offset` and after it. */
+  place(first: number, count: number, partition: number, offset: number, step: number): void {
+    for (let n = 0; n < count; n++) this.places[first + n] = { partition, offset: offset + n * step };
+    if (this.#left < 0) return;
+    this.#left -= count;
+    if (this.#left === 0) this.#resolve(this.places);
+  }
+
+  /** The first failure is the call's; a rejected promise that nobody takes would end the process. */
+  fail(error: TidemarkError): void {
+    if (this.#left < 0) return;
+    this.#left = -1;
+    this.#resolve(Promise.reject(error));
+  }
+}
+
+/** Records of one call that follow each other in a batch. */
+interface Run {
+  readonly call: BatchCall;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What an accumulator learns of its batches. */
+export interface BatchOwner {
+  readonly info: PartitionInfo;
+  settled(batch: ProducerBatch): void;
+}
+
+/** A batch of a producer, from its first record to its acknowledgement. One promise a record or a run, no more. */
+export class ProducerBatch implements OutboundBatch {
+  readonly writer: BatchWriter;
+  acks = 0;
+  /** Told when the batch is settled or has failed; for flush. */
+  onClosed: (() => void)[] | undefined;
+  #owner: BatchOwner | undefined;
+  /** In the order of the records: a function stands for one record, a run for several. */
+  readonly #waiting: (Resolve | Run)[] = [];
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  constructor(capacityBytes: number) {
+    this.writer = new BatchWriter(capacityBytes);
+  }
+
+  open(owner: BatchOwner, acks: number): this {
+    this.#owner = owner;
+    this.acks = acks;
+    return this;
+  }
+
+  get partitionId(): number {
+    return this.#info.id;
+  }
+
+  get epoch(): number {
+    return this.#info.epoch;
+  }
+
+  get #info(): PartitionInfo {
+    return (this.#owner as BatchOwner).info;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  await(resolve: Resolve): void {
+    this.#waiting.push(resolve);
+  }
+
+  awaitRun(call: BatchCall, first: number, count: number): void {
+    this.#waiting.push({ call, first, count });
+  }
+
+  /** No more records come: the header is written. */
+  seal(): void {
+    this.writer.finish();
+    this.#bytes = this.writer.bytesView();
+  }
+
+  /** With acks 0 nobody tells the offset: every record gets -1. */
+  settle(baseOffset: number): void {
+    const { partition } = this.#info;
+    const step = baseOffset < 0 ? 0 : 1;
+    let offset = baseOffset;
+    for (const waiting of this.#waiting) {
+      if (typeof waiting === 'function') {
+        waiting({ partition, offset });
+        offset += step;
+      } else {
+        waiting.call.place(waiting.first, waiting.count, partition, offset, step);
+        offset += step * waiting.count;
+      }
+    }
+    this.#close();
+  }
+
+  fail(error: TidemarkError): void {
+    for (const waiting of this.#waiting) {
+      if (typeof waiting === 'function') waiting(Promise.reject(error));
+      else waiting.call.fail(error);
+    }
+    this.#close();
+  }
+
+  #close(): void {
+    this.#waiting.length = 0;
+    const told = this.onClosed;
+    this.onClosed = undefined;
+    this.#owner?.settled(this);
+    for (const tell of told ?? []) tell();
+  }
+}

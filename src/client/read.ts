@@ -1,0 +1,113 @@
+import { requireInteger, TidemarkError } from '../errors.ts';
+import { READ_MAX_BYTES } from '../limits.ts';
+import { batchBytes } from '../log/record-batch.ts';
+import { type DecodedHeader, readRecords } from '../log/record-batch-reader.ts';
+import type { PartitionInfo } from '../types.ts';
+import type { FetchAnswer } from './broker-link.ts';
+import type { Session } from './session.ts';
+
+export interface ReadOptions {
+  readonly partition: number;
+  /** The first offset wanted. */
+  readonly offset: number;
+  /** Bound of the batches read at once; one batch comes even if it is larger. */
+  readonly maxBytes?: number;
+  /** How long to wait for a record where there is none yet. */
+  readonly waitMs?: number;
+  /** A replica other than the leader: it answers up to the HWM it knows of. */
+  readonly broker?: number;
+}
+
+/** A record as it is read. Keys and values are copies. */
+export interface ReadRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly DecodedHeader[];
+}
+
+export interface ReadResult {
+  readonly records: ReadRecord[];
+  /** Where to read on. */
+  readonly nextOffset: number;
+  readonly hwm: number;
+}
+
+const READ_DEFAULT_BYTES = 1 << 20;
+const WAIT_MAX_MS = 2 ** 31 - 1;
+
+/** Committed records of a partition, from an offset. */
+export async function read(session: Session, topicName: string, options: ReadOptions): Promise<ReadResult> {
+  if (!session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
+  const offset = requireInteger('offset', options?.offset, 0);
+  const partition = requireInteger('partition', options.partition, 0);
+  const maxBytes = requireInteger('maxBytes', options.maxBytes ?? READ_DEFAULT_BYTES, 1);
+  const waitMs = requireInteger('waitMs', options.waitMs ?? 0, 0, WAIT_MAX_MS);
+  const topic = await session.topic(topicName);
+  const info = topic.partitions[partition];
+  if (info === undefined) {
+    throw new TidemarkError(
+      'UNKNOWN_TOPIC_OR_PARTITION',
+      `Topic '${topicName}' has no partition ${partition}; it has ${topic.partitions.length}, counted from 0.`,
+    );
+  }
+  const broker = options.broker ?? info.leader;
+  if (!info.replicas.includes(broker)) {
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `Broker ${broker} holds no replica of partition ${partition} of '${topicName}'; brokers ${info.replicas.join(', ')} do.`,
+    );
+  }
+  const link = session.link(broker);
+  if (link === undefined) throw new TidemarkError('BROKER_FAILED', `Broker ${broker} is not running.`);
+  return new Promise((resolve, reject) => {
+    const request = {
+      partitionId: info.id,
+      offset,
+      maxBytes: Math.min(maxBytes, READ_MAX_BYTES),
+      waitMs,
+      fromAnyReplica: options.broker !== undefined,
+    };
+    const take = (answer: FetchAnswer): void => {
+      try {
+        resolve(decode(info, offset, answer));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    link.fetch(request, take, reject);
+    session.engaged();
+  });
+}
+
+function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadResult {
+  const { error, hwm, logStart, bytes, from, to } = answer;
+  const { topic, partition } = info;
+  if (error === 'OFFSET_OUT_OF_RANGE') {
+    throw new TidemarkError(
+      error,
+      `Partition ${partition} of '${topic}' has offsets from ${logStart} up to ${hwm}; ${offset} is not among them. Read from within that range.`,
+    );
+  }
+  if (error !== 'NONE') {
+    throw new TidemarkError(error, `Partition ${partition} of '${topic}' could not be read: ${error}.`);
+  }
+  const records: ReadRecord[] = [];
+  let nextOffset = offset;
+  for (let at = from; at < to; ) {
+    nextOffset = readRecords(
+      bytes,
+      at,
+      to,
+      (recordOffset, timestamp, key, value, headers) => {
+        records.push({ topic, partition, offset: recordOffset, timestamp, key, value, headers });
+      },
+      { fromOffset: offset },
+    );
+    at += batchBytes(bytes, at);
+  }
+  return { records, nextOffset, hwm };
+}

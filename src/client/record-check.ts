@@ -1,0 +1,58 @@
+import { isUint8Array } from 'node:util/types';
+import { show, TidemarkError } from '../errors.ts';
+import { loneBatchBytes } from '../log/record-batch-writer.ts';
+import type { RecordInput } from '../types.ts';
+
+/** A batch header and a record's own fields take less than this. */
+const OVERHEAD_BYTES = 128;
+
+/** An upper bound of the bytes of a key or value: a UTF-16 unit takes at most three bytes as UTF-8. */
+function bytesAtMost(data: Uint8Array | string | null | undefined, what: string): number {
+  if (data === null || data === undefined) return 0;
+  if (typeof data === 'string') return 3 * data.length;
+  if (data instanceof Uint8Array || isUint8Array(data)) return data.length;
+  throw new TidemarkError(
+    'INVALID_RECORD',
+    `A record's ${what} must be a Uint8Array, a string or null; got ${show(data)}. Encode other values first, for example with JSON.stringify.`,
+  );
+}
+
+function headersAtMost(headers: RecordInput['headers']): number {
+  if (headers === undefined) return 0;
+  if (headers === null || typeof headers !== 'object' || isUint8Array(headers)) {
+    throw new TidemarkError(
+      'INVALID_RECORD',
+      `A record's headers must be an object or an array of [name, value] pairs; got ${show(headers)}.`,
+    );
+  }
+  let bytes = 0;
+  for (const pair of Array.isArray(headers) ? headers : Object.entries(headers)) {
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string') {
+      throw new TidemarkError('INVALID_RECORD', "A record's header must be a pair of a name and a value.");
+    }
+    bytes += 10 + 3 * pair[0].length + bytesAtMost(pair[1], 'header value');
+  }
+  return bytes;
+}
+
+/** Throws unless the record can be written to a topic that takes batches of `maxBytes`; then nothing was written. */
+export function checkRecord(record: RecordInput, maxBytes: number): void {
+  if (record === null || typeof record !== 'object') {
+    throw new TidemarkError('INVALID_RECORD', `A record must be an object with a value; got ${show(record)}.`);
+  }
+  const { key, value, headers, timestamp } = record;
+  const bytes = OVERHEAD_BYTES + bytesAtMost(key, 'key') + bytesAtMost(value, 'value') + headersAtMost(headers);
+  if (timestamp !== undefined && !Number.isSafeInteger(timestamp)) {
+    throw new TidemarkError(
+      'INVALID_RECORD',
+      `A record's timestamp must be a whole number of milliseconds since 1970; got ${show(timestamp)}.`,
+    );
+  }
+  if (bytes <= maxBytes) return;
+  const exact = loneBatchBytes(key, value, headers);
+  if (exact <= maxBytes) return;
+  throw new TidemarkError(
+    'MESSAGE_TOO_LARGE',
+    `The record takes ${exact} bytes, and the topic's max.message.bytes is ${maxBytes}. Split it, or create the topic with a larger max.message.bytes.`,
+  );
+}

@@ -1,0 +1,170 @@
+import { wallClockMs } from '../runtime/clock.ts';
+import type { TopicInfo } from '../runtime/coordinator.ts';
+import type { PartitionInfo, RecordInput } from '../types.ts';
+import { type BatchCall, type BatchOwner, ProducerBatch, type Resolve } from './outbound.ts';
+import { partitionOfKey } from './partitioner.ts';
+
+const POOLED_BATCHES_MAX = 64;
+
+/** What a route asks of its producer. */
+export interface RouteHost {
+  readonly acks: number;
+  readonly batchBytes: number;
+  /** Whether the producer's buffer has room for another record. */
+  hasRoom(): boolean;
+  /** Records of this many bytes have come into the buffer. */
+  buffered(bytes: number): void;
+  /** A sealed batch goes to its leader. */
+  dispatch(batch: ProducerBatch, info: PartitionInfo): void;
+  /** A batch was acknowledged or has failed. */
+  settled(batch: ProducerBatch, bytes: number): void;
+  /** The end of this turn should look at the accumulator. */
+  mark(accumulator: Accumulator): void;
+}
+
+/** The batch of one partition that is being filled, and how many are under way. */
+export class Accumulator implements BatchOwner {
+  readonly info: PartitionInfo;
+  readonly #route: Route;
+  #current: ProducerBatch | undefined;
+  #inFlight = 0;
+  /** Whether the producer has it in the list for the end of this turn. */
+  isMarked = false;
+
+  constructor(route: Route, info: PartitionInfo) {
+    this.#route = route;
+    this.info = info;
+  }
+
+  /** The batch that takes the next record. */
+  batch(): ProducerBatch {
+    this.#current ??= this.#route.openBatch(this);
+    return this.#current;
+  }
+
+  /** Sends what has been gathered. */
+  seal(): void {
+    const batch = this.#current;
+    if (batch === undefined || batch.writer.isEmpty) return;
+    this.#current = undefined;
+    this.#inFlight++;
+    batch.seal();
+    this.#route.sealed(this, batch);
+  }
+
+  /** Sends a batch that is not full, unless one is under way: then more records may join it until that is answered. */
+  sealIfIdle(): void {
+    if (this.#inFlight === 0) this.seal();
+  }
+
+  settled(batch: ProducerBatch): void {
+    this.#inFlight--;
+    this.#route.settled(this, batch);
+    if (this.#current !== undefined) this.#route.host.mark(this);
+  }
+}
+
+/** A topic as one producer sends to it. */
+export class Route {
+  readonly host: RouteHost;
+  readonly maxBytes: number;
+  readonly accumulators: readonly Accumulator[];
+  readonly #pool: ProducerBatch[] = [];
+  /** Where records without a key go until a batch is sent. */
+  #sticky = 0;
+
+  constructor(host: RouteHost, topic: TopicInfo) {
+    this.host = host;
+    this.maxBytes = topic.config['max.message.bytes'];
+    this.accumulators = topic.partitions.map((info) => new Accumulator(this, info));
+  }
+
+  /** Adds a checked record; `resolve` is its promise. */
+  append(record: RecordInput, resolve: Resolve): void {
+    const accumulator = this.#accumulatorFor(record);
+    const timestamp = wallClockMs();
+    if (!this.#take(accumulator, record, timestamp)) {
+      accumulator.seal();
+      this.#takeFirst(accumulator, record, timestamp);
+    }
+    const batch = accumulator.batch();
+    batch.await(resolve);
+    if (batch.writer.bytes >= this.host.batchBytes) accumulator.seal();
+    else if (!accumulator.isMarked) this.host.mark(accumulator);
+  }
+
+  /** Adds checked records from `first` on while there is room; returns the first that found none. */
+  appendRun(records: readonly RecordInput[], first: number, call: BatchCall): number {
+    const timestamp = wallClockMs();
+    let next = first;
+    while (next < records.length && this.host.hasRoom()) {
+      const accumulator = this.#accumulatorFor(records[next]);
+      next = this.#appendTo(accumulator, records, next, timestamp, call);
+    }
+    return next;
+  }
+
+  /** Adds records for as long as they go to this accumulator's present batch. */
+  #appendTo(
+    accumulator: Accumulator,
+    records: readonly RecordInput[],
+    first: number,
+    timestamp: number,
+    call: BatchCall,
+  ): number {
+    const { batchBytes } = this.host;
+    const { writer } = accumulator.batch();
+    let next = first;
+    let isFull = false;
+    while (next < records.length && !isFull && this.host.hasRoom()) {
+      const record = records[next];
+      if (next > first && this.#accumulatorFor(record) !== accumulator) break;
+      if (!this.#take(accumulator, record, timestamp)) {
+        isFull = true;
+        break;
+      }
+      next++;
+      isFull = writer.bytes >= batchBytes;
+    }
+    if (next > first) accumulator.batch().awaitRun(call, first, next - first);
+    if (isFull) accumulator.seal();
+    else if (!accumulator.isMarked) this.host.mark(accumulator);
+    return next;
+  }
+
+  openBatch(accumulator: Accumulator): ProducerBatch {
+    return (this.#pool.pop() ?? new ProducerBatch(this.maxBytes)).open(accumulator, this.host.acks);
+  }
+
+  sealed(accumulator: Accumulator, batch: ProducerBatch): void {
+    if (this.accumulators[this.#sticky] === accumulator) {
+      this.#sticky = (this.#sticky + 1) % this.accumulators.length;
+    }
+    this.host.dispatch(batch, accumulator.info);
+  }
+
+  settled(_accumulator: Accumulator, batch: ProducerBatch): void {
+    const { bytes } = batch.writer;
+    batch.writer.reset();
+    // A buffer that one large record has grown is not kept.
+    if (bytes <= 2 * this.host.batchBytes && this.#pool.length < POOLED_BATCHES_MAX) this.#pool.push(batch);
+    this.host.settled(batch, bytes);
+  }
+
+  #accumulatorFor({ key }: RecordInput): Accumulator {
+    if (key === undefined || key === null) return this.accumulators[this.#sticky];
+    return this.accumulators[partitionOfKey(key, this.accumulators.length)];
+  }
+
+  #take(accumulator: Accumulator, record: RecordInput, timestamp: number): boolean {
+    const { writer } = accumulator.batch();
+    const before = writer.bytes;
+    if (!writer.tryAppend(record.timestamp ?? timestamp, record.key, record.value, record.headers)) return false;
+    this.host.buffered(writer.bytes - before);
+    return true;
+  }
+
+  #takeFirst(accumulator: Accumulator, record: RecordInput, timestamp: number): void {
+    if (!this.#take(accumulator, record, timestamp)) throw new Error('a checked record does not fit an empty batch');
+  }
+}

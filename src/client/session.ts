@@ -1,0 +1,145 @@
+import type { Kernels } from '../../native-free/kernels/index.ts';
+import { forceRing, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { show, TidemarkError } from '../errors.ts';
+import { YIELD_EVERY_MS } from '../limits.ts';
+import { type ArenaView, kernelsOver } from '../runtime/arena.ts';
+import { nowMs } from '../runtime/clock.ts';
+import type { Attachment, TopicInfo } from '../runtime/coordinator.ts';
+import { KeepAlive, yieldToEventLoop } from '../runtime/timers.ts';
+import { BrokerLink } from './broker-link.ts';
+
+const EXPIRY_CHECK_MS = 500;
+
+/** What a session asks of the coordinator, which may live in another thread. */
+export interface Directory {
+  /** The topic if this thread knows it. */
+  known(name: string): TopicInfo | undefined;
+  /** Asks for it; undefined where it does not exist. */
+  find(name: string): Promise<TopicInfo | undefined>;
+}
+
+/** A client thread's connection to a cluster: one bell, and a link to each broker. */
+export class Session {
+  readonly directory: Directory;
+  readonly deliveryTimeoutMs: number;
+  readonly #int32: Int32Array;
+  readonly #bell: number;
+  readonly #kernels: Kernels;
+  readonly #sleeper: Sleeper;
+  readonly #links = new Map<number, BrokerLink>();
+  readonly #keepAlive: KeepAlive;
+  readonly #tickListeners = new Set<() => void>();
+  readonly #ended: Promise<void>;
+  #state: 'open' | 'closed' = 'open';
+
+  constructor(
+    arena: ArenaView,
+    module: WebAssembly.Module,
+    attachment: Attachment,
+    directory: Directory,
+    deliveryTimeoutMs: number,
+  ) {
+    this.directory = directory;
+    this.deliveryTimeoutMs = deliveryTimeoutMs;
+    this.#kernels = kernelsOver(arena, attachment.workspace, module);
+    for (const { broker, addresses } of attachment.endpoints) {
+      this.#links.set(broker, new BrokerLink(arena, this.#kernels, broker, addresses, nowMs));
+    }
+    this.#bell = attachment.bell / 4;
+    this.#int32 = arena.reach(attachment.bell + 4).int32;
+    this.#sleeper = new Sleeper(this.#int32, this.#bell);
+    this.#keepAlive = new KeepAlive(EXPIRY_CHECK_MS, () => this.#expire());
+    this.#ended = this.#run();
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  link(broker: number): BrokerLink | undefined {
+    return this.#links.get(broker);
+  }
+
+  /** The topic, or an error that says what to do. */
+  async topic(name: string): Promise<TopicInfo> {
+    const topic = this.directory.known(name) ?? (await this.directory.find(name));
+    if (topic !== undefined) return topic;
+    throw new TidemarkError(
+      'UNKNOWN_TOPIC_OR_PARTITION',
+      `There is no topic ${show(name)}. Create it first, for example with cluster.admin.createTopic(${show(name)}).`,
+    );
+  }
+
+  /** Calls back about twice a second while requests are unanswered. */
+  onTick(listener: () => void): void {
+    this.#tickListeners.add(listener);
+  }
+
+  offTick(listener: () => void): void {
+    this.#tickListeners.delete(listener);
+  }
+
+  /** Call after a request was made: while one is unanswered the event loop is kept alive. */
+  engaged(): void {
+    this.#keepAlive.hold(true);
+  }
+
+  brokerFailed(broker: number, cause: unknown): void {
+    const sentence = `Broker ${broker} has failed; whether the record was written is not known.`;
+    this.#links.get(broker)?.fail(new TidemarkError('BROKER_FAILED', sentence, { cause }));
+  }
+
+  /** Fails what is unanswered, and ends the loop. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    const error = new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.');
+    for (const link of this.#links.values()) link.fail(error);
+    forceRing(this.#int32, this.#bell);
+    await this.#ended;
+    this.#keepAlive.end();
+  }
+
+  readonly #hasWork = (): boolean => {
+    if (this.#state === 'closed') return true;
+    for (const link of this.#links.values()) if (link.hasWork()) return true;
+    return false;
+  };
+
+  async #run(): Promise<void> {
+    let turnStartedMs = nowMs();
+    while (this.#state === 'open') {
+      let outstanding = 0;
+      for (const link of this.#links.values()) {
+        link.pump();
+        outstanding += link.outstanding;
+      }
+      if (outstanding === 0) this.#keepAlive.hold(false);
+      if (!this.#hasWork()) {
+        await this.#sleeper.sleep(this.#hasWork);
+        turnStartedMs = nowMs();
+      } else if (nowMs() - turnStartedMs < YIELD_EVERY_MS) {
+        // The callers' continuations come first: they may have more to send.
+        await null;
+      } else {
+        await yieldToEventLoop();
+        turnStartedMs = nowMs();
+      }
+    }
+  }
+
+  #expire(): void {
+    for (const listener of this.#tickListeners) listener();
+    const sentBeforeMs = nowMs() - this.deliveryTimeoutMs;
+    for (const link of this.#links.values()) {
+      link.expire(
+        sentBeforeMs,
+        () =>
+          new TidemarkError(
+            'REQUEST_TIMED_OUT',
+            `Broker ${link.broker} did not answer in ${this.deliveryTimeoutMs} ms; whether the record was written is not known.`,
+          ),
+      );
+    }
+  }
+}

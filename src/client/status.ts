@@ -1,0 +1,24 @@
+import type { BrokerState } from '../runtime/broker-handle.ts';
+
+/** Where a cluster stands: what `status()` answers. */
+export interface ClusterStatus {
+  readonly clusterId: string;
+  readonly brokers: readonly { readonly id: number; readonly state: BrokerState; readonly endpoint: string | null }[];
+  readonly topics: readonly TopicStatus[];
+}
+
+export interface TopicStatus {
+  readonly name: string;
+  readonly partitions: readonly PartitionStatus[];
+}
+
+export interface PartitionStatus {
+  readonly id: number;
+  readonly leader: number;
+  readonly epoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+  readonly hwm: number;
+  /** By broker id. */
+  readonly leo: Readonly<Record<number, number>>;
+}

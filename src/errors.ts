@@ -1,0 +1,79 @@
+/** What each code means for a caller: Kafka's number where Kafka has the name, and whether trying again can help. */
+const codes = {
+  NONE: { kafka: 0, retriable: false },
+  OFFSET_OUT_OF_RANGE: { kafka: 1, retriable: false },
+  CORRUPT_MESSAGE: { kafka: 2, retriable: true },
+  UNKNOWN_TOPIC_OR_PARTITION: { kafka: 3, retriable: true },
+  LEADER_NOT_AVAILABLE: { kafka: 5, retriable: true },
+  NOT_LEADER_OR_FOLLOWER: { kafka: 6, retriable: true },
+  REQUEST_TIMED_OUT: { kafka: 7, retriable: true },
+  MESSAGE_TOO_LARGE: { kafka: 10, retriable: false },
+  INVALID_TOPIC_EXCEPTION: { kafka: 17, retriable: false },
+  NOT_ENOUGH_REPLICAS: { kafka: 19, retriable: true },
+  TOPIC_ALREADY_EXISTS: { kafka: 36, retriable: false },
+  INVALID_PARTITIONS: { kafka: 37, retriable: false },
+  INVALID_REPLICATION_FACTOR: { kafka: 38, retriable: false },
+  INVALID_CONFIG: { kafka: 40, retriable: false },
+  INVALID_RECORD: { kafka: 87, retriable: false },
+  // Ours: Kafka has no name for these, and they never travel on the wire.
+  INVALID_ARGUMENT: { kafka: 42, retriable: false },
+  UNSUPPORTED: { kafka: 35, retriable: false },
+  CLOSED: { kafka: -1, retriable: false },
+  BROKER_FAILED: { kafka: -1, retriable: true },
+  BUFFER_EXHAUSTED: { kafka: -1, retriable: true },
+} as const;
+
+export type ErrorCode = keyof typeof codes;
+
+const codeByNumber = new Map<number, ErrorCode>();
+for (const code of Object.keys(codes) as ErrorCode[]) {
+  if (codes[code].kafka >= 0) codeByNumber.set(codes[code].kafka, code);
+}
+
+/** The number by which a code travels between a broker and a client. */
+export function errorNumber(code: ErrorCode): number {
+  return codes[code].kafka;
+}
+
+export function errorCode(number: number): ErrorCode {
+  const code = codeByNumber.get(number);
+  if (code === undefined) throw new Error(`no error has the number ${number}`);
+  return code;
+}
+
+/** Every operating error that reaches a user: a stable code, and a sentence that says what to do. */
+export class TidemarkError extends Error {
+  readonly code: ErrorCode;
+  /** Whether the same call can succeed later without the caller changing anything. */
+  readonly retriable: boolean;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'TidemarkError';
+    this.code = code;
+    this.retriable = codes[code].retriable;
+  }
+}
+
+/** What arguments of public calls are held to; `what` names the argument for the sentence. */
+export function requireInteger(what: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new TidemarkError('INVALID_ARGUMENT', `${what} must be a whole number ${range}; got ${show(value)}.`);
+}
+
+export function requireOneOf<T>(what: string, value: unknown, allowed: readonly T[]): T {
+  if (allowed.includes(value as T)) return value as T;
+  throw new TidemarkError(
+    'INVALID_ARGUMENT',
+    `${what} must be one of ${allowed.map(show).join(', ')}; got ${show(value)}.`,
+  );
+}
+
+/** A value as a sentence can show it: short, and never somebody's megabytes. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}...'` : `'${value}'`;
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value === null || typeof value !== 'object') return String(value);
+  return value.constructor?.name ?? 'an object';
+}

@@ -1,0 +1,78 @@
+// Every bound of the product, unit last in the name, the reason above, relations between them asserted.
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** A partition table chunk: 1,024 slots of a cache line each are 64 KiB, so small clusters stay small. */
+export const PARTITIONS_PER_CHUNK = 1024;
+
+/** P1 asks for clusters of up to 100 brokers; the progress row of a broker has one line for each. */
+export const BROKERS_MAX = 128;
+
+/** Dense partition ids index arrays in every broker; ten thousand topics of a few partitions fit. */
+export const PARTITIONS_MAX = 1 << 20;
+
+/** What one broker keeps of its own appends for its followers; a follower further behind reads the log. */
+export const TAIL_RING_BYTES = 8 * MIB;
+
+/** Requests of one client to one broker. Small enough to stay in a core's cache together with the ring's head. */
+export const REQUEST_CHANNEL_BYTES = 4 * MIB;
+
+/** Answers of one broker to one client: read data comes this way too. */
+export const RESPONSE_CHANNEL_BYTES = 4 * MIB;
+
+/** Kafka's default for max.message.bytes, the size of a whole batch. */
+export const MESSAGE_DEFAULT_BYTES = MIB + 12;
+
+/** A batch travels as one frame of a channel and of a ring, each of which takes frames of up to half its size. */
+export const MESSAGE_MAX_BYTES = 2 * MIB - 4 * KIB;
+
+/** One answer to a read; it has to leave room in the response channel for acknowledgements. */
+export const READ_MAX_BYTES = MESSAGE_MAX_BYTES;
+
+/** What one pass of a broker takes from one source before it looks at the next: fairness and latency. */
+export const PASS_BYTES = 512 * KIB;
+
+/** A busy broker lets its event loop turn this often, for ports and timers. */
+export const YIELD_EVERY_MS = 2;
+
+/** One answer of a leader to a follower that reads the log, over all partitions; bounds a copy in flight. */
+export const CATCH_UP_BYTES = 4 * MIB;
+
+/** A memory segment starts small, so that a thousand partitions cost little, and doubles up to segment.bytes. */
+export const SEGMENT_START_BYTES = 16 * KIB;
+
+/** Producer defaults: a batch that amortises a wake-up and stays within a core's first caches. */
+export const BATCH_DEFAULT_BYTES = 64 * KIB;
+export const PRODUCER_BUFFER_DEFAULT_BYTES = 32 * MIB;
+
+/** Sends that wait for room hold references to the caller's data: the line is bounded too. */
+export const PRODUCER_WAITING_RECORDS_MAX = 100_000;
+
+/** A batch that is not answered in this time fails; Kafka's delivery.timeout.ms. */
+export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
+
+/** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
+export const MAX_BLOCK_DEFAULT_MS = 60_000;
+
+/** How long a broker thread may take to come up or to end before the cluster gives up on it. */
+export const BROKER_START_TIMEOUT_MS = 15_000;
+export const BROKER_STOP_TIMEOUT_MS = 5_000;
+
+/** A control request (create topic, attach a client) to a broker thread. */
+export const CONTROL_TIMEOUT_MS = 30_000;
+
+export function assertLimits(): void {
+  const relations: [boolean, string][] = [
+    [MESSAGE_MAX_BYTES * 2 <= REQUEST_CHANNEL_BYTES, 'two of the largest batches fit a request channel'],
+    [READ_MAX_BYTES * 2 <= RESPONSE_CHANNEL_BYTES, 'two of the largest answers fit a response channel'],
+    [MESSAGE_MAX_BYTES * 2 <= TAIL_RING_BYTES, 'two of the largest batches fit a tail ring'],
+    [MESSAGE_DEFAULT_BYTES <= MESSAGE_MAX_BYTES, 'the default message bound is within the largest'],
+    [BATCH_DEFAULT_BYTES <= MESSAGE_DEFAULT_BYTES, "a producer's batch is a message a topic takes"],
+    [MESSAGE_MAX_BYTES <= CATCH_UP_BYTES, 'a follower can catch up by at least one batch an answer'],
+  ];
+  for (const [holds, sentence] of relations) {
+    if (!holds) throw new Error(`limits: ${sentence}`);
+  }
+}
+assertLimits();

@@ -1,0 +1,201 @@
+import { batchBytes, nextOffset, readBaseOffset } from './record-batch.ts';
+
+/** One entry of the sparse index for about this many bytes; a read scans batch headers from there. */
+const INDEX_INTERVAL_BYTES = 4096;
+
+/** A run of whole batches inside one segment. Valid until the log's next append or truncation. */
+export interface Extent {
+  bytes: Uint8Array;
+  from: number;
+  to: number;
+}
+
+export interface MemoryLogOptions {
+  /** The first segment's size; each one after it doubles, up to segmentBytes. */
+  readonly startBytes: number;
+  readonly segmentBytes: number;
+  /** Whole segments beyond this go, the oldest first; negative keeps everything. */
+  readonly retentionBytes: number;
+}
+
+/** Buffers that retention has freed, for the next segment: memory already mapped is several times cheaper. */
+export class SegmentPool {
+  readonly #free = new Map<number, Uint8Array[]>();
+  readonly #keptMax: number;
+
+  constructor(keptMax = 4) {
+    this.#keptMax = keptMax;
+  }
+
+  take(bytes: number): Uint8Array {
+    // An unzeroed buffer: stale bytes are never taken for records, since a segment's end is kept beside it.
+    return this.#free.get(bytes)?.pop() ?? new Uint8Array(bytes);
+  }
+
+  give(buffer: Uint8Array): void {
+    const kept = this.#free.get(buffer.length);
+    if (kept === undefined) this.#free.set(buffer.length, [buffer]);
+    else if (kept.length < this.#keptMax) kept.push(buffer);
+  }
+}
+
+class Segment {
+  readonly bytes: Uint8Array;
+  readonly baseOffset: number;
+  /** End of the last batch; what lies beyond is not part of the log. */
+  used = 0;
+  /** The sparse index: offset and position of a batch, both ascending. */
+  readonly indexOffsets: number[] = [];
+  readonly indexPositions: number[] = [];
+
+  constructor(bytes: Uint8Array, baseOffset: number) {
+    this.bytes = bytes;
+    this.baseOffset = baseOffset;
+  }
+
+  index(offset: number, position: number): void {
+    const last = this.indexPositions.length - 1;
+    if (last >= 0 && position - this.indexPositions[last] < INDEX_INTERVAL_BYTES) return;
+    this.indexOffsets.push(offset);
+    this.indexPositions.push(position);
+  }
+
+  /** Position of the batch that holds `offset`, which must lie in this segment. */
+  find(offset: number): number {
+    let low = 0;
+    let high = this.indexOffsets.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.indexOffsets[middle] <= offset) low = middle;
+      else high = middle - 1;
+    }
+    let position = this.indexPositions[low];
+    while (nextOffset(this.bytes, position) <= offset) position += batchBytes(this.bytes, position);
+    return position;
+  }
+
+  truncate(position: number): void {
+    this.used = position;
+    while (this.indexPositions.length > 0 && (this.indexPositions.at(-1) as number) >= position) {
+      this.indexPositions.pop();
+      this.indexOffsets.pop();
+    }
+  }
+}
+
+/** A partition's batches in memory, bounded by retention. One thread owns it. */
+export class MemoryLog {
+  readonly #options: MemoryLogOptions;
+  readonly #pool: SegmentPool;
+  /** Ascending and without gaps; every one but the last holds at least one batch. */
+  readonly #segments: Segment[] = [];
+  #bytes = 0;
+  #logStart = 0;
+  #leo = 0;
+  /** Retention stops here: what a replica may still have to fetch is not dropped. The owner keeps it at the HWM. */
+  committed = 0;
+
+  constructor(options: MemoryLogOptions, pool: SegmentPool) {
+    this.#options = options;
+    this.#pool = pool;
+  }
+
+  /** The first offset that can be read. */
+  get logStart(): number {
+    return this.#logStart;
+  }
+
+  /** The next offset to be written. */
+  get leo(): number {
+    return this.#leo;
+  }
+
+  /** Takes a whole batch with its offsets stamped, which must begin at the LEO. */
+  append(source: Uint8Array, at: number, length: number): void {
+    const baseOffset = readBaseOffset(source, at);
+    if (baseOffset !== this.#leo)
+      throw new Error(`append at ${baseOffset}, but the log ends at ${this.#leo}`);
+    let segment = this.#segments.at(-1);
+    if (segment === undefined || segment.used + length > segment.bytes.length) segment = this.#roll(length);
+    const position = segment.used;
+    segment.bytes.set(source.subarray(at, at + length), position);
+    segment.index(baseOffset, position);
+    segment.used = position + length;
+    this.#bytes += length;
+    this.#leo = nextOffset(segment.bytes, position);
+  }
+
+  /**
+   * Whole batches from the one that holds `offset`, up to `maxBytes` but at least one, all of them below
+   * `endOffset`; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
+   */
+  read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
+    if (offset >= endOffset || offset >= this.#leo) return undefined;
+    const segment = this.#segmentOf(offset);
+    const from = segment.find(offset);
+    let to = from;
+    while (to < segment.used) {
+      const length = batchBytes(segment.bytes, to);
+      if (nextOffset(segment.bytes, to) > endOffset || (to > from && to + length - from > maxBytes)) break;
+      to += length;
+    }
+    return to === from ? undefined : { bytes: segment.bytes, from, to };
+  }
+
+  /** Drops every batch that reaches to or beyond `offset`, so that LEO <= offset afterwards. */
+  truncateTo(offset: number): void {
+    while (this.#leo > offset) {
+      const segment = this.#segments.at(-1) as Segment;
+      const position = segment.baseOffset >= offset ? 0 : segment.find(offset);
+      this.#bytes -= segment.used - position;
+      this.#leo = position === segment.used ? this.#leo : readBaseOffset(segment.bytes, position);
+      segment.truncate(position);
+      if (position > 0) return;
+      this.#segments.pop();
+      this.#pool.give(segment.bytes);
+    }
+    this.#logStart = Math.min(this.#logStart, this.#leo);
+  }
+
+  /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
+  restartAt(offset: number): void {
+    for (const segment of this.#segments) this.#pool.give(segment.bytes);
+    this.#segments.length = 0;
+    this.#bytes = 0;
+    this.#logStart = offset;
+    this.#leo = offset;
+  }
+
+  #segmentOf(offset: number): Segment {
+    let low = 0;
+    let high = this.#segments.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#segments[middle].baseOffset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return this.#segments[low];
+  }
+
+  #roll(length: number): Segment {
+    const { startBytes, segmentBytes } = this.#options;
+    const last = this.#segments.at(-1);
+    const planned = last === undefined ? startBytes : Math.min(2 * last.bytes.length, segmentBytes);
+    this.#retain();
+    const segment = new Segment(this.#pool.take(Math.max(planned, length)), this.#leo);
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #retain(): void {
+    const { retentionBytes } = this.#options;
+    if (retentionBytes < 0) return;
+    while (this.#segments.length > 1 && this.#bytes - this.#segments[0].used >= retentionBytes) {
+      if (this.#segments[1].baseOffset > this.committed) return;
+      const oldest = this.#segments.shift() as Segment;
+      this.#bytes -= oldest.used;
+      this.#logStart = this.#segments[0].baseOffset;
+      this.#pool.give(oldest.bytes);
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import { BroadcastChannel } from 'node:worker_threads';
+import { TidemarkError } from '../errors.ts';
+import { CONTROL_TIMEOUT_MS } from '../limits.ts';
+import { timeLimit } from './timers.ts';
+
+/**
+ * How another thread finds a cluster: a broadcast channel named after it. A handle stays plain data that can be
+ * handed on to any number of threads, which a port could not be.
+ */
+export interface ClusterHandle {
+  readonly kind: 'tidemark-cluster';
+  readonly clusterId: string;
+}
+
+interface Question {
+  readonly type: 'question';
+  readonly from: string;
+  readonly sequence: number;
+  readonly name: string;
+  readonly argument: unknown;
+}
+
+interface Answer {
+  readonly type: 'answer';
+  readonly to: string;
+  readonly sequence: number;
+  readonly value?: unknown;
+  readonly error?: { readonly code: TidemarkError['code']; readonly message: string };
+}
+
+interface Notice {
+  readonly type: 'notice';
+  readonly name: string;
+  readonly argument: unknown;
+}
+
+type Message = Question | Answer | Notice;
+
+function channelName(clusterId: string): string {
+  return `tidemark ${clusterId}`;
+}
+
+/** The cluster's side: answers questions, and tells everybody what they ought to know. */
+export class AttachServer {
+  readonly #channel: BroadcastChannel;
+
+  constructor(clusterId: string, answer: (name: string, argument: unknown) => unknown) {
+    this.#channel = new BroadcastChannel(channelName(clusterId));
+    this.#channel.unref();
+    this.#channel.onmessage = async (event) => {
+      const message = (event as { data: Message }).data;
+      if (message.type !== 'question') return;
+      const { from: to, sequence } = message;
+      try {
+        const value = await answer(message.name, message.argument);
+        this.#channel.postMessage({ type: 'answer', to, sequence, value } satisfies Answer);
+      } catch (cause) {
+        const { code = 'BROKER_FAILED', message: sentence } = cause as TidemarkError;
+        const error = { code, message: sentence };
+        this.#channel.postMessage({ type: 'answer', to, sequence, error } satisfies Answer);
+      }
+    };
+  }
+
+  tell(name: string, argument: unknown): void {
+    this.#channel.postMessage({ type: 'notice', name, argument } satisfies Notice);
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+}
+
+/** Another thread's side. It keeps that thread's event loop alive until it is closed. */
+export class AttachClient {
+  readonly #channel: BroadcastChannel;
+  readonly #self: string;
+  readonly #asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  #sequence = 0;
+
+  constructor(handle: ClusterHandle, self: string, notice: (name: string, argument: unknown) => void) {
+    this.#self = self;
+    this.#channel = new BroadcastChannel(channelName(handle.clusterId));
+    this.#channel.onmessage = (event) => {
+      const message = (event as { data: Message }).data;
+      if (message.type === 'notice') notice(message.name, message.argument);
+      if (message.type !== 'answer' || message.to !== this.#self) return;
+      const asked = this.#asked.get(message.sequence);
+      if (message.error === undefined) asked?.resolve(message.value);
+      else asked?.reject(new TidemarkError(message.error.code, message.error.message));
+    };
+  }
+
+  ask(name: string, argument: unknown): Promise<unknown> {
+    const sequence = ++this.#sequence;
+    const answered = new Promise((resolve, reject) => {
+      this.#asked.set(sequence, { resolve, reject });
+    });
+    this.#channel.postMessage({ type: 'question', from: this.#self, sequence, name, argument } satisfies Question);
+    const late = () =>
+      new TidemarkError('REQUEST_TIMED_OUT', `The cluster did not answer in ${CONTROL_TIMEOUT_MS} ms: is it closed?`);
+    return timeLimit(answered, CONTROL_TIMEOUT_MS, late).finally(() => this.#asked.delete(sequence));
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+}

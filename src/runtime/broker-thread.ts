@@ -1,0 +1,71 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { forceRing, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { YIELD_EVERY_MS } from '../limits.ts';
+import { Broker } from './broker.ts';
+import { ClientLink } from './client-link.ts';
+import { nowMs } from './clock.ts';
+import type { BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
+import { yieldToEventLoop } from './timers.ts';
+
+// A broker's thread: passes while there is work, sleeps on one bell while there is none. The parent's port, which
+// is referenced, keeps the thread alive while it sleeps: a pending wait on shared memory does not.
+if (parentPort === null) throw new Error('broker-thread runs as a worker thread of a cluster');
+const parent = parentPort;
+const data = workerData as BrokerThreadData;
+const broker = new Broker(data);
+const own = data.brokers.find(({ id }) => id === data.id);
+if (own === undefined) throw new Error(`broker ${data.id} is not in its own directory`);
+const bell = own.bell / 4;
+const sleeper = new Sleeper(broker.arena.int32, bell);
+let closing = false;
+
+function control(request: ControlRequest): unknown {
+  switch (request.type) {
+    case 'partitions':
+      broker.assign(request.partitions, request.chunks);
+      return undefined;
+    case 'attach':
+      broker.attach(request.client, new ClientLink(broker, request.client, request.addresses));
+      return undefined;
+    case 'detach':
+      broker.detach(request.client);
+      return undefined;
+    case 'inspect':
+      return broker.inspect(request.partition, request.offset, request.maxBytes);
+    case 'close':
+      closing = true;
+      return undefined;
+  }
+}
+
+parent.on('message', ({ sequence, request }: { sequence: number; request: ControlRequest }) => {
+  let reply: ControlReply;
+  try {
+    reply = { sequence, value: control(request) };
+  } catch (error) {
+    reply = { sequence, error: (error as Error).message };
+  }
+  parent.postMessage(reply);
+  if (closing) shutDown();
+});
+
+function shutDown(): void {
+  broker.close();
+  parent.close();
+  forceRing(broker.arena.int32, bell);
+}
+
+const hasWork = (): boolean => closing || broker.hasWork();
+
+async function run(): Promise<void> {
+  while (!closing) {
+    const startedMs = nowMs();
+    while (broker.pass()) {
+      if (nowMs() - startedMs > YIELD_EVERY_MS) break;
+    }
+    if (broker.hasWork()) await yieldToEventLoop();
+    else await sleeper.sleep(hasWork);
+  }
+}
+
+await run();

@@ -1,0 +1,254 @@
+import {
+  ringBell,
+  RingWriter,
+  ringBytes,
+} from '../../native-free/sharedarraybuffer-utils/index.ts';
+import type { Kernels } from '../../native-free/kernels/index.ts';
+import { NOBODY } from '../core/commit-queue.ts';
+import { Replica } from '../core/replica.ts';
+import { SEGMENT_START_BYTES } from '../limits.ts';
+import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
+import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
+import { ArenaView, kernelsOver } from './arena.ts';
+import { CatchUp } from './catch-up.ts';
+import { ClientLink } from './client-link.ts';
+import { nowMs } from './clock.ts';
+import type { BrokerAddresses, BrokerThreadData, PartitionAssignment, ReplicaBytes } from './directory.ts';
+import { LeaderTail } from './leader-tail.ts';
+import { Metrics } from './metrics.ts';
+import { PartitionTable } from './partition-table.ts';
+import { ProgressRow } from './progress.ts';
+import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
+
+/** A peer as this broker sees it: what it reads of it, and the bell it rings. */
+interface Peer {
+  readonly addresses: BrokerAddresses;
+  readonly table: PartitionTable;
+  readonly progress: ProgressRow;
+  /** The peer's progress as a follower of this broker, when it was last looked at. */
+  seenProgress: number;
+}
+
+/**
+ * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
+ * Everything here runs on the broker's own thread, in passes that never block.
+ */
+export class Broker {
+  readonly id: number;
+  readonly arena: ArenaView;
+  readonly kernels: Kernels;
+  readonly table: PartitionTable;
+  readonly metrics: Metrics;
+  readonly catchUp: CatchUp;
+  /** By partition id; a hole where this broker holds no replica. */
+  readonly replicas: (Replica | undefined)[] = [];
+  readonly #ring: RingWriter;
+  readonly #progress: ProgressRow;
+  readonly #peers = new Map<number, Peer>();
+  readonly #tails: LeaderTail[] = [];
+  readonly #links = new Map<number, ClientLink>();
+  readonly #pool = new SegmentPool();
+  /** Partitions led here with records above the HWM: those that a follower's progress may commit. */
+  #uncommitted: Replica[] = [];
+  #leoChanged = false;
+
+  constructor(data: BrokerThreadData) {
+    this.id = data.id;
+    this.arena = new ArenaView(data.memory);
+    this.kernels = kernelsOver(this.arena, data.workspace, data.module);
+    const own = data.brokers.find(({ id }) => id === data.id) as BrokerAddresses;
+    this.arena.reach(own.ring + ringBytes(own.ringCapacity));
+    this.#ring = new RingWriter(this.arena.buffer, own.ring, own.ringCapacity);
+    this.table = new PartitionTable(this.arena, own.chunks);
+    this.#progress = new ProgressRow(this.arena, own.progress);
+    this.metrics = new Metrics(this.arena, own.metrics);
+    for (const addresses of data.brokers) {
+      if (addresses.id === data.id) continue;
+      this.#peers.set(addresses.id, {
+        addresses,
+        table: new PartitionTable(this.arena, addresses.chunks),
+        progress: new ProgressRow(this.arena, addresses.progress),
+        seenProgress: 0,
+      });
+      this.#tails.push(new LeaderTail(this, addresses));
+    }
+    this.catchUp = new CatchUp(this, data.peers);
+  }
+
+  get ringPosition(): number {
+    return this.#ring.position;
+  }
+
+  tail(leader: number): LeaderTail | undefined {
+    return this.#tails.find((tail) => tail.leader === leader);
+  }
+
+  tableOf(brokerId: number): PartitionTable {
+    if (brokerId === this.id) return this.table;
+    return (this.#peers.get(brokerId) as Peer).table;
+  }
+
+  /** Whether a pass would find something: asked once more after the sleeping flag is up. */
+  readonly hasWork = (): boolean => {
+    for (const tail of this.#tails) if (tail.hasWork()) return true;
+    for (const link of this.#links.values()) if (link.hasWork()) return true;
+    for (const peer of this.#peers.values()) {
+      if (peer.progress.load(this.id) !== peer.seenProgress) return true;
+    }
+    return false;
+  };
+
+  /** One round over all sources. True where something was done. */
+  pass(): boolean {
+    let worked = false;
+    for (const link of this.#links.values()) if (link.serve()) worked = true;
+    for (const tail of this.#tails) if (tail.pass()) worked = true;
+    if (this.#commit()) worked = true;
+    for (const link of this.#links.values()) link.flush();
+    return worked;
+  }
+
+  /**
+   * Stamps a batch that was admitted, publishes it to the followers, and appends it to the own log. `client` is told
+   * when the batch is committed, unless it is NOBODY.
+   */
+  append(replica: Replica, at: number, length: number, client: number, correlation: number): number {
+    const baseOffset = replica.log.leo;
+    const { bytes, int32, float64 } = this.arena;
+    const appendedAtMs = nowMs();
+    const frame = this.#ring.reserve(RING_HEADER_BYTES + length);
+    const batch = frame + RING_HEADER_BYTES;
+    float64[frame / 8 + RING_TIME_WORD] = appendedAtMs;
+    int32[frame / 4 + RING_PARTITION_WORD] = replica.id;
+    bytes.copyWithin(batch, at, at + length);
+    writeBaseOffset(bytes, batch, baseOffset);
+    writeLeaderEpoch(bytes, batch, replica.info.epoch);
+    this.#ring.commit();
+    this.#ring.publish();
+    for (const follower of replica.info.replicas) if (follower !== this.id) this.#ringPeer(follower);
+
+    replica.log.append(bytes, batch, length);
+    const { leo } = replica.log;
+    this.table.storeLeo(replica.id, leo);
+    replica.pending.push({ nextOffset: leo, baseOffset, appendedAtMs, client, correlation });
+    this.#leoChanged = true;
+    if (!replica.uncommitted) {
+      replica.uncommitted = true;
+      this.#uncommitted.push(replica);
+    }
+    this.metrics.count('batchesAppended');
+    return baseOffset;
+  }
+
+  /** As a follower: the LEO of some partition of that leader went up. */
+  progressed(leader: number): void {
+    this.#progress.advance(leader);
+    this.#ringPeer(leader);
+  }
+
+  link(client: number): ClientLink | undefined {
+    return this.#links.get(client);
+  }
+
+  attach(client: number, link: ClientLink): void {
+    this.#links.set(client, link);
+  }
+
+  detach(client: number): void {
+    this.#links.get(client)?.close();
+    this.#links.delete(client);
+  }
+
+  assign(partitions: readonly PartitionAssignment[], chunks: ReadonlyMap<number, readonly number[]>): void {
+    for (const [brokerId, addresses] of chunks) {
+      const table = this.tableOf(brokerId);
+      for (const address of addresses) table.addChunk(address);
+    }
+    for (const { info, config } of partitions) {
+      while (this.replicas.length <= info.id) this.replicas.push(undefined);
+      if (!info.replicas.includes(this.id)) continue;
+      const log = new MemoryLog(
+        {
+          startBytes: SEGMENT_START_BYTES,
+          segmentBytes: config['segment.bytes'],
+          retentionBytes: config['retention.bytes'],
+        },
+        this.#pool,
+      );
+      this.replicas[info.id] = new Replica(info, config, log, this.id);
+      this.table.storeEpoch(info.id, info.epoch);
+    }
+  }
+
+  /** Ends what would keep the thread alive. */
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    this.catchUp.close();
+  }
+
+  /** Raw batches of a replica, for comparison with its leader's. */
+  inspect(partitionId: number, offset: number, maxBytes: number): ReplicaBytes {
+    const replica = this.replicas[partitionId];
+    if (replica === undefined) throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
+    const { logStart, leo } = replica.log;
+    this.refreshHwm(replica);
+    const from = Math.max(offset, logStart);
+    const extent = replica.log.read(from, maxBytes, leo);
+    const bytes = extent === undefined ? new Uint8Array(0) : extent.bytes.slice(extent.from, extent.to);
+    let next = from;
+    for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
+    return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };
+  }
+
+  /** As a follower: how far the leader has let this replica know that records are committed. */
+  refreshHwm(replica: Replica): void {
+    if (replica.isLeader) return;
+    const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.leo);
+    if (hwm > replica.hwm) replica.hwm = hwm;
+  }
+
+  readonly #leoOf = (brokerId: number, partitionId: number): number =>
+    (this.#peers.get(brokerId) as Peer).table.loadLeo(partitionId);
+
+  /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
+  #commit(): boolean {
+    let changed = this.#leoChanged;
+    this.#leoChanged = false;
+    for (const peer of this.#peers.values()) {
+      const progress = peer.progress.load(this.id);
+      if (progress === peer.seenProgress) continue;
+      peer.seenProgress = progress;
+      changed = true;
+    }
+    if (!changed) return false;
+    const still: Replica[] = [];
+    for (const replica of this.#uncommitted) {
+      const hwm = replica.committable(this.#leoOf);
+      if (hwm > replica.hwm) this.#advance(replica, hwm);
+      if (hwm < replica.log.leo) still.push(replica);
+      else replica.uncommitted = false;
+    }
+    this.#uncommitted = still;
+    return true;
+  }
+
+  #advance(replica: Replica, hwm: number): void {
+    replica.hwm = hwm;
+    replica.log.committed = hwm;
+    // Publishes the HWM: every in-sync replica has published an LEO at or above it.
+    this.table.storeHwm(replica.id, hwm);
+    const committedAtMs = nowMs();
+    for (let batch = replica.pending.take(hwm); batch !== undefined; batch = replica.pending.take(hwm)) {
+      this.metrics.lagHwm.record(committedAtMs - batch.appendedAtMs);
+      if (batch.client === NOBODY) continue;
+      this.#links.get(batch.client)?.respondProduced(batch.correlation, 'NONE', batch.baseOffset);
+    }
+    for (const read of replica.reads) if (read.offset < hwm) read.answer();
+  }
+
+  #ringPeer(brokerId: number): void {
+    const peer = this.#peers.get(brokerId) as Peer;
+    ringBell(this.arena.int32, peer.addresses.bell / 4);
+  }
+}

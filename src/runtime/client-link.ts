@@ -1,0 +1,231 @@
+import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { admitBatch } from '../api/00-produce.ts';
+import { admitRead } from '../api/01-fetch.ts';
+import { NOBODY } from '../core/commit-queue.ts';
+import type { Replica, WaitingRead } from '../core/replica.ts';
+import { type ErrorCode, errorNumber } from '../errors.ts';
+import { PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
+import type { Broker } from './broker.ts';
+import {
+  channelsOf,
+  FETCH_FROM_ANY_REPLICA,
+  FETCHED_HEADER_BYTES,
+  getOffset,
+  type LinkAddresses,
+  PRODUCE_HEADER_BYTES,
+  PRODUCED_BYTES,
+  putOffset,
+  REQUEST_BLOCKED_AT,
+  REQUEST_FETCH,
+  REQUEST_PRODUCE,
+  RESPONSE_BLOCKED_AT,
+  RESPONSE_FETCHED,
+  RESPONSE_PRODUCED,
+} from './client-frames.ts';
+
+/** A read as the client asked for it. */
+interface Fetch {
+  readonly correlation: number;
+  readonly partition: number;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+  readonly offset: number;
+  readonly fromAnyReplica: boolean;
+}
+
+/** A client as the broker sees it: its requests, and the channel for the answers. */
+export class ClientLink {
+  readonly #broker: Broker;
+  readonly #client: number;
+  readonly #addresses: LinkAddresses;
+  readonly #requests: ChannelReader;
+  readonly #responses: ChannelWriter;
+  /** Answers for which the channel had no room, in order; while there are any, no request is taken. */
+  readonly #backlog: (() => boolean)[] = [];
+  readonly #waitingReads = new Set<() => void>();
+  #freeBytesWhenBlocked = 0;
+  #answered = false;
+
+  constructor(broker: Broker, client: number, addresses: LinkAddresses) {
+    this.#broker = broker;
+    this.#client = client;
+    this.#addresses = addresses;
+    const { request, response, end } = channelsOf(addresses);
+    const { buffer } = broker.arena.reach(end);
+    this.#requests = new ChannelReader(buffer, request, addresses.requestCapacity);
+    this.#responses = new ChannelWriter(buffer, response, addresses.responseCapacity);
+  }
+
+  hasWork(): boolean {
+    // With a backlog only room for answers counts, and room comes when the client hands some back.
+    return this.#backlog.length > 0 ? this.#responses.freeBytes !== this.#freeBytesWhenBlocked : this.#requests.hasWork();
+  }
+
+  /** Takes requests within a pass's bound. True where there were any. */
+  serve(): boolean {
+    if (this.#backlog.length > 0 && !this.#drainBacklog()) return false;
+    let taken = 0;
+    while (taken < PASS_BYTES && this.#backlog.length === 0 && this.#requests.next()) {
+      taken += this.#requests.length;
+      const { kind, offset, length } = this.#requests;
+      if (kind === REQUEST_PRODUCE) this.#produce(offset, length);
+      else if (kind === REQUEST_FETCH) this.#fetch(offset);
+      else throw new Error(`client ${this.#client} sent a frame of the unknown kind ${kind}`);
+    }
+    if (taken === 0) return false;
+    this.#requests.release();
+    // Dekker with the client: it raises the flag, then tries again; we hand space back, then look at the flag.
+    if (this.#flag(REQUEST_BLOCKED_AT) === 1) ringBell(this.#broker.arena.int32, this.#addresses.clientBell / 4);
+    return true;
+  }
+
+  /** Publishes this pass's answers, with one ring for all of them. */
+  flush(): void {
+    if (!this.#answered) return;
+    this.#answered = false;
+    this.#responses.publish();
+    ringBell(this.#broker.arena.int32, this.#addresses.clientBell / 4);
+  }
+
+  respondProduced(correlation: number, error: ErrorCode, baseOffset: number): void {
+    if (this.#backlog.length === 0 && this.#writeProduced(correlation, error, baseOffset)) return;
+    this.#backlog.push(() => this.#writeProduced(correlation, error, baseOffset));
+  }
+
+  close(): void {
+    for (const cancel of this.#waitingReads) cancel();
+    this.#waitingReads.clear();
+  }
+
+  #produce(at: number, length: number): void {
+    const { arena, kernels, replicas, metrics } = this.#broker;
+    const words = arena.int32;
+    const correlation = words[at / 4];
+    const replica = replicas[words[at / 4 + 1]];
+    const epoch = words[at / 4 + 2];
+    const acks = words[at / 4 + 3];
+    const batch = at + PRODUCE_HEADER_BYTES;
+    const bytes = length - PRODUCE_HEADER_BYTES;
+    const error = admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, (from, size) =>
+      kernels.crc32c(from, size),
+    );
+    if (error !== 'NONE') {
+      metrics.count('batchesRefused');
+      if (acks !== 0) this.respondProduced(correlation, error, -1);
+      return;
+    }
+    const waiter = acks === -1 ? this.#client : NOBODY;
+    const baseOffset = this.#broker.append(replica as Replica, batch, bytes, waiter, correlation);
+    if (acks === 1) this.respondProduced(correlation, 'NONE', baseOffset);
+  }
+
+  #fetch(at: number): void {
+    const words = this.#broker.arena.int32;
+    const fetch: Fetch = {
+      correlation: words[at / 4],
+      partition: words[at / 4 + 1],
+      maxBytes: Math.min(words[at / 4 + 2], READ_MAX_BYTES),
+      waitMs: words[at / 4 + 3],
+      offset: getOffset(words, at / 4 + 4),
+      fromAnyReplica: words[at / 4 + 6] === FETCH_FROM_ANY_REPLICA,
+    };
+    const replica = this.#broker.replicas[fetch.partition];
+    if (replica !== undefined) this.#broker.refreshHwm(replica);
+    const error = admitRead(replica, fetch.offset, fetch.fromAnyReplica);
+    if (error !== 'NONE') {
+      this.#respond(() => this.#writeFetched(fetch, replica, error));
+    } else if (fetch.waitMs > 0 && (replica as Replica).hwm <= fetch.offset) {
+      this.#wait(fetch, replica as Replica);
+    } else {
+      this.#respond(() => this.#writeFetched(fetch, replica, 'NONE'));
+    }
+  }
+
+  /** A long poll: answered by the HWM, or by the clock. */
+  #wait(fetch: Fetch, replica: Replica): void {
+    const end = (): void => {
+      clearTimeout(timer);
+      replica.reads.delete(read);
+      this.#waitingReads.delete(end);
+    };
+    const read: WaitingRead = {
+      offset: fetch.offset,
+      answer: () => {
+        end();
+        this.#respond(() => this.#writeFetched(fetch, replica, 'NONE'));
+      },
+    };
+    const timer = setTimeout(() => {
+      this.#broker.refreshHwm(replica);
+      read.answer();
+      this.flush();
+    }, fetch.waitMs);
+    replica.reads.add(read);
+    this.#waitingReads.add(end);
+  }
+
+  #respond(write: () => boolean): void {
+    if (this.#backlog.length > 0 || !write()) this.#backlog.push(write);
+  }
+
+  #drainBacklog(): boolean {
+    let written = 0;
+    while (written < this.#backlog.length && this.#backlog[written]()) written++;
+    this.#backlog.splice(0, written);
+    this.flush();
+    return this.#backlog.length === 0;
+  }
+
+  #writeProduced(correlation: number, error: ErrorCode, baseOffset: number): boolean {
+    const at = this.#reserve(PRODUCED_BYTES, RESPONSE_PRODUCED);
+    if (at === -1) return false;
+    const words = this.#broker.arena.int32;
+    words[at / 4] = correlation;
+    words[at / 4 + 1] = errorNumber(error);
+    putOffset(words, at / 4 + 2, baseOffset);
+    this.#responses.commit();
+    this.#answered = true;
+    return true;
+  }
+
+  #writeFetched(fetch: Fetch, replica: Replica | undefined, error: ErrorCode): boolean {
+    const log = replica?.log;
+    const extent =
+      error === 'NONE' && fetch.offset >= (log?.logStart ?? 0)
+        ? log?.read(fetch.offset, fetch.maxBytes, replica?.hwm ?? 0)
+        : undefined;
+    const size = extent === undefined ? 0 : extent.to - extent.from;
+    const at = this.#reserve(FETCHED_HEADER_BYTES + size, RESPONSE_FETCHED);
+    if (at === -1) return false;
+    const { int32, bytes } = this.#broker.arena;
+    int32[at / 4] = fetch.correlation;
+    int32[at / 4 + 1] = errorNumber(error);
+    putOffset(int32, at / 4 + 2, replica?.hwm ?? -1);
+    putOffset(int32, at / 4 + 4, log?.logStart ?? -1);
+    if (extent !== undefined) {
+      bytes.set(extent.bytes.subarray(extent.from, extent.to), at + FETCHED_HEADER_BYTES);
+    }
+    this.#responses.commit();
+    this.#answered = true;
+    return true;
+  }
+
+  /** Room for an answer, or -1 with the flag raised that lets the client ring when it has handed space back. */
+  #reserve(bytes: number, kind: number): number {
+    const at = this.#responses.reserve(bytes, kind);
+    if (at !== -1) return at;
+    this.#setFlag(RESPONSE_BLOCKED_AT, 1);
+    this.#freeBytesWhenBlocked = this.#responses.freeBytes;
+    const again = this.#responses.reserve(bytes, kind);
+    if (again !== -1) this.#setFlag(RESPONSE_BLOCKED_AT, 0);
+    return again;
+  }
+
+  #flag(at: number): number {
+    return Atomics.load(this.#broker.arena.int32, (this.#addresses.link + at) / 4);
+  }
+
+  #setFlag(at: number, value: number): void {
+    Atomics.store(this.#broker.arena.int32, (this.#addresses.link + at) / 4, value);
+  }
+}

@@ -1,0 +1,62 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { TopicConfig } from '../config.ts';
+import type { PartitionInfo } from '../types.ts';
+import type { LinkAddresses } from './client-frames.ts';
+
+/** Where one broker's shared regions lie. */
+export interface BrokerAddresses {
+  readonly id: number;
+  readonly bell: number;
+  readonly ring: number;
+  readonly ringCapacity: number;
+  /** One progress counter for each leader this broker may follow. */
+  readonly progress: number;
+  readonly metrics: number;
+  /** The chunks of its partition table. */
+  readonly chunks: readonly number[];
+}
+
+/** What a broker thread is started with. */
+export interface BrokerThreadData {
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  readonly workspace: number;
+  readonly id: number;
+  readonly brokers: readonly BrokerAddresses[];
+  /** A port to each other broker, for followers that read a leader's log. */
+  readonly peers: ReadonlyMap<number, MessagePort>;
+}
+
+export interface PartitionAssignment {
+  readonly info: PartitionInfo;
+  readonly config: TopicConfig;
+}
+
+/** The main thread's requests to a broker thread; each is answered by one ControlReply with its sequence. */
+export type ControlRequest =
+  | {
+      readonly type: 'partitions';
+      readonly partitions: readonly PartitionAssignment[];
+      /** New chunks of every broker's partition table, by broker id. */
+      readonly chunks: ReadonlyMap<number, readonly number[]>;
+    }
+  | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
+  | { readonly type: 'detach'; readonly client: number }
+  | { readonly type: 'inspect'; readonly partition: number; readonly offset: number; readonly maxBytes: number }
+  | { readonly type: 'close' };
+
+export interface ControlReply {
+  readonly sequence: number;
+  readonly error?: string;
+  readonly value?: unknown;
+}
+
+/** A replica's raw batches, for comparing it with its leader. */
+export interface ReplicaBytes {
+  readonly logStart: number;
+  readonly leo: number;
+  readonly hwm: number;
+  /** Whole batches from the one that holds the wanted offset; empty at the end of the log. */
+  readonly bytes: Uint8Array;
+  readonly nextOffset: number;
+}

@@ -1,0 +1,35 @@
+import type { ArenaView } from './arena.ts';
+import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
+
+/** What a broker counts. Each counter is one word of its metrics region; the broker alone writes it. */
+export const counters = ['batchesAppended', 'batchesRefused', 'corruptFrames', 'laps', 'catchUps'] as const;
+export type CounterName = (typeof counters)[number];
+
+const COUNTERS_BYTES = 128;
+export const METRICS_BYTES = COUNTERS_BYTES + 2 * HISTOGRAM_BYTES;
+
+/** One broker's counters and replication lags, in shared memory, so that reading them disturbs nobody. */
+export class Metrics {
+  /** From the leader's append to the HWM that commits it, written by the leader. */
+  readonly lagHwm: Histogram;
+  /** From the leader's append to this follower's LEO, written by the follower. */
+  readonly lagFollower: Histogram;
+  readonly #int32: Int32Array;
+  readonly #base: number;
+
+  constructor(arena: ArenaView, address: number) {
+    arena.reach(address + METRICS_BYTES);
+    this.#int32 = arena.int32;
+    this.#base = address / 4;
+    this.lagHwm = new Histogram(this.#int32, address + COUNTERS_BYTES);
+    this.lagFollower = new Histogram(this.#int32, address + COUNTERS_BYTES + HISTOGRAM_BYTES);
+  }
+
+  count(name: CounterName): void {
+    this.#int32[this.#base + counters.indexOf(name)]++;
+  }
+
+  read(name: CounterName): number {
+    return Atomics.load(this.#int32, this.#base + counters.indexOf(name)) >>> 0;
+  }
+}

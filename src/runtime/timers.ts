@@ -1,0 +1,40 @@
+/** The value, or the error that `late` makes when it takes longer than that. Leaves no timer behind. */
+export function timeLimit<T>(promise: Promise<T>, limitMs: number, late: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(late()), limitMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** Lets ports, sockets and timers have their turn. */
+export function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** A coarse clock tick that keeps the event loop alive only while it is held. One timer, however often it is held. */
+export class KeepAlive {
+  readonly #timer: NodeJS.Timeout;
+  readonly #tick: () => void;
+  #held = false;
+
+  constructor(everyMs: number, tick: () => void) {
+    this.#tick = tick;
+    this.#timer = setInterval(() => {
+      if (this.#held) this.#tick();
+    }, everyMs);
+    this.#timer.unref();
+  }
+
+  hold(held: boolean): void {
+    if (held === this.#held) return;
+    this.#held = held;
+    if (held) this.#timer.ref();
+    else this.#timer.unref();
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+  }
+}
