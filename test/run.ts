@@ -82,7 +82,9 @@ function report(
     print((result.failure.startsWith('TIMED OUT') ? lines.slice(-TAIL_LINES) : lines).join('\n'));
   }
   const slowest = [...results].sort((a, b) => b.durationMs - a.durationMs).slice(0, SLOWEST_SHOWN);
-  print(`\n${results.length} files in ${seconds(durationMs)}, the slowest of them:`);
+  print(
+    `\n${results.length} ${results.length === 1 ? 'file' : 'files'} in ${seconds(durationMs)}, the slowest of them:`,
+  );
   for (const { source, durationMs } of slowest) print(`${seconds(durationMs).padStart(8)}  ${source}`);
   const failures = results.filter(({ failure }) => failure !== undefined);
   if (failures.length > 0) print('\nFailed files:');

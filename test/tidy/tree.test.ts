@@ -35,12 +35,12 @@ test('the names taken of a namespace are found, or all when it goes somewhere as
   assert.equal(namesOf("import * as n from './b.ts';\nuse(n, n.one);"), ['*']);
 });
 
-test('imports of types, exports of others, import() and worker URLs are references', () => {
+test('imports of types, exports of others, import() and paths of workers are references', () => {
   const text = `import type { A } from './b.ts';
 export { b } from './b.ts';
 export * from './b.ts';
 const c = await import('./b.ts');
-const d = new URL('./b.js', import.meta.url);
+const d = startWorker('./b.js', {});
 type E = import('./b.ts').E;`;
   const { references } = parsed(text, { 'src/b.ts': '' });
   assert.ok(references.every(({ target }) => target === 'src/b.ts'));

@@ -11,7 +11,7 @@ export type Reference = {
   readonly specifier: string;
   /** Path of the file of ours that is meant, or undefined for packages and for what does not exist. */
   readonly target: string | undefined;
-  /** 'later' stands for import() and for the URL a worker is started from: neither loads with the file. */
+  /** 'later' stands for import() and for the path a worker is started from: neither loads with the file. */
   readonly kind: 'import' | 'export' | 'later';
   /** The whole statement is erased by the compiler. */
   readonly typeOnly: boolean;
@@ -123,17 +123,15 @@ function readReferences(path: string, root: ast.SourceFile, exists: (path: strin
     } else if (ast.isCallExpression(node) && node.expression.kind === ast.SyntaxKind.ImportKeyword) {
       const [specifier] = node.arguments;
       if (specifier !== undefined) add(node, specifier, 'later', false, ['*']);
-    } else if (ast.isNewExpression(node) && node.expression.getText(root) === 'URL') {
-      const [specifier, base] = node.arguments ?? [];
-      if (specifier !== undefined && base?.getText(root) === 'import.meta.url') {
-        add(node, specifier, 'later', false, []);
-      }
+    } else if (ast.isStringLiteral(node) && /^\.\.?\/.*\.js$/.test(node.text)) {
+      // The path a worker is started from may go through several hands before it becomes a URL.
+      add(node, node, 'later', false, []);
     }
   });
   return references;
 }
 
-/** A worker is started from the built file, so a URL may say .js where the source is .ts. */
+/** A worker is started from the built file, so its path says .js where the source is .ts. */
 function resolve(path: string, specifier: string): string | undefined {
   if (!specifier.startsWith('.')) return undefined;
   return posix.join(dirname(path), specifier).replace(/\.js$/, '.ts');
