@@ -6,7 +6,10 @@ declare namespace WebAssembly {
   interface Module {
     readonly [Symbol.toStringTag]?: 'WebAssembly.Module';
   }
-  const Module: new (bytes: Uint8Array) => Module;
+  const Module: {
+    new (bytes: Uint8Array): Module;
+    imports(module: Module): { module: string; name: string; kind: string }[];
+  };
 
   interface Memory {
     readonly buffer: ArrayBuffer | SharedArrayBuffer;
