@@ -1,0 +1,79 @@
+// What the threads of these tests send each other: messages that can be told apart from any mixture of two.
+import { Worker } from 'node:worker_threads';
+
+/** A reproducible sequence of 32-bit numbers (xorshift). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed | 1;
+  }
+
+  next(): number {
+    let state = this.#state;
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    this.#state = state;
+    return state >>> 0;
+  }
+
+  below(end: number): number {
+    return this.next() % end;
+  }
+}
+
+/** Mostly tens of bytes, some hundreds, a few thousands; also none at all. */
+export function messageLength(random: Random): number {
+  const dice = random.next();
+  const choice = dice & 0xff;
+  if (choice < 224) return (dice >>> 8) & 0x3f;
+  if (choice < 252) return (dice >>> 8) & 0x1ff;
+  return (dice >>> 8) & 0xfff;
+}
+
+/** The word that belongs at a place of the message with this sequence number. */
+function canary(sequence: number, place: number): number {
+  return Math.imul(sequence, 0x9e37_79b1) ^ Math.imul(place + 1, 0x85eb_ca6b);
+}
+
+export function fillMessage(int32: Int32Array, offset: number, length: number, sequence: number): void {
+  const first = offset / 4;
+  const words = length >>> 2;
+  for (let place = 0; place < words; place += 1) int32[first + place] = canary(sequence, place);
+}
+
+/** Whether every word is as written. */
+export function isWhole(int32: Int32Array, offset: number, length: number, sequence: number): boolean {
+  const first = offset / 4;
+  const words = length >>> 2;
+  for (let place = 0; place < words; place += 1) {
+    if (int32[first + place] !== canary(sequence, place)) return false;
+  }
+  return true;
+}
+
+/** Starts one of the workers beside this file. */
+export function startWorker(file: string, workerData: unknown): Worker {
+  return new Worker(new URL(file, import.meta.url), { workerData, execArgv: [] });
+}
+
+/** Resolves with the exit code of a worker; rejects with what it threw. */
+export function exitOf(worker: Worker): Promise<number> {
+  return new Promise((resolve, reject) => {
+    worker.once('error', reject);
+    worker.once('exit', resolve);
+  });
+}
+
+export function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
