@@ -15,6 +15,13 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 /** Reading a broker's answer must not hang this check; a minute is many times what the program takes. */
 const PROGRAM_LIMIT_MS = 60_000;
 
+/** As a user's own project might be set up; the types of Node are the one thing it must have besides the package. */
+const TYPE_CHECK = [
+  ...['--ignoreConfig', '--noEmit', '--allowJs', '--checkJs', '--strict', '--skipLibCheck'],
+  ...['--target', 'es2023', '--lib', 'es2023', '--module', 'nodenext'],
+  ...['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')],
+];
+
 function run(command, args, options) {
   const result = spawnSync(command, args, { encoding: 'utf8', env: environment, ...options });
   if (result.status === 0) return result.stdout;
@@ -50,6 +57,10 @@ function check(directory) {
   // From inside the package the name "tidemark" means the package itself, through its exports, as for a user.
   const program = join(installed, 'use-installed.mjs');
   copyFileSync(join(tools, 'use-installed.mjs'), program);
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...TYPE_CHECK, program], {
+    cwd: installed,
+  });
+  console.log('a program of a user agrees with the types');
   process.stdout.write(run(process.execPath, [program], { cwd: installed, timeout: PROGRAM_LIMIT_MS }));
 }
 
