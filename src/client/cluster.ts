@@ -4,6 +4,8 @@ import { requireInteger, requireOneOf, show, TidemarkError } from '../errors.ts'
 import { BROKERS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
+import type { ReplicaBytes } from '../runtime/directory.ts';
+import type { BrokerMetrics } from '../runtime/metrics.ts';
 import type { Durability } from '../types.ts';
 import { Admin, type TopicRequest } from './admin.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
@@ -22,6 +24,15 @@ export interface ClusterOptions {
   readonly deliveryTimeoutMs?: number;
 }
 
+export interface InspectOptions {
+  readonly broker: number;
+  readonly partition: number;
+  /** Default: the start of the log. */
+  readonly offset?: number;
+  readonly maxBytes?: number;
+}
+
+const INSPECT_BYTES = 1 << 20;
 const OPTIONS = ['brokers', 'durability', 'config', 'deliveryTimeoutMs'];
 const BROKERS_A_PROCESS_MAX = Math.min(100, BROKERS_MAX - 1);
 
@@ -100,6 +111,24 @@ export class Cluster {
         })),
       })),
     };
+  }
+
+  /** What the brokers have counted since they started, read without disturbing them. */
+  metrics(): BrokerMetrics[] {
+    return this.#coordinator.brokerIds.map((id) => this.#coordinator.metrics(id).read(id));
+  }
+
+  /** A replica's raw batches from an offset on, committed or not: for comparing replicas byte by byte. */
+  async inspect(topic: string, options: InspectOptions): Promise<ReplicaBytes> {
+    this.#checkOpen();
+    const info = (await this.#session.topic(topic)).partitions[options.partition];
+    if (info === undefined || !info.replicas.includes(options.broker)) {
+      throw new TidemarkError(
+        'UNKNOWN_TOPIC_OR_PARTITION',
+        `Broker ${options.broker} holds no replica of partition ${options.partition} of '${topic}'.`,
+      );
+    }
+    return this.#coordinator.inspect(options.broker, info.id, options.offset ?? 0, options.maxBytes ?? INSPECT_BYTES);
   }
 
   /** Sends what producers have buffered, then ends the brokers. */

@@ -37,13 +37,13 @@ const RECORD_COUNT = 57;
 /** Bytes before the first record. */
 export const BATCH_HEADER_BYTES = 61;
 /** Bytes that the batch length does not count: the base offset, and itself. */
-export const BATCH_LENGTH_FROM = 12;
+const BATCH_LENGTH_FROM = 12;
 /** The CRC covers a batch from here to its end, and nothing that a broker stamps. */
 export const CRC_FROM = ATTRIBUTES;
 /** A record takes seven one-byte fields at least: length, attributes, two deltas, key, value, header count. */
 export const RECORD_BYTES_MIN = 7;
 
-export const BATCH_MAGIC = 2;
+const BATCH_MAGIC = 2;
 const CODEC_MASK = 0x07;
 const CODEC_MAX = 4;
 
@@ -68,21 +68,12 @@ export function batchBytes(bytes: Uint8Array, at: number): number {
   return BATCH_LENGTH_FROM + readInt32(bytes, at + BATCH_LENGTH);
 }
 
-/** Takes the size of the whole batch, as batchBytes gives it. */
-export function writeBatchBytes(bytes: Uint8Array, at: number, size: number): void {
-  writeInt32(bytes, at + BATCH_LENGTH, size - BATCH_LENGTH_FROM);
-}
-
 export function readLeaderEpoch(bytes: Uint8Array, at: number): number {
   return readInt32(bytes, at + LEADER_EPOCH);
 }
 
 export function writeLeaderEpoch(bytes: Uint8Array, at: number, epoch: number): void {
   writeInt32(bytes, at + LEADER_EPOCH, epoch);
-}
-
-export function readMagic(bytes: Uint8Array, at: number): number {
-  return bytes[at + MAGIC];
 }
 
 /** The stored CRC-32C, unsigned. */
@@ -105,10 +96,6 @@ export function writeAttributes(bytes: Uint8Array, at: number, attributes: numbe
 /** The number of the codec that the records are compressed with; 0 says that they are not. */
 export function codecOf(attributes: number): number {
   return attributes & CODEC_MASK;
-}
-
-export function isTransactional(attributes: number): boolean {
-  return (attributes & BatchAttribute.TRANSACTIONAL) !== 0;
 }
 
 /** Control batches carry markers for brokers and clients; their records are never shown to users. */
@@ -178,7 +165,7 @@ export function writeBatchHeader(
   maxTimestamp: number,
 ): void {
   writeBaseOffset(bytes, at, 0);
-  writeBatchBytes(bytes, at, size);
+  writeInt32(bytes, at + BATCH_LENGTH, size - BATCH_LENGTH_FROM);
   writeLeaderEpoch(bytes, at, -1);
   bytes[at + MAGIC] = BATCH_MAGIC;
   writeCrc(bytes, at, 0);
@@ -203,7 +190,7 @@ export function checkBatch(
 ): BatchFault | 0 {
   if (available < BATCH_HEADER_BYTES) return BatchFault.HEADER_CUT;
   // The magic byte comes first, since it has the same place in all formats and tells what the rest means.
-  if (readMagic(bytes, at) !== BATCH_MAGIC) return BatchFault.OLD_FORMAT;
+  if (bytes[at + MAGIC] !== BATCH_MAGIC) return BatchFault.OLD_FORMAT;
   const size = batchBytes(bytes, at);
   if (size < BATCH_HEADER_BYTES) return BatchFault.LENGTH_TOO_SMALL;
   if (size > maxBytes) return BatchFault.TOO_LARGE;
@@ -238,6 +225,10 @@ export function checkProducedBatch(
   if (readProducerId(bytes, at) < 0) return isTransactional(attributes) ? BatchFault.PRODUCER_MISSING : 0;
   const sequenced = readBaseSequence(bytes, at) >= 0 && readProducerEpoch(bytes, at) >= 0;
   return sequenced ? 0 : BatchFault.SEQUENCE_MISSING;
+}
+
+function isTransactional(attributes: number): boolean {
+  return (attributes & BatchAttribute.TRANSACTIONAL) !== 0;
 }
 
 function readInt16(bytes: Uint8Array, at: number): number {

@@ -20,7 +20,7 @@ export class LeaderTail {
     this.#broker = broker;
     this.leader = leader.id;
     broker.arena.reach(leader.ring + ringBytes(leader.ringCapacity));
-    this.#reader = new RingReader(broker.arena.buffer, leader.ring, leader.ringCapacity);
+    this.#reader = new RingReader(broker.arena.buffer, leader.ring, leader.ringCapacity, 0);
   }
 
   hasWork(): boolean {

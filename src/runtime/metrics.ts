@@ -5,6 +5,14 @@ import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
 export const counters = ['batchesAppended', 'batchesRefused', 'corruptFrames', 'laps', 'catchUps'] as const;
 export type CounterName = (typeof counters)[number];
 
+export interface BrokerMetrics {
+  readonly broker: number;
+  readonly counters: Readonly<Record<CounterName, number>>;
+  /** Histograms: counts by bucket, for `percentiles`. */
+  readonly lagHwm: Uint32Array;
+  readonly lagFollower: Uint32Array;
+}
+
 const COUNTERS_BYTES = 128;
 export const METRICS_BYTES = COUNTERS_BYTES + 2 * HISTOGRAM_BYTES;
 
@@ -29,7 +37,13 @@ export class Metrics {
     this.#int32[this.#base + counters.indexOf(name)]++;
   }
 
-  read(name: CounterName): number {
-    return Atomics.load(this.#int32, this.#base + counters.indexOf(name)) >>> 0;
+  read(broker: number): BrokerMetrics {
+    const values = counters.map((name, index) => [name, Atomics.load(this.#int32, this.#base + index) >>> 0]);
+    return {
+      broker,
+      counters: Object.fromEntries(values) as Record<CounterName, number>,
+      lagHwm: this.lagHwm.snapshot(),
+      lagFollower: this.lagFollower.snapshot(),
+    };
   }
 }

@@ -1,0 +1,75 @@
+import { percentiles } from '../src/runtime/histogram.ts';
+import type { BrokerMetrics } from '../src/runtime/metrics.ts';
+import { ClusterScenario } from './cluster-scenario.ts';
+import { pacedLoad } from './load.ts';
+import type { Lags, RoundResult, Scenario } from './scenario.ts';
+
+/** Replication lag at half of what the same cluster shape was measured to do at most, in this run. */
+export class LagScenario implements Scenario {
+  readonly name = 'lag.half';
+  readonly #cluster: ClusterScenario;
+  #hwm: Uint32Array | undefined;
+  #follower: Uint32Array | undefined;
+
+  /** `maximum` tells records per second: that of the rounds so far. */
+  constructor(maximum: () => number) {
+    this.#cluster = new ClusterScenario(this.name, {
+      brokers: 3,
+      acks: 'all',
+      load: (producer, topic, durationMs) => pacedLoad(producer, topic, durationMs, maximum() / 2),
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#cluster.start();
+  }
+
+  async round(durationMs: number): Promise<RoundResult> {
+    const before = this.#cluster.cluster.metrics();
+    const result = await this.#cluster.round(durationMs);
+    const after = this.#cluster.cluster.metrics();
+    this.#hwm = gained(before, after, (metrics) => metrics.lagHwm, this.#hwm);
+    this.#follower = gained(before, after, (metrics) => metrics.lagFollower, this.#follower);
+    return result;
+  }
+
+  /** Forgets the rounds that were warm-up. */
+  forget(): void {
+    this.#hwm = undefined;
+    this.#follower = undefined;
+  }
+
+  get lags(): { lagMs: Lags; followerLagMs: Lags } {
+    return { lagMs: lagsOf(this.#hwm), followerLagMs: lagsOf(this.#follower) };
+  }
+
+  verify(): Promise<boolean> {
+    return this.#cluster.verify();
+  }
+
+  close(): Promise<void> {
+    return this.#cluster.close();
+  }
+}
+
+function lagsOf(counts: Uint32Array | undefined): Lags {
+  const { p50, p99, max } = percentiles(counts ?? new Uint32Array(1));
+  return { p50, p99, max };
+}
+
+/** What the brokers counted in between, added to `sum`. */
+function gained(
+  before: readonly BrokerMetrics[],
+  after: readonly BrokerMetrics[],
+  counts: (metrics: BrokerMetrics) => Uint32Array,
+  sum: Uint32Array | undefined,
+): Uint32Array {
+  const total = sum ?? new Uint32Array(counts(after[0]).length);
+  after.forEach((metrics, broker) => {
+    const earlier = counts(before[broker]);
+    counts(metrics).forEach((count, bucket) => {
+      total[bucket] += count - earlier[bucket];
+    });
+  });
+  return total;
+}

@@ -1,0 +1,117 @@
+import type { Producer } from '../src/client/producer.ts';
+import { BATCH_DEFAULT_BYTES } from '../src/limits.ts';
+import { BatchWriter } from '../src/log/record-batch-writer.ts';
+import type { RecordInput } from '../src/types.ts';
+import { RECORD_BYTES, type RoundResult } from './scenario.ts';
+
+/** Records of 256 bytes each, no two alike in the first bytes. */
+export function sampleRecords(count: number): RecordInput[] {
+  return Array.from({ length: count }, (_, index) => {
+    const value = new Uint8Array(RECORD_BYTES);
+    for (let at = 0; at < RECORD_BYTES; at++) value[at] = (index * 31 + at * 7) & 0xff;
+    return { value };
+  });
+}
+
+/** A finished batch of such records, of the size a producer sends by default. */
+export function templateBatch(): { bytes: Uint8Array; records: number } {
+  const writer = new BatchWriter(2 * BATCH_DEFAULT_BYTES);
+  const records = sampleRecords(512);
+  for (let next = 0; writer.bytes < BATCH_DEFAULT_BYTES; next++) {
+    writer.tryAppend(1_700_000_000_000, null, records[next % records.length].value);
+  }
+  writer.finish();
+  return { bytes: writer.bytesView().slice(), records: writer.count };
+}
+
+/** Calls of sendBatch, some of them at a time, each awaited. */
+export async function batchLoad(producer: Producer, topic: string, durationMs: number): Promise<RoundResult> {
+  const callers = 16;
+  const records = sampleRecords(512);
+  const latenciesMs: number[] = [];
+  let acknowledged = 0;
+  let failed = 0;
+  const startedMs = performance.now();
+  const caller = async (): Promise<void> => {
+    for (;;) {
+      const calledMs = performance.now();
+      if (calledMs - startedMs >= durationMs) return;
+      try {
+        const places = await producer.sendBatch(topic, records);
+        acknowledged += places.length;
+      } catch {
+        failed += records.length;
+      }
+      latenciesMs.push(performance.now() - calledMs);
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+  return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
+}
+
+/** One promise a record: every caller sends one, awaits it, and sends the next. */
+export async function singleLoad(producer: Producer, topic: string, durationMs: number): Promise<RoundResult> {
+  const callers = 4096;
+  const sampleEvery = 64;
+  const records = sampleRecords(512);
+  const latenciesMs: number[] = [];
+  let acknowledged = 0;
+  let failed = 0;
+  let isOver = false;
+  const startedMs = performance.now();
+  const caller = async (_: unknown, index: number): Promise<void> => {
+    const record = records[index % records.length];
+    const isSampled = index % sampleEvery === 0;
+    while (!isOver) {
+      const calledMs = isSampled ? performance.now() : 0;
+      try {
+        await producer.send(topic, record);
+        acknowledged++;
+      } catch {
+        failed++;
+      }
+      if (!isSampled) continue;
+      const answeredMs = performance.now();
+      latenciesMs.push(answeredMs - calledMs);
+      isOver = answeredMs - startedMs >= durationMs;
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+  return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
+}
+
+/** As many records as asked for, in small calls spread evenly over the time. */
+export async function pacedLoad(
+  producer: Producer,
+  topic: string,
+  durationMs: number,
+  recordsPerSecond: number,
+): Promise<RoundResult> {
+  const records = sampleRecords(8192);
+  const latenciesMs: number[] = [];
+  const calls: Promise<void>[] = [];
+  let due = 0;
+  let acknowledged = 0;
+  let failed = 0;
+  const startedMs = performance.now();
+  const call = async (count: number): Promise<void> => {
+    const calledMs = performance.now();
+    try {
+      const places = await producer.sendBatch(topic, records.slice(0, count));
+      acknowledged += places.length;
+    } catch {
+      failed += count;
+    }
+    latenciesMs.push(performance.now() - calledMs);
+  };
+  for (let elapsedMs = 0; elapsedMs < durationMs; elapsedMs = performance.now() - startedMs) {
+    const target = Math.floor((elapsedMs * recordsPerSecond) / 1000);
+    const count = Math.min(target - due, records.length);
+    // What a stall of this thread has missed is dropped rather than sent in one burst.
+    due = target;
+    if (count > 0) calls.push(call(count));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Promise.all(calls);
+  return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
+}

@@ -1,0 +1,73 @@
+import { type Percentiles, percentilesOf } from './percentiles.ts';
+
+export interface RoundResult {
+  /** Acknowledged records. */
+  readonly records: number;
+  readonly failed: number;
+  readonly elapsedMs: number;
+  /** Samples, from the call to its acknowledgement. */
+  readonly latenciesMs: readonly number[];
+}
+
+/** One thing that is measured. It is started once, and run in rounds between those of others. */
+export interface Scenario {
+  readonly name: string;
+  start(): Promise<void>;
+  round(durationMs: number): Promise<RoundResult>;
+  /** Compares every follower's bytes with the leader's. */
+  verify(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface Lags {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** A row of the report, as `--json` writes it. */
+export interface Result {
+  readonly scenario: string;
+  readonly records: number;
+  readonly failed: number;
+  /** The median of the rounds. */
+  readonly recordsPerSecond: number;
+  readonly mbPerSecond: number;
+  /** The slowest and the fastest round, in records per second. */
+  readonly spread: readonly [number, number];
+  readonly latencyMs: Percentiles | null;
+  /** From the leader's append to the HWM. */
+  readonly lagMs: Lags | null;
+  /** From the leader's append to a follower's LEO. */
+  readonly followerLagMs?: Lags;
+  readonly verified: boolean;
+}
+
+export const RECORD_BYTES = 256;
+
+export function rateOf({ records, elapsedMs }: RoundResult): number {
+  return (records / elapsedMs) * 1000;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+export function summarise(scenario: string, rounds: readonly RoundResult[], verified: boolean): Result {
+  const rates = rounds.map(rateOf);
+  const recordsPerSecond = median(rates);
+  const latencies = rounds.flatMap(({ latenciesMs }) => latenciesMs);
+  return {
+    scenario,
+    records: rounds.reduce((sum, { records }) => sum + records, 0),
+    failed: rounds.reduce((sum, { failed }) => sum + failed, 0),
+    recordsPerSecond: Math.round(recordsPerSecond),
+    mbPerSecond: Math.round((recordsPerSecond * RECORD_BYTES) / 1e5) / 10,
+    spread: [Math.round(Math.min(...rates)), Math.round(Math.max(...rates))],
+    latencyMs: latencies.length === 0 ? null : percentilesOf(latencies),
+    lagMs: null,
+    verified,
+  };
+}
