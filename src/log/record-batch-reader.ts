@@ -3,8 +3,9 @@
 //
 // Whatever is handed out is a copy. Copying each key and value into memory of its own costs 260 ns for 256 bytes,
 // because an ArrayBuffer is dear to make; a view of an existing one costs 25 ns. So the records are copied in slabs
-// of 32 KiB, and keys and values are views of these. The price is retention: who keeps one small
-// value keeps its slab alive, but never a whole batch of megabytes. (Node's own Buffer pool makes the same bargain.)
+// of 32 KiB, and keys and values are views of these. The price is retention: who keeps one small value keeps its
+// slab alive, and who posts it to another thread copies the slab, but never a whole batch of megabytes. (Node's
+// own Buffer pool makes the same bargain.) Slabs of 16 KiB cost 5 ns more a record, those of 64 KiB nothing less.
 import { Buffer } from 'node:buffer';
 import {
   BATCH_HEADER_BYTES,

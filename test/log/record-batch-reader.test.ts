@@ -213,6 +213,14 @@ test('each way in which a record can be wrong has its sentence', () => {
   corrupt(batchOf(0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80), /middle of a field/);
 });
 
+test('a record that is passed over may not borrow from the next one', () => {
+  const two = encodeBatch([{ value: null }, { value: null }]);
+  // The timestamp delta and the offset delta of the first record now run beyond its end.
+  two.fill(0x80, BATCH_HEADER_BYTES + 2, BATCH_HEADER_BYTES + 7);
+  two[BATCH_HEADER_BYTES + 7] = 0;
+  assert.throws(() => readBatch(two, { fromOffset: 1 }), /middle of a field/);
+});
+
 test('records out of order, and counts that do not match, are corrupt', () => {
   const two = encodeBatch([{ value: null }, { value: null }]);
   const swapped = two.slice();
