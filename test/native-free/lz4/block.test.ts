@@ -120,6 +120,29 @@ test('every truncation is refused or gives what came before it', () => {
   }
 });
 
+test('every short distance repeats right at every length, with room behind it and without', () => {
+  const cage = new Cage();
+  const literals = contentOf('noise-40');
+  for (let distance = 1; distance <= 40; distance++) {
+    for (let length = 4; length <= 60; length++) {
+      const extra = length - 4;
+      const match = [distance, 0, ...(extra < 15 ? [] : [extra - 15])];
+      // Once behind literals of its own, and once directly behind another match, which takes the short way.
+      const low = Math.min(15, extra);
+      const first = [0xf0, 25, ...literals, 40, 0, low, ...match];
+      const block = Uint8Array.from([...first, 0xf0 | low, 25, ...literals, ...match, 0xf0, 25, ...literals]);
+      for (const more of [0, 100]) {
+        const capacity = 124 + 2 * length + more;
+        const source = cage.enclose(block, capacity);
+        const given = cage.kernels.lz4DecompressBlock(source, block.length, cage.destination, capacity);
+        cage.assertUnharmed(capacity, `distance ${distance}`);
+        const expected = naiveLz4(block, capacity) as Uint8Array;
+        assertSameBytes(cage.given(given), expected, `distance ${distance}, length ${length}`);
+      }
+    }
+  }
+});
+
 test('matches reach into the history as far as it goes, and no further', () => {
   const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
   const bytes = new Uint8Array(memory.buffer);

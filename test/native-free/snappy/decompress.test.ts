@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { KernelFault } from '../../../native-free/kernels/index.ts';
 import { snappyCompress, snappyCompressXerial } from '../../../native-free/snappy/compress.ts';
 import { snappyDecompress } from '../../../native-free/snappy/decompress.ts';
 import {
@@ -88,6 +89,79 @@ test('streams put one behind the other decompress as one', () => {
 test('copies with four bytes of distance decompress', () => {
   const body = [4, 0, 0x61, (3 << 2) | 3, 1, 0, 0, 0];
   assert.is(Buffer.from(snappyDecompress(Uint8Array.from([5, ...body.slice(1)]), 10)).toString(), 'aaaaa');
+});
+
+test('an element that ends behind the body is refused, whatever stands there', () => {
+  const cage = new Cage();
+  // Five bytes each: one literal and a copy of four from one before, or literals with their length in 1 to 4 bytes.
+  const copies = [
+    [0x01, 1],
+    [(3 << 2) | 2, 1, 0],
+    [(3 << 2) | 3, 1, 0, 0, 0],
+  ];
+  const lengths = [
+    [60 << 2, 4],
+    [61 << 2, 4, 0],
+    [62 << 2, 4, 0, 0],
+    [63 << 2, 4, 0, 0, 0],
+  ];
+  const bodies = [
+    ...copies.map((copy) => [0, 0x61, ...copy]),
+    ...lengths.map((length) => [...length, 1, 2, 3, 4, 5]),
+  ];
+  for (const whole of bodies) {
+    const body = Uint8Array.from(whole);
+    for (let length = 0; length <= body.length; length++) {
+      const source = cage.enclose(body, 5);
+      const fault = cage.kernels.snappyDecompress(source, length, cage.destination, 5);
+      assert.is(
+        fault,
+        length === body.length ? 0 : KernelFault.truncated,
+        `${length} of ${body.length} bytes`,
+      );
+    }
+  }
+});
+
+test('a body that gives more than its size is refused, and nothing is written beyond it', () => {
+  const cage = new Cage();
+  for (const content of [lines(600), noise(90), contentOf('zeros-300')]) {
+    const body = Buffer.concat([bodyOf(snappyCompress(content)), new Uint8Array(40)]);
+    for (let size = 0; size < content.length; size++) {
+      const source = cage.enclose(body, size);
+      const fault = cage.kernels.snappyDecompress(source, body.length, cage.destination, size);
+      assert.is(fault, KernelFault.corrupt, `size ${size}`);
+      cage.assertUnharmed(size, `size ${size}`);
+    }
+  }
+  const many = Uint8Array.from({ length: 60 }, (_, at) => (at % 2 === 0 ? 0 : 0x61));
+  for (let size = 0; size < 30; size++) {
+    const source = cage.enclose(many, size);
+    assert.is(
+      cage.kernels.snappyDecompress(source, many.length, cage.destination, size),
+      KernelFault.corrupt,
+    );
+    cage.assertUnharmed(size, `size ${size}`);
+  }
+});
+
+test('every short distance repeats right at every length, with room behind it and without', () => {
+  const cage = new Cage();
+  const literals = noise(40);
+  for (let distance = 1; distance <= 40; distance++) {
+    for (let length = 1; length <= 64; length++) {
+      const copy = [((length - 1) << 2) | 2, distance, 0];
+      for (const behind of [[], [39 << 2, ...literals]]) {
+        const body = Uint8Array.from([39 << 2, ...literals, ...copy, ...behind]);
+        const size = 40 + length + (behind.length > 0 ? 40 : 0);
+        const source = cage.enclose(body, size);
+        assert.is(cage.kernels.snappyDecompress(source, body.length, cage.destination, size), 0);
+        cage.assertUnharmed(size, `distance ${distance}`);
+        const expected = naiveSnappy(body, size) as Uint8Array;
+        assertSameBytes(cage.given(size), expected, `distance ${distance}, length ${length}`);
+      }
+    }
+  }
 });
 
 test('a length that ends nowhere, or is more than 32 bits, is refused', () => {
