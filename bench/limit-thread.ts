@@ -41,7 +41,8 @@ function slowest(): number {
 }
 
 function check(at: number): void {
-  if (kernels.crc32c(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) throw new Error('a batch was damaged');
+  if (kernels.crc32c(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at))
+    throw new Error('a batch was damaged');
 }
 
 function produce(): void {

@@ -76,7 +76,9 @@ export class LimitScenario implements Scenario {
         addresses,
         batch: this.#template.bytes,
       };
-      this.#workers.push(new Worker(new URL('./limit-thread.js', import.meta.url), { workerData, execArgv: [] }));
+      this.#workers.push(
+        new Worker(new URL('./limit-thread.js', import.meta.url), { workerData, execArgv: [] }),
+      );
     });
     await Promise.all(this.#workers.map((worker) => once(worker, 'message')));
   }
@@ -84,7 +86,9 @@ export class LimitScenario implements Scenario {
   async round(durationMs: number): Promise<RoundResult> {
     const [producer] = this.#workers;
     producer.postMessage({ durationMs });
-    const [{ batches, elapsedMs }] = (await once(producer, 'message')) as [{ batches: number; elapsedMs: number }];
+    const [{ batches, elapsedMs }] = (await once(producer, 'message')) as [
+      { batches: number; elapsedMs: number },
+    ];
     return { records: batches * this.#template.records, failed: 0, elapsedMs, latenciesMs: [] };
   }
 

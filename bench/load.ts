@@ -5,7 +5,7 @@ import type { RecordInput } from '../src/types.ts';
 import { RECORD_BYTES, type RoundResult } from './scenario.ts';
 
 /** Records of 256 bytes each, no two alike in the first bytes. */
-export function sampleRecords(count: number): RecordInput[] {
+function sampleRecords(count: number): RecordInput[] {
   return Array.from({ length: count }, (_, index) => {
     const value = new Uint8Array(RECORD_BYTES);
     for (let at = 0; at < RECORD_BYTES; at++) value[at] = (index * 31 + at * 7) & 0xff;
@@ -50,7 +50,11 @@ export async function batchLoad(producer: Producer, topic: string, durationMs: n
 }
 
 /** One promise a record: every caller sends one, awaits it, and sends the next. */
-export async function singleLoad(producer: Producer, topic: string, durationMs: number): Promise<RoundResult> {
+export async function singleLoad(
+  producer: Producer,
+  topic: string,
+  durationMs: number,
+): Promise<RoundResult> {
   const callers = 4096;
   const sampleEvery = 64;
   const records = sampleRecords(512);

@@ -100,7 +100,9 @@ async function main(): Promise<void> {
     printReport(report);
     if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
     if (results.some(({ verified }) => !verified)) {
-      console.error('bench: replicas differ, or acknowledged records are missing: no figure of these rows counts.');
+      console.error(
+        'bench: replicas differ, or acknowledged records are missing: no figure of these rows counts.',
+      );
       process.exitCode = 1;
     }
   } finally {

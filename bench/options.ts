@@ -31,7 +31,9 @@ export function benchOptions(args: string[], names: readonly string[]): BenchOpt
       },
     }));
   } catch (error) {
-    console.error(`bench: ${(error as Error).message}\n\n${HELP}${names.map((name) => `  ${name}\n`).join('')}`);
+    console.error(
+      `bench: ${(error as Error).message}\n\n${HELP}${names.map((name) => `  ${name}\n`).join('')}`,
+    );
     process.exitCode = 2;
     return undefined;
   }
@@ -42,7 +44,9 @@ export function benchOptions(args: string[], names: readonly string[]): BenchOpt
   const only = values.only === undefined ? names : values.only.split(',').map((name) => name.trim());
   for (const name of only) {
     if (names.includes(name)) continue;
-    console.error(`bench: there is no scenario '${name}'.${didYouMean(name, names)} Known: ${names.join(', ')}`);
+    console.error(
+      `bench: there is no scenario '${name}'.${didYouMean(name, names)} Known: ${names.join(', ')}`,
+    );
     process.exitCode = 2;
     return undefined;
   }

@@ -3,7 +3,12 @@ import type { Result } from './scenario.ts';
 
 export interface Report {
   readonly schema: 1;
-  readonly host: { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly node: string };
+  readonly host: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly memoryGiB: number;
+    readonly node: string;
+  };
   readonly config: { readonly quick: boolean; readonly rounds: number; readonly roundMs: number };
   readonly results: readonly Result[];
   /** Medians over the rounds of one rate by another's. */
@@ -32,7 +37,17 @@ function thousands(value: number): string {
 }
 
 export function printReport({ results, ratios, host, config }: Report): void {
-  const header = ['scenario', 'records/s', 'MB/s', 'slowest', 'fastest', 'p50 ms', 'p99 ms', 'failed', 'verified'];
+  const header = [
+    'scenario',
+    'records/s',
+    'MB/s',
+    'slowest',
+    'fastest',
+    'p50 ms',
+    'p99 ms',
+    'failed',
+    'verified',
+  ];
   const lines = results.map((result) => [
     result.scenario,
     thousands(result.recordsPerSecond),
@@ -44,7 +59,9 @@ export function printReport({ results, ratios, host, config }: Report): void {
     String(result.failed),
     result.verified ? 'yes' : 'NO',
   ]);
-  const widths = header.map((name, column) => Math.max(name.length, ...lines.map((line) => line[column].length)));
+  const widths = header.map((name, column) =>
+    Math.max(name.length, ...lines.map((line) => line[column].length)),
+  );
   console.log(`\n${row(header, widths)}`);
   for (const line of lines) console.log(row(line, widths));
   for (const { scenario, lagMs, followerLagMs } of results) {

@@ -28,11 +28,16 @@ async function replicaEquals(
   let offset = Math.max(ends[0].logStart, ends[1].logStart);
   while (offset < ends[0].leo) {
     const [mine, theirs] = await Promise.all(
-      [leader, follower].map((broker) => cluster.inspect(topic, { broker, partition, offset, maxBytes: PIECE_BYTES })),
+      [leader, follower].map((broker) =>
+        cluster.inspect(topic, { broker, partition, offset, maxBytes: PIECE_BYTES }),
+      ),
     );
     // Segments end at different places in different replicas: what both pieces hold is compared.
     const length = Math.min(mine.bytes.length, theirs.bytes.length);
-    if (length === 0 || Buffer.compare(mine.bytes.subarray(0, length), theirs.bytes.subarray(0, length)) !== 0) {
+    if (
+      length === 0 ||
+      Buffer.compare(mine.bytes.subarray(0, length), theirs.bytes.subarray(0, length)) !== 0
+    ) {
       return false;
     }
     offset = Math.min(mine.nextOffset, theirs.nextOffset);

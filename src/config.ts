@@ -12,7 +12,7 @@ interface Property {
 
 const MIB = 1024 * 1024;
 
-export const topicProperties = {
+const topicProperties = {
   'max.message.bytes': {
     default: MESSAGE_DEFAULT_BYTES,
     min: 128,
@@ -51,7 +51,10 @@ const defaults = Object.fromEntries(
 export function topicConfig(input: TopicConfigInput | undefined, base: TopicConfig = defaults): TopicConfig {
   if (input === undefined) return base;
   if (input === null || typeof input !== 'object') {
-    throw new TidemarkError('INVALID_CONFIG', `config must be an object of Kafka's property names; got ${show(input)}.`);
+    throw new TidemarkError(
+      'INVALID_CONFIG',
+      `config must be an object of Kafka's property names; got ${show(input)}.`,
+    );
   }
   const config: Record<string, number> = { ...base };
   for (const [name, value] of Object.entries(input)) {
@@ -63,7 +66,12 @@ export function topicConfig(input: TopicConfigInput | undefined, base: TopicConf
         `Unknown configuration property '${name}'.${didYouMean(name, Object.keys(topicProperties))}`,
       );
     }
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < property.min || value > property.max) {
+    if (
+      typeof value !== 'number' ||
+      !Number.isInteger(value) ||
+      value < property.min ||
+      value > property.max
+    ) {
       throw new TidemarkError(
         'INVALID_CONFIG',
         `'${name}' must be a whole number from ${property.min} to ${property.max}; got ${show(value)}.`,

@@ -56,7 +56,12 @@ export class TidemarkError extends Error {
 }
 
 /** What arguments of public calls are held to; `what` names the argument for the sentence. */
-export function requireInteger(what: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+export function requireInteger(
+  what: string,
+  value: unknown,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
   const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   throw new TidemarkError('INVALID_ARGUMENT', `${what} must be a whole number ${range}; got ${show(value)}.`);

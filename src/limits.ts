@@ -62,7 +62,7 @@ export const BROKER_STOP_TIMEOUT_MS = 5_000;
 /** A control request (create topic, attach a client) to a broker thread. */
 export const CONTROL_TIMEOUT_MS = 30_000;
 
-export function assertLimits(): void {
+function assertLimits(): void {
   const relations: [boolean, string][] = [
     [MESSAGE_MAX_BYTES * 2 <= REQUEST_CHANNEL_BYTES, 'two of the largest batches fit a request channel'],
     [READ_MAX_BYTES * 2 <= RESPONSE_CHANNEL_BYTES, 'two of the largest answers fit a response channel'],

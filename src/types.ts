@@ -33,3 +33,31 @@ export interface PartitionInfo {
   readonly leader: number;
   readonly epoch: number;
 }
+
+/** A run of whole batches inside one stretch of memory. Valid until the log's next append or truncation. */
+export interface Extent {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
+export interface PartitionLog {
+  /** The first offset that can be read. */
+  readonly logStart: number;
+  /** The next offset to be written. */
+  readonly leo: number;
+  /** Nothing at or above it is dropped by retention. Its owner keeps it at the HWM. */
+  committed: number;
+  /** Takes a whole batch with its offsets stamped, which must begin at the LEO. */
+  append(source: Uint8Array, at: number, length: number): void;
+  /**
+   * Whole batches from the one that holds `offset`, up to `maxBytes` but at least one, all of them below
+   * `endOffset`; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
+   */
+  read(offset: number, maxBytes: number, endOffset: number): Extent | undefined;
+  /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */
+  truncateTo(offset: number): void;
+  /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
+  restartAt(offset: number): void;
+}

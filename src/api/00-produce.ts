@@ -1,6 +1,6 @@
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
-import { batchBytes, CRC_FROM, checkBatch, readCrc } from '../log/record-batch.ts';
+import { batchBytes, CRC_FROM, checkProducedBatch, readCrc } from '../log/record-batch.ts';
 
 /** CRC-32C of a stretch of the memory the batch lies in. */
 export type ChecksumOf = (at: number, length: number) => number;
@@ -21,8 +21,10 @@ export function admitBatch(
   if (replica === undefined) return 'UNKNOWN_TOPIC_OR_PARTITION';
   if (!replica.isLeader || epoch !== replica.info.epoch) return 'NOT_LEADER_OR_FOLLOWER';
   if (length > replica.config['max.message.bytes']) return 'MESSAGE_TOO_LARGE';
-  if (checkBatch(bytes, at, length, length) !== 0 || batchBytes(bytes, at) !== length) return 'CORRUPT_MESSAGE';
+  if (checkProducedBatch(bytes, at, length, length) !== 0 || batchBytes(bytes, at) !== length)
+    return 'CORRUPT_MESSAGE';
   if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
-  if (acks === -1 && replica.info.isr.length < replica.config['min.insync.replicas']) return 'NOT_ENOUGH_REPLICAS';
+  if (acks === -1 && replica.info.isr.length < replica.config['min.insync.replicas'])
+    return 'NOT_ENOUGH_REPLICAS';
   return 'NONE';
 }

@@ -79,7 +79,13 @@ export class BrokerLink {
   #freeWhenBlocked = 0;
   #failure: TidemarkError | undefined;
 
-  constructor(arena: ArenaView, kernels: Kernels, broker: number, addresses: LinkAddresses, now: () => number) {
+  constructor(
+    arena: ArenaView,
+    kernels: Kernels,
+    broker: number,
+    addresses: LinkAddresses,
+    now: () => number,
+  ) {
     this.broker = broker;
     this.#arena = arena;
     this.#kernels = kernels;
@@ -97,7 +103,10 @@ export class BrokerLink {
   }
 
   hasWork(): boolean {
-    return this.#responses.hasWork() || (this.#waiting.length > 0 && this.#requests.freeBytes !== this.#freeWhenBlocked);
+    return (
+      this.#responses.hasWork() ||
+      (this.#waiting.length > 0 && this.#requests.freeBytes !== this.#freeWhenBlocked)
+    );
   }
 
   produce(batch: OutboundBatch): void {
@@ -107,7 +116,11 @@ export class BrokerLink {
     );
   }
 
-  fetch(request: FetchRequest, take: (answer: FetchAnswer) => void, fail: (error: TidemarkError) => void): void {
+  fetch(
+    request: FetchRequest,
+    take: (answer: FetchAnswer) => void,
+    fail: (error: TidemarkError) => void,
+  ): void {
     this.#submit(() => this.#writeFetch(request, take, fail), fail);
   }
 
@@ -120,14 +133,16 @@ export class BrokerLink {
     }
     if (taken) {
       this.#responses.release();
-      if (Atomics.load(this.#arena.int32, (this.#addresses.link + RESPONSE_BLOCKED_AT) / 4) === 1) this.#ring();
+      if (Atomics.load(this.#arena.int32, (this.#addresses.link + RESPONSE_BLOCKED_AT) / 4) === 1)
+        this.#ring();
     }
     if (this.#waiting.length > 0) this.#sendWaiting();
   }
 
   /** Gives up on requests from before `sentBeforeMs`: the fate of those that were sent is unknown. */
   expire(sentBeforeMs: number, error: () => TidemarkError): void {
-    while (this.#waiting.length > 0 && this.#waiting[0].sinceMs < sentBeforeMs) this.#waiting.shift()?.fail(error());
+    while (this.#waiting.length > 0 && this.#waiting[0].sinceMs < sentBeforeMs)
+      this.#waiting.shift()?.fail(error());
     for (const [correlation, pending] of this.#pending) {
       if (pending.sentAtMs >= sentBeforeMs) continue;
       this.#pending.delete(correlation);
@@ -169,7 +184,8 @@ export class BrokerLink {
     const target = at + PRODUCE_HEADER_BYTES;
     bytes.set(batch.bytes, target);
     writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
-    if (batch.acks !== 0) this.#pending.set(correlation, { sentAtMs: this.#now(), batch, fail: (error) => batch.fail(error) });
+    if (batch.acks !== 0)
+      this.#pending.set(correlation, { sentAtMs: this.#now(), batch, fail: (error) => batch.fail(error) });
     this.#send();
     if (batch.acks === 0) batch.settle(-1);
     return true;
@@ -211,7 +227,14 @@ export class BrokerLink {
       return;
     }
     const from = at + FETCHED_HEADER_BYTES;
-    pending.take?.({ error, hwm: offset, logStart: getOffset(int32, at / 4 + 4), bytes, from, to: at + length });
+    pending.take?.({
+      error,
+      hwm: offset,
+      logStart: getOffset(int32, at / 4 + 4),
+      bytes,
+      from,
+      to: at + length,
+    });
   }
 
   #nextCorrelation(): number {

@@ -68,7 +68,13 @@ export class Cluster {
         known: (name: string) => coordinator.topics.get(name),
         find: async (name: string) => coordinator.topics.get(name),
       };
-      const session = new Session(coordinator.arena, coordinator.module, attachment, directory, deliveryTimeoutMs);
+      const session = new Session(
+        coordinator.arena,
+        coordinator.module,
+        attachment,
+        directory,
+        deliveryTimeoutMs,
+      );
       return new Cluster(coordinator, session, config);
     } catch (error) {
       await coordinator.close();
@@ -97,7 +103,11 @@ export class Cluster {
     const coordinator = this.#coordinator;
     return {
       clusterId: coordinator.clusterId,
-      brokers: coordinator.brokerIds.map((id) => ({ id, state: coordinator.brokerState(id), endpoint: null })),
+      brokers: coordinator.brokerIds.map((id) => ({
+        id,
+        state: coordinator.brokerState(id),
+        endpoint: null,
+      })),
       topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({
         name,
         partitions: partitions.map(({ id, partition, leader, epoch, replicas, isr }) => ({
@@ -128,7 +138,12 @@ export class Cluster {
         `Broker ${options.broker} holds no replica of partition ${options.partition} of '${topic}'.`,
       );
     }
-    return this.#coordinator.inspect(options.broker, info.id, options.offset ?? 0, options.maxBytes ?? INSPECT_BYTES);
+    return this.#coordinator.inspect(
+      options.broker,
+      info.id,
+      options.offset ?? 0,
+      options.maxBytes ?? INSPECT_BYTES,
+    );
   }
 
   /** Sends what producers have buffered, then ends the brokers. */
@@ -150,7 +165,8 @@ export class Cluster {
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
+    if (this.#closing !== undefined)
+      throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
   }
 
   async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
@@ -185,13 +201,20 @@ function checkedOptions(options: ClusterOptions): {
   deliveryTimeoutMs: number;
 } {
   if (options === null || typeof options !== 'object') {
-    throw new TidemarkError('INVALID_ARGUMENT', `Cluster.start takes an object of options; got ${show(options)}.`);
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `Cluster.start takes an object of options; got ${show(options)}.`,
+    );
   }
   for (const name of Object.keys(options)) {
     if (OPTIONS.includes(name)) continue;
     throw new TidemarkError('INVALID_ARGUMENT', `Unknown option '${name}'.${didYouMean(name, OPTIONS)}`);
   }
-  const durability = requireOneOf('durability', options.durability ?? 'os', ['memory', 'os', 'fsync'] as const);
+  const durability = requireOneOf('durability', options.durability ?? 'os', [
+    'memory',
+    'os',
+    'fsync',
+  ] as const);
   if (durability !== 'memory') {
     throw new TidemarkError(
       'UNSUPPORTED',
@@ -201,6 +224,10 @@ function checkedOptions(options: ClusterOptions): {
   return {
     brokers: requireInteger('brokers', options.brokers ?? 1, 1, BROKERS_A_PROCESS_MAX),
     config: topicConfig(options.config),
-    deliveryTimeoutMs: requireInteger('deliveryTimeoutMs', options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_DEFAULT_MS, 1),
+    deliveryTimeoutMs: requireInteger(
+      'deliveryTimeoutMs',
+      options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_DEFAULT_MS,
+      1,
+    ),
   };
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { show, TidemarkError } from '../errors.ts';
 import { ArenaView } from '../runtime/arena.ts';
 import { AttachClient, type ClusterHandle } from '../runtime/attach-channel.ts';
@@ -69,19 +68,25 @@ export class Client {
 /** Attaches the calling thread to a cluster that another thread has started. */
 export async function connect(handle: ClusterHandle): Promise<Client> {
   if (handle === null || typeof handle !== 'object' || handle.kind !== 'tidemark-cluster') {
-    throw new TidemarkError('INVALID_ARGUMENT', `connect takes a cluster's handle (cluster.handle); got ${show(handle)}.`);
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `connect takes a cluster's handle (cluster.handle); got ${show(handle)}.`,
+    );
   }
   const topics = new Map<string, TopicInfo>();
   let client: Client | undefined;
   let session: Session | undefined;
-  const channel = new AttachClient(handle, randomUUID(), (name, argument) => {
+  const channel = new AttachClient(handle, (name, argument) => {
     if (name === 'closing') void client?.abandon();
     if (name !== 'broker-failed') return;
     const { broker, message } = argument as { broker: number; message: string };
     session?.brokerFailed(broker, new Error(message));
   });
   try {
-    const { memory, module, attachment, deliveryTimeoutMs } = (await channel.ask('attach', undefined)) as ThreadAttachment;
+    const { memory, module, attachment, deliveryTimeoutMs } = (await channel.ask(
+      'attach',
+      undefined,
+    )) as ThreadAttachment;
     const directory = {
       known: (name: string) => topics.get(name),
       find: async (name: string) => {

@@ -60,11 +60,20 @@ export class Producer {
 
   constructor(session: Session, options: ProducerOptions = {}) {
     this.#session = session;
-    this.#bufferBytes = requireInteger('bufferBytes', options.bufferBytes ?? PRODUCER_BUFFER_DEFAULT_BYTES, 1);
+    this.#bufferBytes = requireInteger(
+      'bufferBytes',
+      options.bufferBytes ?? PRODUCER_BUFFER_DEFAULT_BYTES,
+      1,
+    );
     this.#maxBlockMs = requireInteger('maxBlockMs', options.maxBlockMs ?? MAX_BLOCK_DEFAULT_MS, 0);
     this.#host = {
       acks: ACKS_ON_THE_WIRE[requireOneOf('acks', options.acks ?? 'all', [0, 1, 'all'] as const)],
-      batchBytes: requireInteger('batchBytes', options.batchBytes ?? BATCH_DEFAULT_BYTES, 1, MESSAGE_MAX_BYTES),
+      batchBytes: requireInteger(
+        'batchBytes',
+        options.batchBytes ?? BATCH_DEFAULT_BYTES,
+        1,
+        MESSAGE_MAX_BYTES,
+      ),
       hasRoom: () => this.#bufferedBytes < this.#bufferBytes,
       buffered: (bytes) => {
         this.#bufferedBytes += bytes;
@@ -164,7 +173,10 @@ export class Producer {
     try {
       this.#checkOpen();
       if (!Array.isArray(records)) {
-        throw new TidemarkError('INVALID_ARGUMENT', `sendBatch takes an array of records; got ${show(records)}.`);
+        throw new TidemarkError(
+          'INVALID_ARGUMENT',
+          `sendBatch takes an array of records; got ${show(records)}.`,
+        );
       }
       for (const record of records) checkRecord(record, route.maxBytes);
       if (records.length === 0) return Promise.resolve([]);
@@ -233,7 +245,8 @@ export class Producer {
 
   #checkOpen(): void {
     if (!this.#session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
-    if (this.#state !== 'open') throw new TidemarkError('CLOSED', 'The producer is closed; make another one.');
+    if (this.#state !== 'open')
+      throw new TidemarkError('CLOSED', 'The producer is closed; make another one.');
   }
 
   /** The line of calls that wait for room holds the callers' records: it is bounded too. */

@@ -38,10 +38,14 @@ function headersAtMost(headers: RecordInput['headers']): number {
 /** Throws unless the record can be written to a topic that takes batches of `maxBytes`; then nothing was written. */
 export function checkRecord(record: RecordInput, maxBytes: number): void {
   if (record === null || typeof record !== 'object') {
-    throw new TidemarkError('INVALID_RECORD', `A record must be an object with a value; got ${show(record)}.`);
+    throw new TidemarkError(
+      'INVALID_RECORD',
+      `A record must be an object with a value; got ${show(record)}.`,
+    );
   }
   const { key, value, headers, timestamp } = record;
-  const bytes = OVERHEAD_BYTES + bytesAtMost(key, 'key') + bytesAtMost(value, 'value') + headersAtMost(headers);
+  const bytes =
+    OVERHEAD_BYTES + bytesAtMost(key, 'key') + bytesAtMost(value, 'value') + headersAtMost(headers);
   if (timestamp !== undefined && !Number.isSafeInteger(timestamp)) {
     throw new TidemarkError(
       'INVALID_RECORD',

@@ -159,12 +159,14 @@ export class Route {
   #take(accumulator: Accumulator, record: RecordInput, timestamp: number): boolean {
     const { writer } = accumulator.batch();
     const before = writer.bytes;
-    if (!writer.tryAppend(record.timestamp ?? timestamp, record.key, record.value, record.headers)) return false;
+    if (!writer.tryAppend(record.timestamp ?? timestamp, record.key, record.value, record.headers))
+      return false;
     this.host.buffered(writer.bytes - before);
     return true;
   }
 
   #takeFirst(accumulator: Accumulator, record: RecordInput, timestamp: number): void {
-    if (!this.#take(accumulator, record, timestamp)) throw new Error('a checked record does not fit an empty batch');
+    if (!this.#take(accumulator, record, timestamp))
+      throw new Error('a checked record does not fit an empty batch');
   }
 }

@@ -3,7 +3,11 @@ import type { BrokerState } from '../runtime/broker-handle.ts';
 /** Where a cluster stands: what `status()` answers. */
 export interface ClusterStatus {
   readonly clusterId: string;
-  readonly brokers: readonly { readonly id: number; readonly state: BrokerState; readonly endpoint: string | null }[];
+  readonly brokers: readonly {
+    readonly id: number;
+    readonly state: BrokerState;
+    readonly endpoint: string | null;
+  }[];
   readonly topics: readonly TopicStatus[];
 }
 

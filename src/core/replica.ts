@@ -1,6 +1,5 @@
 import type { TopicConfig } from '../config.ts';
-import type { MemoryLog } from '../log/memory-log.ts';
-import type { PartitionInfo } from '../types.ts';
+import type { PartitionInfo, PartitionLog } from '../types.ts';
 import { CommitQueue } from './commit-queue.ts';
 
 /** A read that waits for records: it is answered when the HWM passes its offset, or when its time is up. */
@@ -14,7 +13,7 @@ export class Replica {
   readonly id: number;
   readonly info: PartitionInfo;
   readonly config: TopicConfig;
-  readonly log: MemoryLog;
+  readonly log: PartitionLog;
   readonly brokerId: number;
   /** The other members of the ISR: a record is committed once all of them have it. */
   readonly inSyncFollowers: readonly number[];
@@ -29,7 +28,7 @@ export class Replica {
   /** As a follower: records come from the leader's ring, or, after a gap, from its log until the ring is reached. */
   source: 'ring' | 'log' = 'ring';
 
-  constructor(info: PartitionInfo, config: TopicConfig, log: MemoryLog, brokerId: number) {
+  constructor(info: PartitionInfo, config: TopicConfig, log: PartitionLog, brokerId: number) {
     this.id = info.id;
     this.info = info;
     this.config = config;
@@ -50,6 +49,6 @@ export class Replica {
       const leo = leoOf(follower, this.id);
       if (leo < lowest) lowest = leo;
     }
-    return lowest > this.hwm ? lowest : this.hwm;
+    return Math.max(lowest, this.hwm);
   }
 }

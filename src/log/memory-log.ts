@@ -1,14 +1,10 @@
+import { Buffer } from 'node:buffer';
+import type { Extent, PartitionLog } from '../types.ts';
+import { copyFromShared } from './copy.ts';
 import { batchBytes, nextOffset, readBaseOffset } from './record-batch.ts';
 
 /** One entry of the sparse index for about this many bytes; a read scans batch headers from there. */
 const INDEX_INTERVAL_BYTES = 4096;
-
-/** A run of whole batches inside one segment. Valid until the log's next append or truncation. */
-export interface Extent {
-  bytes: Uint8Array;
-  from: number;
-  to: number;
-}
 
 export interface MemoryLogOptions {
   /** The first segment's size; each one after it doubles, up to segmentBytes. */
@@ -20,19 +16,19 @@ export interface MemoryLogOptions {
 
 /** Buffers that retention has freed, for the next segment: memory already mapped is several times cheaper. */
 export class SegmentPool {
-  readonly #free = new Map<number, Uint8Array[]>();
+  readonly #free = new Map<number, Buffer[]>();
   readonly #keptMax: number;
 
   constructor(keptMax = 4) {
     this.#keptMax = keptMax;
   }
 
-  take(bytes: number): Uint8Array {
+  take(bytes: number): Buffer {
     // An unzeroed buffer: stale bytes are never taken for records, since a segment's end is kept beside it.
-    return this.#free.get(bytes)?.pop() ?? new Uint8Array(bytes);
+    return this.#free.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes);
   }
 
-  give(buffer: Uint8Array): void {
+  give(buffer: Buffer): void {
     const kept = this.#free.get(buffer.length);
     if (kept === undefined) this.#free.set(buffer.length, [buffer]);
     else if (kept.length < this.#keptMax) kept.push(buffer);
@@ -40,7 +36,7 @@ export class SegmentPool {
 }
 
 class Segment {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   readonly baseOffset: number;
   /** End of the last batch; what lies beyond is not part of the log. */
   used = 0;
@@ -48,7 +44,7 @@ class Segment {
   readonly indexOffsets: number[] = [];
   readonly indexPositions: number[] = [];
 
-  constructor(bytes: Uint8Array, baseOffset: number) {
+  constructor(bytes: Buffer, baseOffset: number) {
     this.bytes = bytes;
     this.baseOffset = baseOffset;
   }
@@ -84,7 +80,7 @@ class Segment {
 }
 
 /** A partition's batches in memory, bounded by retention. One thread owns it. */
-export class MemoryLog {
+export class MemoryLog implements PartitionLog {
   readonly #options: MemoryLogOptions;
   readonly #pool: SegmentPool;
   /** Ascending and without gaps; every one but the last holds at least one batch. */
@@ -92,7 +88,6 @@ export class MemoryLog {
   #bytes = 0;
   #logStart = 0;
   #leo = 0;
-  /** Retention stops here: what a replica may still have to fetch is not dropped. The owner keeps it at the HWM. */
   committed = 0;
 
   constructor(options: MemoryLogOptions, pool: SegmentPool) {
@@ -100,17 +95,14 @@ export class MemoryLog {
     this.#pool = pool;
   }
 
-  /** The first offset that can be read. */
   get logStart(): number {
     return this.#logStart;
   }
 
-  /** The next offset to be written. */
   get leo(): number {
     return this.#leo;
   }
 
-  /** Takes a whole batch with its offsets stamped, which must begin at the LEO. */
   append(source: Uint8Array, at: number, length: number): void {
     const baseOffset = readBaseOffset(source, at);
     if (baseOffset !== this.#leo)
@@ -118,17 +110,13 @@ export class MemoryLog {
     let segment = this.#segments.at(-1);
     if (segment === undefined || segment.used + length > segment.bytes.length) segment = this.#roll(length);
     const position = segment.used;
-    segment.bytes.set(source.subarray(at, at + length), position);
+    copyFromShared(segment.bytes, position, source.subarray(at, at + length));
     segment.index(baseOffset, position);
     segment.used = position + length;
     this.#bytes += length;
     this.#leo = nextOffset(segment.bytes, position);
   }
 
-  /**
-   * Whole batches from the one that holds `offset`, up to `maxBytes` but at least one, all of them below
-   * `endOffset`; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
-   */
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
     if (offset >= endOffset || offset >= this.#leo) return undefined;
     const segment = this.#segmentOf(offset);
@@ -142,7 +130,6 @@ export class MemoryLog {
     return to === from ? undefined : { bytes: segment.bytes, from, to };
   }
 
-  /** Drops every batch that reaches to or beyond `offset`, so that LEO <= offset afterwards. */
   truncateTo(offset: number): void {
     while (this.#leo > offset) {
       const segment = this.#segments.at(-1) as Segment;
@@ -157,7 +144,6 @@ export class MemoryLog {
     this.#logStart = Math.min(this.#logStart, this.#leo);
   }
 
-  /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
   restartAt(offset: number): void {
     for (const segment of this.#segments) this.#pool.give(segment.bytes);
     this.#segments.length = 0;

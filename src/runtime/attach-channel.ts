@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { BroadcastChannel } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
 import { CONTROL_TIMEOUT_MS } from '../limits.ts';
@@ -74,12 +75,11 @@ export class AttachServer {
 /** Another thread's side. It keeps that thread's event loop alive until it is closed. */
 export class AttachClient {
   readonly #channel: BroadcastChannel;
-  readonly #self: string;
+  readonly #self = randomUUID();
   readonly #asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   #sequence = 0;
 
-  constructor(handle: ClusterHandle, self: string, notice: (name: string, argument: unknown) => void) {
-    this.#self = self;
+  constructor(handle: ClusterHandle, notice: (name: string, argument: unknown) => void) {
     this.#channel = new BroadcastChannel(channelName(handle.clusterId));
     this.#channel.onmessage = (event) => {
       const message = (event as { data: Message }).data;
@@ -96,9 +96,18 @@ export class AttachClient {
     const answered = new Promise((resolve, reject) => {
       this.#asked.set(sequence, { resolve, reject });
     });
-    this.#channel.postMessage({ type: 'question', from: this.#self, sequence, name, argument } satisfies Question);
+    this.#channel.postMessage({
+      type: 'question',
+      from: this.#self,
+      sequence,
+      name,
+      argument,
+    } satisfies Question);
     const late = () =>
-      new TidemarkError('REQUEST_TIMED_OUT', `The cluster did not answer in ${CONTROL_TIMEOUT_MS} ms: is it closed?`);
+      new TidemarkError(
+        'REQUEST_TIMED_OUT',
+        `The cluster did not answer in ${CONTROL_TIMEOUT_MS} ms: is it closed?`,
+      );
     return timeLimit(answered, CONTROL_TIMEOUT_MS, late).finally(() => this.#asked.delete(sequence));
   }
 

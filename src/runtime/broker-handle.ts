@@ -51,7 +51,11 @@ export class BrokerHandle {
     await timeLimit(
       once(this.#worker, 'online'),
       BROKER_START_TIMEOUT_MS,
-      () => new TidemarkError('BROKER_FAILED', `Broker ${this.id} did not start in ${BROKER_START_TIMEOUT_MS} ms.`),
+      () =>
+        new TidemarkError(
+          'BROKER_FAILED',
+          `Broker ${this.id} did not start in ${BROKER_START_TIMEOUT_MS} ms.`,
+        ),
     );
     if (this.#state === 'starting') this.#state = 'running';
   }
@@ -97,7 +101,9 @@ export class BrokerHandle {
     if (this.#state === 'failed' || this.#state === 'closed') return;
     const expected = this.#state === 'closing';
     this.#state = expected ? 'closed' : 'failed';
-    const error = new TidemarkError('BROKER_FAILED', `Broker ${this.id} has ended: ${cause.message}`, { cause });
+    const error = new TidemarkError('BROKER_FAILED', `Broker ${this.id} has ended: ${cause.message}`, {
+      cause,
+    });
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
     if (!expected) this.#onFailure(this, error);

@@ -1,9 +1,5 @@
-import {
-  ringBell,
-  RingWriter,
-  ringBytes,
-} from '../../native-free/sharedarraybuffer-utils/index.ts';
 import type { Kernels } from '../../native-free/kernels/index.ts';
+import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { NOBODY } from '../core/commit-queue.ts';
 import { Replica } from '../core/replica.ts';
 import { SEGMENT_START_BYTES } from '../limits.ts';
@@ -11,7 +7,7 @@ import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import { CatchUp } from './catch-up.ts';
-import { ClientLink } from './client-link.ts';
+import type { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
 import type { BrokerAddresses, BrokerThreadData, PartitionAssignment, ReplicaBytes } from './directory.ts';
 import { LeaderTail } from './leader-tail.ts';
@@ -190,7 +186,8 @@ export class Broker {
   /** Raw batches of a replica, for comparison with its leader's. */
   inspect(partitionId: number, offset: number, maxBytes: number): ReplicaBytes {
     const replica = this.replicas[partitionId];
-    if (replica === undefined) throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
+    if (replica === undefined)
+      throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
     const { logStart, leo } = replica.log;
     this.refreshHwm(replica);
     const from = Math.max(offset, logStart);

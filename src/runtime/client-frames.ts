@@ -27,15 +27,10 @@ export const FETCH_FROM_ANY_REPLICA = 1;
 
 const TWO_32 = 2 ** 32;
 
-/** Word index of an arena address. Addresses pass 2^31, so this is a division and no shift. */
-export function wordAt(address: number): number {
-  return address / 4;
-}
-
 /** Offsets from -1 upwards. */
 export function putOffset(words: Int32Array, index: number, offset: number): void {
   words[index] = Math.floor(offset / TWO_32);
-  words[index + 1] = offset % TWO_32 | 0;
+  words[index + 1] = (offset % TWO_32) | 0;
 }
 
 export function getOffset(words: Int32Array, index: number): number {

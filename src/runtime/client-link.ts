@@ -58,7 +58,9 @@ export class ClientLink {
 
   hasWork(): boolean {
     // With a backlog only room for answers counts, and room comes when the client hands some back.
-    return this.#backlog.length > 0 ? this.#responses.freeBytes !== this.#freeBytesWhenBlocked : this.#requests.hasWork();
+    return this.#backlog.length > 0
+      ? this.#responses.freeBytes !== this.#freeBytesWhenBlocked
+      : this.#requests.hasWork();
   }
 
   /** Takes requests within a pass's bound. True where there were any. */
@@ -75,7 +77,8 @@ export class ClientLink {
     if (taken === 0) return false;
     this.#requests.release();
     // Dekker with the client: it raises the flag, then tries again; we hand space back, then look at the flag.
-    if (this.#flag(REQUEST_BLOCKED_AT) === 1) ringBell(this.#broker.arena.int32, this.#addresses.clientBell / 4);
+    if (this.#flag(REQUEST_BLOCKED_AT) === 1)
+      ringBell(this.#broker.arena.int32, this.#addresses.clientBell / 4);
     return true;
   }
 

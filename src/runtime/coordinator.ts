@@ -106,7 +106,12 @@ export class Coordinator {
     this.#failureListeners.add(listener);
   }
 
-  createTopic(name: string, partitions: number, replicationFactor: number, config: TopicConfig): Promise<TopicInfo> {
+  createTopic(
+    name: string,
+    partitions: number,
+    replicationFactor: number,
+    config: TopicConfig,
+  ): Promise<TopicInfo> {
     const created = this.#creating.then(() => this.#createTopic(name, partitions, replicationFactor, config));
     this.#creating = created.catch(() => undefined);
     return created;
@@ -125,7 +130,9 @@ export class Coordinator {
     const attachment: Attachment = { client, bell, workspace, endpoints };
     this.#attachments.set(client, attachment);
     await Promise.all(
-      endpoints.map(({ broker, addresses }) => this.#member(broker).handle.request({ type: 'attach', client, addresses })),
+      endpoints.map(({ broker, addresses }) =>
+        this.#member(broker).handle.request({ type: 'attach', client, addresses }),
+      ),
     );
     return attachment;
   }
@@ -193,7 +200,9 @@ export class Coordinator {
         brokers: all,
         peers: ports.get(addresses.id) as Map<number, MessagePort>,
       };
-      const handle = new BrokerHandle(data, addresses, (broker, cause) => this.#brokerFailed(broker.id, cause));
+      const handle = new BrokerHandle(data, addresses, (broker, cause) =>
+        this.#brokerFailed(broker.id, cause),
+      );
       this.#members.set(addresses.id, {
         handle,
         addresses,
@@ -209,7 +218,8 @@ export class Coordinator {
     replicationFactor: number,
     config: TopicConfig,
   ): Promise<TopicInfo> {
-    if (this.topics.has(name)) throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
+    if (this.topics.has(name))
+      throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
     const running = this.brokerIds.filter((id) => this.brokerState(id) === 'running');
     if (replicationFactor > running.length) {
       throw new TidemarkError(
@@ -247,7 +257,7 @@ export class Coordinator {
     const chunks = new Map<number, number[]>();
     for (const [id, { table, addresses }] of this.#members) {
       const added: number[] = [];
-      while ((table.chunkCount * PARTITIONS_PER_CHUNK) < total) {
+      while (table.chunkCount * PARTITIONS_PER_CHUNK < total) {
         const chunk = this.arena.allocate(PARTITION_CHUNK_BYTES);
         table.addChunk(chunk);
         addresses.chunks.push(chunk);
@@ -256,11 +266,17 @@ export class Coordinator {
       chunks.set(id, added);
     }
     const running = [...this.#members.values()].filter(({ handle }) => handle.state === 'running');
-    await Promise.all(running.map(({ handle }) => handle.request({ type: 'partitions', partitions, chunks })));
+    await Promise.all(
+      running.map(({ handle }) => handle.request({ type: 'partitions', partitions, chunks })),
+    );
   }
 
   #allocateLink(clientBell: number, brokerBell: number): LinkAddresses {
-    const shape = { link: 0, requestCapacity: REQUEST_CHANNEL_BYTES, responseCapacity: RESPONSE_CHANNEL_BYTES };
+    const shape = {
+      link: 0,
+      requestCapacity: REQUEST_CHANNEL_BYTES,
+      responseCapacity: RESPONSE_CHANNEL_BYTES,
+    };
     const { end } = channelsOf({ ...shape, clientBell, brokerBell });
     return { ...shape, link: this.arena.allocate(end), clientBell, brokerBell };
   }

@@ -42,7 +42,12 @@ export type ControlRequest =
     }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
-  | { readonly type: 'inspect'; readonly partition: number; readonly offset: number; readonly maxBytes: number }
+  | {
+      readonly type: 'inspect';
+      readonly partition: number;
+      readonly offset: number;
+      readonly maxBytes: number;
+    }
   | { readonly type: 'close' };
 
 export interface ControlReply {

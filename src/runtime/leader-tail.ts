@@ -1,7 +1,14 @@
 import { RingReader, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import type { Replica } from '../core/replica.ts';
 import { PASS_BYTES } from '../limits.ts';
-import { batchBytes, CRC_FROM, checkBatch, readBaseOffset, readCrc } from '../log/record-batch.ts';
+import {
+  batchBytes,
+  CRC_FROM,
+  checkBatch,
+  readBaseOffset,
+  readCrc,
+  readLeaderEpoch,
+} from '../log/record-batch.ts';
 import type { Broker } from './broker.ts';
 import { nowMs } from './clock.ts';
 import type { BrokerAddresses } from './directory.ts';
@@ -37,7 +44,8 @@ export class LeaderTail {
       taken += reader.length;
       const replica = replicas[arena.int32[reader.offset / 4 + RING_PARTITION_WORD]];
       if (replica === undefined || replica.info.leader !== this.leader || replica.source !== 'ring') continue;
-      if (this.#take(replica, reader.offset + RING_HEADER_BYTES, reader.length - RING_HEADER_BYTES)) appended = true;
+      if (this.#take(replica, reader.offset + RING_HEADER_BYTES, reader.length - RING_HEADER_BYTES))
+        appended = true;
       if (replica.source !== 'ring') this.#broker.catchUp.want(replica);
     }
     if (reader.lapped) this.#recover();
@@ -59,9 +67,10 @@ export class LeaderTail {
     if (baseOffset < log.leo) return false;
     const sound =
       baseOffset === log.leo &&
+      readLeaderEpoch(bytes, at) === replica.info.epoch &&
       checkBatch(bytes, at, length, length) === 0 &&
       batchBytes(bytes, at) === length &&
-      (kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at));
+      kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
     if (!sound) {
       // A gap or damage is real only if the writer has not lapped this reader meanwhile.
       if (this.#reader.intact()) {

@@ -2,7 +2,7 @@ import type { ArenaView } from './arena.ts';
 import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
 
 /** What a broker counts. Each counter is one word of its metrics region; the broker alone writes it. */
-export const counters = ['batchesAppended', 'batchesRefused', 'corruptFrames', 'laps', 'catchUps'] as const;
+const counters = ['batchesAppended', 'batchesRefused', 'corruptFrames', 'laps', 'catchUps'] as const;
 export type CounterName = (typeof counters)[number];
 
 export interface BrokerMetrics {
