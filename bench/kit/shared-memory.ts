@@ -42,7 +42,7 @@ async function measure(tasks: Record<string, () => void>, operations: number, un
   for (const { name, result } of bench.tasks) {
     if (result.state !== 'completed') throw new Error(`${name} did not complete`);
     const nanoseconds = (result.latency.p50 * 1e6) / operations;
-    console.log(`${name.padEnd(46)} ${nanoseconds.toFixed(1).padStart(8)} ns/${unit}`);
+    console.log(`${name.padEnd(50)} ${nanoseconds.toFixed(1).padStart(8)} ns/${unit}`);
   }
 }
 
@@ -174,7 +174,7 @@ async function measureCrossing(plays: 'channel' | 'ring', size: number): Promise
   const seconds = (performance.now() - startedMs) / 1000;
   const millions = (CROSSINGS / seconds / 1e6).toFixed(2);
   console.log(
-    `${`${plays} between two threads, ${size} bytes`.padEnd(46)} ${millions.padStart(8)} million messages/s`,
+    `${`${plays} between two threads, ${size} bytes`.padEnd(50)} ${millions.padStart(8)} million messages/s`,
   );
   await worker.terminate();
 }
@@ -199,7 +199,7 @@ async function measureBells(plays: 'bell sync' | 'bell async'): Promise<void> {
   const [median, high] = [0.5, 0.99].map((share) => microseconds[Math.floor(ROUND_TRIPS * share)] as number);
   const name = `${plays}: round trip between two threads`;
   console.log(
-    `${name.padEnd(46)} ${median?.toFixed(1).padStart(8)} us p50 ${high?.toFixed(1).padStart(8)} us p99`,
+    `${name.padEnd(50)} ${median?.toFixed(1).padStart(8)} us p50 ${high?.toFixed(1).padStart(8)} us p99`,
   );
   await worker.terminate();
 }

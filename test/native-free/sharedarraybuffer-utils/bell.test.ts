@@ -10,7 +10,7 @@ import {
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
 import { dyingAtomics } from './dying-atomics.ts';
 import { isRangeError, isTypeError } from './errors.ts';
-import { exitOf, startWorker, yieldToEventLoop } from './messages.ts';
+import { endWorkers, startWorker, yieldToEventLoop } from './messages.ts';
 
 const SYNC_ROUNDS = 500_000;
 const ASYNC_ROUNDS = 50_000;
@@ -151,7 +151,7 @@ test('a ringer that dies between taking the flag down and notifying is made up f
 test('a sleeper terminated in its sleep does not swallow its successor’s wake-up', async () => {
   const int32 = words();
   for (let life = 0; life < 20; life += 1) {
-    const worker = startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'sleep for ever' });
+    const { worker } = startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'sleep for ever' });
     while (Atomics.load(int32, 32) !== ASLEEP) await yieldToEventLoop();
     const exited = worker.terminate();
     const sleeper = new Sleeper(int32, 32);
@@ -166,9 +166,11 @@ test('a sleeper terminated in its sleep does not swallow its successor’s wake-
 
 test('two threads wake each other a million times, blocking, and no wake-up is lost', async () => {
   const int32 = words();
-  const exited = exitOf(
-    startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'sync', rounds: SYNC_ROUNDS }),
-  );
+  const exited = startWorker('./bell-worker.js', {
+    buffer: int32.buffer,
+    mode: 'sync',
+    rounds: SYNC_ROUNDS,
+  }).exited;
   const sleeper = new Sleeper(int32, 0);
   let round = 1;
   const answered = (): boolean => Atomics.load(int32, 48) === round;
@@ -185,9 +187,11 @@ test('two threads wake each other a million times, blocking, and no wake-up is l
 
 test('two event loops wake each other many times and no wake-up is lost', async () => {
   const int32 = words();
-  const exited = exitOf(
-    startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'async', rounds: ASYNC_ROUNDS }),
-  );
+  const exited = startWorker('./bell-worker.js', {
+    buffer: int32.buffer,
+    mode: 'async',
+    rounds: ASYNC_ROUNDS,
+  }).exited;
   const sleeper = new Sleeper(int32, 0);
   let round = 1;
   let lastRound = 0;
@@ -214,8 +218,9 @@ test('two event loops wake each other many times and no wake-up is lost', async 
 test('a bell with several ringers loses none of their rings', async () => {
   const int32 = words();
   const rounds = 50_000;
-  const ringers = [16, 20, 24].map((counter) =>
-    exitOf(startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'ringer', counter, rounds })),
+  const ringers = [16, 20, 24].map(
+    (counter) =>
+      startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'ringer', counter, rounds }).exited,
   );
   const sleeper = new Sleeper(int32, 0);
   let seen = 0;
@@ -230,5 +235,7 @@ test('a bell with several ringers loses none of their rings', async () => {
   }
   assert.equal(await Promise.all(ringers), [0, 0, 0]);
 });
+
+test.after.each(endWorkers);
 
 test.run();

@@ -7,7 +7,7 @@ import {
   ringBell,
   Sleeper,
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
-import { exitOf, isWhole, messageLength, Random, startWorker } from './messages.ts';
+import { endWorkers, isWhole, messageLength, Random, startWorker } from './messages.ts';
 
 const CAPACITY = 1 << 18;
 const MESSAGES = 10_000_000;
@@ -18,14 +18,12 @@ const AT = 256;
 test('ten million messages of random lengths cross a channel in order and whole', async () => {
   const buffer = new SharedArrayBuffer(AT + channelBytes(CAPACITY));
   const int32 = new Int32Array(buffer);
-  const exited = exitOf(
-    startWorker('./channel-writer-worker.js', {
-      buffer,
-      byteOffset: AT,
-      capacity: CAPACITY,
-      messages: MESSAGES,
-    }),
-  );
+  const exited = startWorker('./channel-writer-worker.js', {
+    buffer,
+    byteOffset: AT,
+    capacity: CAPACITY,
+    messages: MESSAGES,
+  }).exited;
   const reader = new ChannelReader(buffer, AT, CAPACITY);
   const sleeper = new Sleeper(int32, READER_BELL);
   const hasWork = (): boolean => reader.hasWork();
@@ -50,5 +48,7 @@ test('ten million messages of random lengths cross a channel in order and whole'
   assert.is(reader.next(), false);
   assert.is(await exited, 0);
 });
+
+test.after.each(endWorkers);
 
 test.run();

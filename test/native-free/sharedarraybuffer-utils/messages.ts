@@ -53,17 +53,30 @@ export function isWhole(int32: Int32Array, offset: number, length: number, seque
   return true;
 }
 
-/** Starts one of the workers beside this file. */
-export function startWorker(file: string, workerData: unknown): Worker {
-  return new Worker(new URL(file, import.meta.url), { workerData, execArgv: [] });
+/** A worker whose file lies beside this one. */
+export interface Companion {
+  worker: Worker;
+  /** Its exit code; rejects with what it threw. */
+  exited: Promise<number>;
 }
 
-/** Resolves with the exit code of a worker; rejects with what it threw. */
-export function exitOf(worker: Worker): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Starts a worker that ends by itself or with the test, whichever comes first. */
+export function startWorker(file: string, workerData: unknown): Companion {
+  const worker = new Worker(new URL(file, import.meta.url), { workerData, execArgv: [] });
+  const exited = new Promise<number>((resolve, reject) => {
     worker.once('error', reject);
     worker.once('exit', resolve);
   });
+  running.add(worker);
+  worker.once('exit', () => running.delete(worker));
+  return { worker, exited };
+}
+
+const running = new Set<Worker>();
+
+/** For test.after.each: a test that failed half-way leaves no thread behind. */
+export async function endWorkers(): Promise<void> {
+  for (const worker of running) await worker.terminate();
 }
 
 export function yieldToEventLoop(): Promise<void> {

@@ -7,7 +7,7 @@ import {
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
 import { dyingAtomics } from './dying-atomics.ts';
 import { isRangeError } from './errors.ts';
-import { exitOf, pause, Random, startWorker } from './messages.ts';
+import { endWorkers, pause, Random, startWorker } from './messages.ts';
 import { consistentPosition, isConsistent } from './position-values.ts';
 
 const words = (): Int32Array => new Int32Array(new SharedArrayBuffer(64));
@@ -77,7 +77,7 @@ test('a reader never sees a mixture while another thread jumps about', async () 
   const buffer = new SharedArrayBuffer(64);
   const int32 = new Int32Array(buffer);
   storePosition(int32, 0, consistentPosition(1));
-  const exited = exitOf(startWorker('./position-writer-worker.js', { buffer }));
+  const exited = startWorker('./position-writer-worker.js', { buffer }).exited;
   while (Atomics.load(int32, 8) === 0) await pause(1);
   let loads = 0;
   let changes = 0;
@@ -98,5 +98,7 @@ test('a reader never sees a mixture while another thread jumps about', async () 
   assert.is(await exited, 0);
   assert.ok(changes > 100, `the writer moved only ${changes} times in ${loads} loads`);
 });
+
+test.after.each(endWorkers);
 
 test.run();

@@ -9,7 +9,7 @@ import {
   Sleeper,
   storePosition,
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
-import { exitOf, isWhole, messageLength, Random, startWorker } from './messages.ts';
+import { endWorkers, isWhole, messageLength, Random, startWorker } from './messages.ts';
 
 // Words: 0 the reader's bell, 32 the writer's bell, 64 the reader's position, 96 a stop flag; then the ring.
 const READER_BELL = 0;
@@ -25,15 +25,13 @@ test('ten million messages of random lengths pass a ring in order and whole', as
   const buffer = new SharedArrayBuffer(AT + ringBytes(capacity));
   const int32 = new Int32Array(buffer);
   const reader = new RingReader(buffer, AT, capacity);
-  const exited = exitOf(
-    startWorker('./ring-writer-worker.js', {
-      buffer,
-      byteOffset: AT,
-      capacity,
-      messages: MESSAGES,
-      waits: true,
-    }),
-  );
+  const exited = startWorker('./ring-writer-worker.js', {
+    buffer,
+    byteOffset: AT,
+    capacity,
+    messages: MESSAGES,
+    waits: true,
+  }).exited;
   const sleeper = new Sleeper(int32, READER_BELL);
   const hasWork = (): boolean => reader.hasWork();
   const random = new Random(11);
@@ -65,15 +63,13 @@ test('a reader too slow for its writer is lapped, recovers, and never accepts to
   const buffer = new SharedArrayBuffer(AT + ringBytes(capacity));
   const int32 = new Int32Array(buffer);
   const reader = new RingReader(buffer, AT, capacity);
-  const exited = exitOf(
-    startWorker('./ring-writer-worker.js', {
-      buffer,
-      byteOffset: AT,
-      capacity,
-      messages: 2 ** 31,
-      waits: false,
-    }),
-  );
+  const exited = startWorker('./ring-writer-worker.js', {
+    buffer,
+    byteOffset: AT,
+    capacity,
+    messages: 2 ** 31,
+    waits: false,
+  }).exited;
   const random = new Random(5);
   let accepted = 0;
   let tornAndRefused = 0;
@@ -108,5 +104,7 @@ test('a reader too slow for its writer is lapped, recovers, and never accepts to
   assert.ok(laps > 100, `lapped ${laps} times`);
   assert.ok(tornAndRefused > 10, `met ${tornAndRefused} torn messages`);
 });
+
+test.after.each(endWorkers);
 
 test.run();

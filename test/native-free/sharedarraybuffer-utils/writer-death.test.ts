@@ -1,5 +1,4 @@
 // time limit: 120 s
-import type { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -9,7 +8,7 @@ import {
   RingReader,
   ringBytes,
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
-import { exitOf, isWhole, pause, Random, startWorker } from './messages.ts';
+import { type Companion, endWorkers, isWhole, pause, Random, startWorker } from './messages.ts';
 import { isConsistent } from './position-values.ts';
 
 const LIVES = 500;
@@ -23,11 +22,6 @@ const SEQUENCES_PER_LIFE = 2 ** 22;
 /** Words: the position at 0, the life called upon, the life that answered. */
 const CALLED = 8;
 const ANSWERED = 9;
-
-interface Doomed {
-  worker: Worker;
-  exited: Promise<number>;
-}
 
 test('writers terminated at 500 random moments leave whole messages in order, and their successors go on', async () => {
   const buffer = new SharedArrayBuffer(RING_AT + ringBytes(CAPACITY));
@@ -80,8 +74,8 @@ test('writers terminated at 500 random moments leave whole messages in order, an
     if (position !== 0 && !isConsistent(position)) assert.unreachable(`a mixture of positions: ${position}`);
   };
 
-  const startLife = (life: number): Doomed => {
-    const worker = startWorker('./doomed-writer-worker.js', {
+  const startLife = (life: number): Companion =>
+    startWorker('./doomed-writer-worker.js', {
       buffer,
       channelOffset: CHANNEL_AT,
       ringOffset: RING_AT,
@@ -89,8 +83,6 @@ test('writers terminated at 500 random moments leave whole messages in order, an
       life,
       first: life * SEQUENCES_PER_LIFE,
     });
-    return { worker, exited: exitOf(worker) };
-  };
 
   // The next one loads its modules while this one lives, and touches nothing before it is called.
   let next = startLife(0);
@@ -116,5 +108,7 @@ test('writers terminated at 500 random moments leave whole messages in order, an
   assert.ok(received.channel > LIVES * 20, `received ${received.channel}`);
   assert.ok(received.ring > LIVES * 20, `received ${received.ring} and lapped ${received.laps} times`);
 });
+
+test.after.each(endWorkers);
 
 test.run();
