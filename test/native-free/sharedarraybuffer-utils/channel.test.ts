@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  CHANNEL_LAYOUT,
   ChannelReader,
   ChannelWriter,
   channelBytes,
@@ -13,8 +14,9 @@ import { fillMessage, isWhole, messageLength, Random } from './messages.ts';
 const CAPACITY = 1024;
 const AT = 128;
 /** Where the first frame's header lies; see frames.ts. */
-const FIRST_HEADER = (AT + 264) / 4;
-const PUBLISHED = AT / 4;
+const FIRST_HEADER = (AT + CHANNEL_LAYOUT.bytes + 8) / 4;
+const PUBLISHED = AT / 4 + CHANNEL_LAYOUT.index.published;
+const RELEASED = AT / 4 + CHANNEL_LAYOUT.index.released;
 
 function channel(capacity = CAPACITY) {
   const buffer = new SharedArrayBuffer(AT + channelBytes(capacity));
@@ -173,7 +175,7 @@ test('counters pass 2^31 and 2^32 without anybody noticing', () => {
   const { buffer, int32 } = channel();
   for (const begin of [2 ** 31 - 4096, -4096]) {
     int32[PUBLISHED] = begin;
-    int32[PUBLISHED + 32] = begin;
+    int32[RELEASED] = begin;
     const writer = new ChannelWriter(buffer, AT, CAPACITY);
     const reader = new ChannelReader(buffer, AT, CAPACITY);
     for (let sequence = 0; sequence < 1000; sequence += 1) {

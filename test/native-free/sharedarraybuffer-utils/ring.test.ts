@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   clearRing,
+  RING_LAYOUT,
   RingReader,
   RingWriter,
   ringBytes,
@@ -14,9 +15,9 @@ import { fillMessage, isWhole, messageLength, Random } from './messages.ts';
 const CAPACITY = 4096;
 const AT = 128;
 /** Where the words and the first frame's header lie; see ring.ts and frames.ts. */
-const PUBLISHED = AT / 4;
-const CLAIMED = (AT + 128) / 4;
-const FIRST_HEADER = (AT + 264) / 4;
+const PUBLISHED = AT / 4 + RING_LAYOUT.index.published;
+const CLAIMED = AT / 4 + RING_LAYOUT.index.claimed;
+const FIRST_HEADER = (AT + RING_LAYOUT.bytes + 8) / 4;
 const STRIDE_BYTES = CAPACITY / 16;
 
 function ring(capacity = CAPACITY) {
