@@ -26,6 +26,9 @@ const int32 = new Int32Array(buffer);
 const writer = new RingWriter(buffer, byteOffset, capacity);
 const sleeper = new Sleeper(int32, WRITER_BELL);
 const random = new Random(11);
+/** How far a writer that does not wait goes on before it pauses: some messages, or many laps. */
+const bursts = new Random(17);
+let burstEnd = 0;
 
 function isFarAhead(): boolean {
   return writer.position - loadPosition(int32, READER_POSITION) > capacity / 2;
@@ -45,7 +48,9 @@ for (let sequence = 0; sequence < messages; sequence += 1) {
   if (waits) {
     ringBell(int32, READER_BELL);
     if (isFarAhead()) sleeper.sleepSync(hasCaughtUp);
-  } else if (Atomics.load(int32, STOP) === 1) {
-    break;
+  } else if (sequence >= burstEnd) {
+    // Pauses let a reader that shares the writer's core see something between two laps. Ends at STOP.
+    if (Atomics.wait(int32, STOP, 0, 0.1) === 'not-equal') break;
+    burstEnd = sequence + (64 << bursts.below(11));
   }
 }
