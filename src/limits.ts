@@ -24,7 +24,7 @@ export const RESPONSE_CHANNEL_BYTES = 4 * MIB;
 /** Kafka's default for max.message.bytes, the size of a whole batch. */
 export const MESSAGE_DEFAULT_BYTES = MIB + 12;
 
-/** A batch travels as one frame of a channel and of a ring, each of which takes frames of up to half its size. */
+/** A batch travels as one frame: a channel takes frames of up to half its size, a ring of up to a quarter. */
 export const MESSAGE_MAX_BYTES = 2 * MIB - 4 * KIB;
 
 /** One answer to a read; it has to leave room in the response channel for acknowledgements. */
@@ -32,6 +32,15 @@ export const READ_MAX_BYTES = MESSAGE_MAX_BYTES;
 
 /** What one pass of a broker takes from one source before it looks at the next: fairness and latency. */
 export const PASS_BYTES = 512 * KIB;
+
+/** A bell is rung for this much that was published, or at the end of a turn or pass: a ring costs both sides. */
+export const RING_EVERY_BYTES = 256 * KIB;
+
+/**
+ * How long a broker that has run out of work blocks before it goes back to its event loop. A blocked thread wakes at
+ * half the cost; ports and timers of a busy broker wait this long at most.
+ */
+export const HOT_WAIT_MS = 1;
 
 /** A busy broker lets its event loop turn this often, for ports and timers. */
 export const YIELD_EVERY_MS = 2;
@@ -43,7 +52,7 @@ export const CATCH_UP_BYTES = 4 * MIB;
 export const SEGMENT_START_BYTES = 16 * KIB;
 
 /** Producer defaults: a batch that amortises a wake-up and stays within a core's first caches. */
-export const BATCH_DEFAULT_BYTES = 64 * KIB;
+export const BATCH_DEFAULT_BYTES = 128 * KIB;
 export const PRODUCER_BUFFER_DEFAULT_BYTES = 32 * MIB;
 
 /** Sends that wait for room hold references to the caller's data: the line is bounded too. */
@@ -66,7 +75,10 @@ function assertLimits(): void {
   const relations: [boolean, string][] = [
     [MESSAGE_MAX_BYTES * 2 <= REQUEST_CHANNEL_BYTES, 'two of the largest batches fit a request channel'],
     [READ_MAX_BYTES * 2 <= RESPONSE_CHANNEL_BYTES, 'two of the largest answers fit a response channel'],
-    [MESSAGE_MAX_BYTES * 2 <= TAIL_RING_BYTES, 'two of the largest batches fit a tail ring'],
+    [
+      MESSAGE_MAX_BYTES * 4 <= TAIL_RING_BYTES,
+      'the largest batch is within what a tail ring takes, a quarter of it',
+    ],
     [MESSAGE_DEFAULT_BYTES <= MESSAGE_MAX_BYTES, 'the default message bound is within the largest'],
     [BATCH_DEFAULT_BYTES <= MESSAGE_DEFAULT_BYTES, "a producer's batch is a message a topic takes"],
     [MESSAGE_MAX_BYTES <= CATCH_UP_BYTES, 'a follower can catch up by at least one batch an answer'],

@@ -1,6 +1,8 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { type ErrorCode, errorCode, TidemarkError } from '../errors.ts';
+import { RING_EVERY_BYTES } from '../limits.ts';
+import { copyBytes } from '../log/copy.ts';
 import { CRC_FROM, writeCrc } from '../log/record-batch.ts';
 import type { ArenaView } from '../runtime/arena.ts';
 import {
@@ -77,6 +79,8 @@ export class BrokerLink {
   #correlation = 0;
   /** Room that a request did not find enough; only other room is worth another try. */
   #freeWhenBlocked = 0;
+  /** Published since the broker's bell was rung: one ring serves the requests of a turn. */
+  #unrungBytes = 0;
   #failure: TidemarkError | undefined;
 
   constructor(
@@ -182,11 +186,11 @@ export class BrokerLink {
     int32[at / 4 + 2] = batch.epoch;
     int32[at / 4 + 3] = batch.acks;
     const target = at + PRODUCE_HEADER_BYTES;
-    bytes.set(batch.bytes, target);
+    copyBytes(bytes, target, batch.bytes);
     writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
     if (batch.acks !== 0)
       this.#pending.set(correlation, { sentAtMs: this.#now(), batch, fail: (error) => batch.fail(error) });
-    this.#send();
+    this.#send(length);
     if (batch.acks === 0) batch.settle(-1);
     return true;
   }
@@ -207,7 +211,7 @@ export class BrokerLink {
     putOffset(int32, at / 4 + 4, request.offset);
     int32[at / 4 + 6] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
     this.#pending.set(correlation, { sentAtMs: this.#now() + request.waitMs, take, fail });
-    this.#send();
+    this.#send(FETCH_BYTES);
     return true;
   }
 
@@ -242,13 +246,20 @@ export class BrokerLink {
     return this.#correlation;
   }
 
-  #send(): void {
+  #send(bytes: number): void {
     this.#requests.commit();
     this.#requests.publish();
-    this.#ring();
+    this.#unrungBytes += bytes;
+    if (this.#unrungBytes >= RING_EVERY_BYTES) this.#ring();
+    else if (this.#unrungBytes === bytes) queueMicrotask(this.#ringLate);
   }
 
+  readonly #ringLate = (): void => {
+    if (this.#unrungBytes > 0) this.#ring();
+  };
+
   #ring(): void {
+    this.#unrungBytes = 0;
     ringBell(this.#arena.int32, this.#addresses.brokerBell / 4);
   }
 

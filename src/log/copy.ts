@@ -1,9 +1,9 @@
 import type { Buffer } from 'node:buffer';
 
 /**
- * Copies bytes out of shared memory. TypedArray.set goes word by word there, and byte by byte where the two sides
- * are not aligned alike (4 GB/s); Buffer.fill with a source of the same length is one plain memory copy (8 GB/s).
+ * Copies bytes where one side is shared memory. TypedArray.set goes word by word there, and byte by byte where the
+ * two sides are not aligned alike; Buffer.fill with a source of the same length is one plain memory copy.
  */
-export function copyFromShared(target: Buffer, position: number, source: Uint8Array): void {
+export function copyBytes(target: Buffer, position: number, source: Uint8Array): void {
   target.fill(source, position, position + source.length);
 }

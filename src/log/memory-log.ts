@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Extent, PartitionLog } from '../types.ts';
-import { copyFromShared } from './copy.ts';
+import { copyBytes } from './copy.ts';
 import { batchBytes, nextOffset, readBaseOffset } from './record-batch.ts';
 
 /** One entry of the sparse index for about this many bytes; a read scans batch headers from there. */
@@ -110,7 +110,7 @@ export class MemoryLog implements PartitionLog {
     let segment = this.#segments.at(-1);
     if (segment === undefined || segment.used + length > segment.bytes.length) segment = this.#roll(length);
     const position = segment.used;
-    copyFromShared(segment.bytes, position, source.subarray(at, at + length));
+    copyBytes(segment.bytes, position, source.subarray(at, at + length));
     segment.index(baseOffset, position);
     segment.used = position + length;
     this.#bytes += length;

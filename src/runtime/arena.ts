@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { Kernels, WORKSPACE_BYTES } from '../../native-free/kernels/index.ts';
 
 const PAGE_BYTES = 65536;
@@ -15,14 +16,14 @@ function aligned(bytes: number): number {
 export class ArenaView {
   readonly memory: WebAssembly.Memory;
   #buffer: SharedArrayBuffer;
-  #bytes: Uint8Array;
+  #bytes: Buffer;
   #int32: Int32Array;
   #float64: Float64Array;
 
   constructor(memory: WebAssembly.Memory) {
     this.memory = memory;
     this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
-    this.#bytes = new Uint8Array(this.#buffer);
+    this.#bytes = Buffer.from(this.#buffer);
     this.#int32 = new Int32Array(this.#buffer);
     this.#float64 = new Float64Array(this.#buffer);
   }
@@ -31,7 +32,7 @@ export class ArenaView {
   reach(end: number): this {
     if (end > this.#buffer.byteLength) {
       this.#buffer = this.memory.buffer as unknown as SharedArrayBuffer;
-      this.#bytes = new Uint8Array(this.#buffer);
+      this.#bytes = Buffer.from(this.#buffer);
       this.#int32 = new Int32Array(this.#buffer);
       this.#float64 = new Float64Array(this.#buffer);
       if (end > this.#buffer.byteLength) throw new RangeError(`address ${end} lies beyond the shared memory`);
@@ -43,7 +44,7 @@ export class ArenaView {
     return this.#buffer;
   }
 
-  get bytes(): Uint8Array {
+  get bytes(): Buffer {
     return this.#bytes;
   }
 

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { forceRing, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { YIELD_EVERY_MS } from '../limits.ts';
+import { HOT_WAIT_MS, YIELD_EVERY_MS } from '../limits.ts';
 import { Broker } from './broker.ts';
 import { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
@@ -58,13 +58,16 @@ function shutDown(): void {
 const hasWork = (): boolean => closing || broker.hasWork();
 
 async function run(): Promise<void> {
+  let yieldedMs = nowMs();
   while (!closing) {
-    const startedMs = nowMs();
-    while (broker.pass()) {
-      if (nowMs() - startedMs > YIELD_EVERY_MS) break;
+    while (broker.pass() && nowMs() - yieldedMs < YIELD_EVERY_MS);
+    if (nowMs() - yieldedMs > YIELD_EVERY_MS) {
+      await yieldToEventLoop();
+      yieldedMs = nowMs();
+    } else if (!sleeper.sleepSync(hasWork, HOT_WAIT_MS)) {
+      await sleeper.sleep(hasWork);
+      yieldedMs = nowMs();
     }
-    if (broker.hasWork()) await yieldToEventLoop();
-    else await sleeper.sleep(hasWork);
   }
 }
 

@@ -2,7 +2,7 @@ import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { NOBODY } from '../core/commit-queue.ts';
 import { Replica } from '../core/replica.ts';
-import { SEGMENT_START_BYTES } from '../limits.ts';
+import { RING_EVERY_BYTES, SEGMENT_START_BYTES } from '../limits.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
@@ -47,6 +47,8 @@ export class Broker {
   /** Partitions led here with records above the HWM: those that a follower's progress may commit. */
   #uncommitted: Replica[] = [];
   #leoChanged = false;
+  /** Published to the tail ring since the followers' bells were rung. */
+  #unrungBytes = 0;
 
   constructor(data: BrokerThreadData) {
     this.id = data.id;
@@ -98,6 +100,7 @@ export class Broker {
   pass(): boolean {
     let worked = false;
     for (const link of this.#links.values()) if (link.serve()) worked = true;
+    if (this.#unrungBytes > 0) this.#ringFollowers();
     for (const tail of this.#tails) if (tail.pass()) worked = true;
     if (this.#commit()) worked = true;
     for (const link of this.#links.values()) link.flush();
@@ -121,7 +124,8 @@ export class Broker {
     writeLeaderEpoch(bytes, batch, replica.info.epoch);
     this.#ring.commit();
     this.#ring.publish();
-    for (const follower of replica.info.replicas) if (follower !== this.id) this.#ringPeer(follower);
+    this.#unrungBytes += length;
+    if (this.#unrungBytes >= RING_EVERY_BYTES) this.#ringFollowers();
 
     replica.log.append(bytes, batch, length);
     const { leo } = replica.log;
@@ -242,6 +246,12 @@ export class Broker {
       this.#links.get(batch.client)?.respondProduced(batch.correlation, 'NONE', batch.baseOffset);
     }
     for (const read of replica.reads) if (read.offset < hwm) read.answer();
+  }
+
+  /** Everybody who may follow what was just published; those who are awake cost one look. */
+  #ringFollowers(): void {
+    this.#unrungBytes = 0;
+    for (const peer of this.#peers.values()) ringBell(this.arena.int32, peer.addresses.bell / 4);
   }
 
   #ringPeer(brokerId: number): void {

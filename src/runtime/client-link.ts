@@ -5,6 +5,7 @@ import { NOBODY } from '../core/commit-queue.ts';
 import type { Replica, WaitingRead } from '../core/replica.ts';
 import { type ErrorCode, errorNumber } from '../errors.ts';
 import { PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
+import { copyBytes } from '../log/copy.ts';
 import type { Broker } from './broker.ts';
 import {
   channelsOf,
@@ -206,7 +207,7 @@ export class ClientLink {
     putOffset(int32, at / 4 + 2, replica?.hwm ?? -1);
     putOffset(int32, at / 4 + 4, log?.logStart ?? -1);
     if (extent !== undefined) {
-      bytes.set(extent.bytes.subarray(extent.from, extent.to), at + FETCHED_HEADER_BYTES);
+      copyBytes(bytes, at + FETCHED_HEADER_BYTES, extent.bytes.subarray(extent.from, extent.to));
     }
     this.#responses.commit();
     this.#answered = true;
