@@ -14,10 +14,11 @@ export interface ClusterSetting {
 const TOPIC = 'bench';
 
 /**
- * Little is retained, so that a short warm-up takes every replica into recycled memory: the first touch of a page
+ * Three partitions and the tail ring take about what the limits give a replica, and a short warm-up takes every replica
+ * into recycled memory: the first touch of a page
  * costs more than everything else that is done to the records on it.
  */
-const TOPIC_CONFIG = { 'retention.bytes': 4 << 20, 'segment.bytes': 1 << 20 };
+const TOPIC_CONFIG = { 'retention.bytes': 2 << 20, 'segment.bytes': 1 << 19 };
 
 /** A cluster under load from the main thread, through the public face. */
 export class ClusterScenario implements Scenario {

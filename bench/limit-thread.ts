@@ -9,15 +9,18 @@ import {
   Sleeper,
   storePosition,
 } from '../native-free/sharedarraybuffer-utils/index.ts';
+import { copyBytes } from '../src/log/copy.ts';
 import { CRC_FROM, readCrc, writeCrc } from '../src/log/record-batch.ts';
 import { ArenaView, kernelsOver } from '../src/runtime/arena.ts';
 import { LIMIT_CHANNEL_BYTES, LIMIT_RING_BYTES, type LimitThreadData } from './limit.ts';
 
-const { memory, module, workspace, role, index, addresses, batch } = workerData as LimitThreadData;
+const { memory, module, workspace, role, index, addresses, template } = workerData as LimitThreadData;
 const arena = new ArenaView(memory);
 const kernels = kernelsOver(arena, workspace, module);
 const { buffer, bytes, int32 } = arena;
-const length = batch.length;
+const { valuesAt, values } = template;
+const batch = Buffer.from(template.bytes);
+const { length } = batch;
 
 /** Batches a follower may be behind the leader: half a ring, so that nobody is ever lapped. */
 const BEHIND_MAX = Math.floor(LIMIT_RING_BYTES / 2 / length);
@@ -56,7 +59,10 @@ function produce(): void {
     while (performance.now() - startedMs < durationMs) {
       sleeper.sleepSync(() => channel.hasRoom(length));
       const at = channel.reserve(length);
-      bytes.set(batch, at);
+      for (let record = 0; record < valuesAt.length; record++) {
+        batch.set(values[record % values.length], valuesAt[record]);
+      }
+      copyBytes(bytes, at, batch);
       writeCrc(bytes, at, kernels.crc32c(at + CRC_FROM, length - CRC_FROM));
       channel.commit();
       channel.publish();

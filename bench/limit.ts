@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { compileKernels } from '../native-free/kernels/index.ts';
 import { channelBytes, POSITION_BYTES, ringBytes } from '../native-free/sharedarraybuffer-utils/index.ts';
 import { Arena } from '../src/runtime/arena.ts';
-import { templateBatch } from './load.ts';
+import { type TemplateBatch, templateBatch } from './load.ts';
 import type { RoundResult, Scenario } from './scenario.ts';
 
 // The physical limit of this machine for what a cluster does with its bytes: raw threads, one pipe after the other.
@@ -11,12 +11,13 @@ import type { RoundResult, Scenario } from './scenario.ts';
 //   producer --channel--> leader --ring--> follower 1 --> its own ring
 //                                     \--> follower 2 --> its own ring
 //
-// The producer copies a finished batch of 256 B records and computes its CRC; the leader checks it and copies it
-// into its ring; each follower checks it there and copies it into a ring of its own. The same kernels, channels, rings
-// and bells as the product, blocking waits, and nothing else: no records, offsets, promises, partitions or answers.
+// The producer copies 256 B values, which lie in arrays of their own as a caller's do, into a batch, copies that into
+// the channel and computes its CRC; the leader checks it and copies it into its ring; each follower checks it there
+// and copies it into a ring of its own. The same kernels, channels, rings and bells as the product, blocking waits, and
+// nothing else: no encoding, offsets, promises, partitions or answers.
 
-/** The largest ring whose three copies still share the caches with the channel on common machines. */
-export const LIMIT_RING_BYTES = 8 << 20;
+/** About what a replica of the cluster scenarios keeps: a smaller ring would stay in nearer caches. */
+export const LIMIT_RING_BYTES = 16 << 20;
 export const LIMIT_CHANNEL_BYTES = 4 << 20;
 
 /** Where the threads of one limit meet. */
@@ -38,7 +39,7 @@ export interface LimitThreadData {
   /** 0 is the leader, followers count from 1. */
   readonly index: number;
   readonly addresses: LimitAddresses;
-  readonly batch: Uint8Array;
+  readonly template: TemplateBatch;
 }
 
 export class LimitScenario implements Scenario {
@@ -74,7 +75,7 @@ export class LimitScenario implements Scenario {
         role,
         index: Math.max(0, index - 1),
         addresses,
-        batch: this.#template.bytes,
+        template: this.#template,
       };
       this.#workers.push(
         new Worker(new URL('./limit-thread.js', import.meta.url), { workerData, execArgv: [] }),
@@ -89,7 +90,7 @@ export class LimitScenario implements Scenario {
     const [{ batches, elapsedMs }] = (await once(producer, 'message')) as [
       { batches: number; elapsedMs: number },
     ];
-    return { records: batches * this.#template.records, failed: 0, elapsedMs, latenciesMs: [] };
+    return { records: batches * this.#template.valuesAt.length, failed: 0, elapsedMs, latenciesMs: [] };
   }
 
   /** The rings got the same frames in the same order, so they hold the same bytes at the same places. */

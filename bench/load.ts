@@ -14,14 +14,24 @@ function sampleRecords(count: number): RecordInput[] {
 }
 
 /** A finished batch of such records, of the size a producer sends by default. */
-export function templateBatch(): { bytes: Uint8Array; records: number } {
+export interface TemplateBatch {
+  readonly bytes: Uint8Array;
+  /** Where the records' values lie in it. */
+  readonly valuesAt: readonly number[];
+  readonly values: readonly Uint8Array[];
+}
+
+export function templateBatch(): TemplateBatch {
   const writer = new BatchWriter(2 * BATCH_DEFAULT_BYTES);
-  const records = sampleRecords(512);
-  for (let next = 0; writer.bytes < BATCH_DEFAULT_BYTES; next++) {
-    writer.tryAppend(1_700_000_000_000, null, records[next % records.length].value);
+  const values = sampleRecords(512).map(({ value }) => value as Uint8Array);
+  const valuesAt: number[] = [];
+  while (writer.bytes < BATCH_DEFAULT_BYTES) {
+    writer.tryAppend(1_700_000_000_000, null, values[valuesAt.length % values.length]);
+    // A record without headers ends with its value and one byte for their count.
+    valuesAt.push(writer.bytes - 1 - RECORD_BYTES);
   }
   writer.finish();
-  return { bytes: writer.bytesView().slice(), records: writer.count };
+  return { bytes: writer.bytesView().slice(), valuesAt, values };
 }
 
 /** Calls of sendBatch, some of them at a time, each awaited. */

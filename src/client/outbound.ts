@@ -6,25 +6,34 @@ import type { OutboundBatch } from './broker-link.ts';
 /** The promise of one record: takes its place, or a rejected promise. */
 export type Resolve = (place: RecordPlace | Promise<never>) => void;
 
+/** Records of a call that have been written: `count` of them from `first` on lie at `offset` and after it. */
+interface Written {
+  readonly first: number;
+  readonly count: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly step: number;
+}
+
 /** The promise of a sendBatch, whose records may lie in several batches. */
 export class BatchCall {
-  readonly places: RecordPlace[];
+  readonly #records: number;
   readonly #resolve: (places: RecordPlace[] | Promise<never>) => void;
+  readonly #written: Written[] = [];
   /** Records without a place; negative once the call has failed. */
   #left: number;
 
   constructor(records: number, resolve: (places: RecordPlace[] | Promise<never>) => void) {
-    this.places = new Array(records);
+    this.#records = records;
     this.#left = records;
     this.#resolve = resolve;
   }
 
-  /** The records from `first` on, `count` of them, lie at `offset` and after it. */
   place(first: number, count: number, partition: number, offset: number, step: number): void {
-    for (let n = 0; n < count; n++) this.places[first + n] = { partition, offset: offset + n * step };
     if (this.#left < 0) return;
+    this.#written.push({ first, count, partition, offset, step });
     this.#left -= count;
-    if (this.#left === 0) this.#resolve(this.places);
+    if (this.#left === 0) this.#resolve(this.#places());
   }
 
   /** The first failure is the call's; a rejected promise that nobody takes would end the process. */
@@ -32,6 +41,15 @@ export class BatchCall {
     if (this.#left < 0) return;
     this.#left = -1;
     this.#resolve(Promise.reject(error));
+  }
+
+  /** Made at the end, all at once: places that wait for others would live long enough to be promoted by the collector. */
+  #places(): RecordPlace[] {
+    const places: RecordPlace[] = new Array(this.#records);
+    for (const { first, count, partition, offset, step } of this.#written) {
+      for (let n = 0; n < count; n++) places[first + n] = { partition, offset: offset + n * step };
+    }
+    return places;
   }
 }
 

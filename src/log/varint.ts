@@ -12,7 +12,18 @@ export function varintBytes(value: number): number {
 
 /** Writes a 32-bit integer as varint and returns the position behind it. The caller has made sure of the room. */
 export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
-  return writeGroups(bytes, at, ((value << 1) ^ (value >> 31)) >>> 0);
+  const zigzag = ((value << 1) ^ (value >> 31)) >>> 0;
+  // Most deltas take one byte and most lengths two: worth a way without a loop.
+  if (zigzag < 0x80) {
+    bytes[at] = zigzag;
+    return at + 1;
+  }
+  if (zigzag < 0x4000) {
+    bytes[at] = zigzag | 0x80;
+    bytes[at + 1] = zigzag >>> 7;
+    return at + 2;
+  }
+  return writeGroups(bytes, at, zigzag);
 }
 
 /** Bytes that the varlong of an integer takes. Exact for every integer that a number holds exactly within 64 bits. */
@@ -47,7 +58,9 @@ export function writeVarlong(bytes: Uint8Array, at: number, value: number): numb
 
 /** Seven-bit groups in an unsigned 32-bit value; zero has one too. */
 function groupsOf(unsigned: number): number {
-  return ((38 - Math.clz32(unsigned | 1)) / 7) | 0;
+  if (unsigned < 0x4000) return unsigned < 0x80 ? 1 : 2;
+  if (unsigned < 0x200000) return 3;
+  return unsigned < 0x10000000 ? 4 : 5;
 }
 
 function writeGroups(bytes: Uint8Array, at: number, unsigned: number): number {
