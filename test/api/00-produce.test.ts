@@ -1,0 +1,120 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { crc32cByTable } from '../../native-free/crc32c/index.ts';
+import { admitBatch } from '../../src/api/00-produce.ts';
+import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
+import { Replica } from '../../src/core/replica.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import { BatchAttribute, CRC_FROM, writeCrc } from '../../src/log/record-batch.ts';
+import type { PartitionLog } from '../../src/types.ts';
+import { encodeBatch } from '../log/record-batch-fixtures.ts';
+
+const AT = 16;
+
+interface Case {
+  readonly replica?: Replica | undefined;
+  readonly epoch?: number;
+  readonly acks?: number;
+  readonly batch?: Uint8Array;
+  readonly length?: number;
+}
+
+interface ReplicaOptions {
+  readonly brokerId?: number;
+  readonly isr?: readonly number[];
+  readonly config?: TopicConfigInput;
+}
+
+function replicaOf({ brokerId = 1, isr = [1, 2, 3], config = {} }: ReplicaOptions = {}): Replica {
+  const info = { id: 0, topic: 't', partition: 0, replicas: [1, 2, 3], isr, leader: 1, epoch: 5 };
+  // Admission must not touch the log: there is none.
+  return new Replica(info, topicConfig(config), undefined as unknown as PartitionLog, brokerId);
+}
+
+const sound = encodeBatch([{ value: Buffer.from('one') }, { value: Buffer.from('two') }]);
+
+/** A batch lies somewhere in shared memory. */
+function admit(options: Case): ErrorCode {
+  const { epoch = 5, acks = -1, batch = sound, length = batch.length } = options;
+  const replica = 'replica' in options ? options.replica : replicaOf();
+  const bytes = new Uint8Array(new SharedArrayBuffer(AT + batch.length + 64));
+  bytes.set(batch, AT);
+  return admitBatch(replica, epoch, acks, bytes, AT, length, (at, size) =>
+    crc32cByTable(bytes.subarray(at, at + size)),
+  );
+}
+
+function withByte(index: number, change: (byte: number) => number): Uint8Array {
+  const bytes = sound.slice();
+  bytes[index] = change(bytes[index]);
+  return bytes;
+}
+
+/** As a client would send it that wrote a bad header and then a good checksum over it. */
+function withSoundCrc(bytes: Uint8Array): Uint8Array {
+  writeCrc(bytes, 0, crc32cByTable(bytes.subarray(CRC_FROM)));
+  return bytes;
+}
+
+test('a sound batch is admitted, whatever the acks', () => {
+  for (const acks of [0, 1, -1]) assert.is(admit({ acks }), 'NONE');
+});
+
+test('a partition that the broker does not hold is unknown', () => {
+  assert.is(admit({ replica: undefined }), 'UNKNOWN_TOPIC_OR_PARTITION');
+});
+
+test('a follower admits nothing, and neither does a leader of another epoch', () => {
+  assert.is(admit({ replica: replicaOf({ brokerId: 2 }) }), 'NOT_LEADER_OR_FOLLOWER');
+  assert.is(admit({ epoch: 4 }), 'NOT_LEADER_OR_FOLLOWER');
+  assert.is(admit({ epoch: 6 }), 'NOT_LEADER_OR_FOLLOWER');
+});
+
+test('max.message.bytes is the largest batch, and one byte more is too large', () => {
+  const batch = encodeBatch([{ value: new Uint8Array(400) }]);
+  const exact = { 'max.message.bytes': batch.length };
+  assert.is(admit({ batch, replica: replicaOf({ config: exact }) }), 'NONE');
+  const less = { 'max.message.bytes': batch.length - 1 };
+  assert.is(admit({ batch, replica: replicaOf({ config: less }) }), 'MESSAGE_TOO_LARGE');
+});
+
+test('a changed byte anywhere under the checksum, or the checksum itself, is found', () => {
+  for (let index = CRC_FROM - 4; index < sound.length; index++) {
+    assert.is(admit({ batch: withByte(index, (byte) => byte ^ 0x40) }), 'CORRUPT_MESSAGE', `byte ${index}`);
+  }
+});
+
+test('a length that is not the length of what was sent is found', () => {
+  assert.is(admit({ length: sound.length - 1 }), 'CORRUPT_MESSAGE');
+  assert.is(admit({ length: sound.length + 1 }), 'CORRUPT_MESSAGE');
+  assert.is(admit({ length: 0 }), 'CORRUPT_MESSAGE');
+  assert.is(admit({ batch: withByte(11, (byte) => byte + 1) }), 'CORRUPT_MESSAGE');
+  assert.is(admit({ batch: withByte(8, () => 0xff) }), 'CORRUPT_MESSAGE');
+});
+
+test('a sound checksum over a bad header does not help', () => {
+  const wrong: Record<string, Uint8Array> = {
+    'old format': withByte(16, () => 1),
+    'one record too many': withByte(60, (byte) => byte + 1),
+    'last offset delta beyond the count': withByte(26, (byte) => byte + 1),
+    'control batch': encodeBatch([{ value: null }], { attributes: BatchAttribute.CONTROL }),
+    'transaction without producer': encodeBatch([{ value: null }], {
+      attributes: BatchAttribute.TRANSACTIONAL,
+    }),
+    'producer without sequence': encodeBatch([{ value: null }], { producer: [7, 0, -1] }),
+  };
+  for (const [name, bytes] of Object.entries(wrong)) {
+    assert.is(admit({ batch: withSoundCrc(bytes) }), 'CORRUPT_MESSAGE', name);
+  }
+});
+
+test('LESSONS 5: too few in-sync replicas refuse acks=all before anything is appended, and nothing else', () => {
+  const replica = replicaOf({ isr: [1], config: { 'min.insync.replicas': 2 } });
+  assert.is(admit({ replica, acks: -1 }), 'NOT_ENOUGH_REPLICAS');
+  assert.is(admit({ replica, acks: 1 }), 'NONE');
+  assert.is(admit({ replica, acks: 0 }), 'NONE');
+  const enough = replicaOf({ isr: [1, 3], config: { 'min.insync.replicas': 2 } });
+  assert.is(admit({ replica: enough, acks: -1 }), 'NONE');
+});
+
+test.run();

@@ -1,0 +1,36 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { admitRead } from '../../src/api/01-fetch.ts';
+import { topicConfig } from '../../src/config.ts';
+import { Replica } from '../../src/core/replica.ts';
+import type { PartitionLog } from '../../src/types.ts';
+
+function replicaOf(brokerId: number): Replica {
+  const info = { id: 0, topic: 't', partition: 0, replicas: [1, 2], isr: [1, 2], leader: 1, epoch: 0 };
+  const log = { logStart: 10, leo: 30 } as PartitionLog;
+  const replica = new Replica(info, topicConfig({}), log, brokerId);
+  replica.hwm = 20;
+  return replica;
+}
+
+test('a partition that the broker does not hold is unknown', () => {
+  assert.is(admitRead(undefined, 0, false), 'UNKNOWN_TOPIC_OR_PARTITION');
+  assert.is(admitRead(undefined, 0, true), 'UNKNOWN_TOPIC_OR_PARTITION');
+});
+
+test('a follower answers only whoever asked for any replica', () => {
+  assert.is(admitRead(replicaOf(2), 15, false), 'NOT_LEADER_OR_FOLLOWER');
+  assert.is(admitRead(replicaOf(2), 15, true), 'NONE');
+  assert.is(admitRead(replicaOf(1), 15, false), 'NONE');
+  assert.is(admitRead(replicaOf(1), 15, true), 'NONE');
+});
+
+test('offsets from the start of the log up to the HWM can be asked for, and no others', () => {
+  const replica = replicaOf(1);
+  for (const offset of [10, 19, 20]) assert.is(admitRead(replica, offset, false), 'NONE', `${offset}`);
+  for (const offset of [0, 9, 21, 30, 2 ** 53 - 1]) {
+    assert.is(admitRead(replica, offset, false), 'OFFSET_OUT_OF_RANGE', `${offset}`);
+  }
+});
+
+test.run();

@@ -1,0 +1,139 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { checkRecord } from '../../src/client/record-check.ts';
+import { BatchWriter } from '../../src/log/record-batch-writer.ts';
+import type { RecordInput } from '../../src/types.ts';
+import { refusal } from './refusals.ts';
+
+const MAX_BYTES = 1_000;
+
+/** What a caller without types might pass. */
+const anything = (record: unknown): RecordInput => record as RecordInput;
+
+test('strings, bytes, null and nothing are good keys, values and header values', () => {
+  const data = ['text', '', new Uint8Array(3), Buffer.from('b'), null, undefined];
+  for (const key of data) {
+    for (const value of data) {
+      checkRecord({ key, value }, MAX_BYTES);
+      checkRecord(anything({ key, value, headers: { name: value } }), MAX_BYTES);
+      checkRecord(anything({ key, value, headers: [['name', value]], timestamp: 5 }), MAX_BYTES);
+    }
+  }
+  checkRecord({}, MAX_BYTES);
+  checkRecord({ value: 'v', headers: undefined, timestamp: undefined }, MAX_BYTES);
+  checkRecord({ value: 'v', timestamp: -1 }, MAX_BYTES);
+});
+
+test('keys and values of other kinds are refused, with advice', () => {
+  const wrong = [
+    1,
+    true,
+    1n,
+    {},
+    [],
+    Symbol('s'),
+    () => 1,
+    new Date(),
+    new ArrayBuffer(2),
+    new DataView(new ArrayBuffer(1)),
+    new Uint16Array(2),
+  ];
+  for (const what of ['key', 'value']) {
+    for (const data of wrong) {
+      assert.throws(
+        () => checkRecord(anything({ [what]: data }), MAX_BYTES),
+        refusal('INVALID_RECORD', new RegExp(`^A record's ${what} must be a Uint8Array.*JSON\\.stringify`)),
+        `${what} ${String(data)}`,
+      );
+    }
+  }
+  assert.throws(
+    () => checkRecord(anything({ value: 'v', headers: { name: 5 } }), MAX_BYTES),
+    refusal('INVALID_RECORD', /header value/),
+  );
+});
+
+test('what is no record is refused', () => {
+  for (const record of [null, undefined, 'value', 5, true, () => 1]) {
+    assert.throws(
+      () => checkRecord(anything(record), MAX_BYTES),
+      refusal('INVALID_RECORD', /must be an object with a value/),
+      String(record),
+    );
+  }
+});
+
+test('headers of a wrong shape are refused', () => {
+  for (const headers of [null, 'name', 5, true, new Uint8Array(4)]) {
+    assert.throws(
+      () => checkRecord(anything({ value: 'v', headers }), MAX_BYTES),
+      refusal('INVALID_RECORD', /headers must be an object or an array/),
+      String(headers),
+    );
+  }
+  for (const pair of [
+    null,
+    'ab',
+    ['name'],
+    ['name', 'value', 'more'],
+    [5, 'value'],
+    [null, 'v'],
+    { name: 'v' },
+  ]) {
+    assert.throws(
+      () => checkRecord(anything({ value: 'v', headers: [pair] }), MAX_BYTES),
+      refusal('INVALID_RECORD', /header must be a pair/),
+      String(pair),
+    );
+  }
+});
+
+test('timestamps are whole milliseconds', () => {
+  for (const timestamp of [1.5, NaN, Infinity, '5', null, new Date(), 5n, 2 ** 53]) {
+    assert.throws(
+      () => checkRecord(anything({ value: 'v', timestamp }), MAX_BYTES),
+      refusal('INVALID_RECORD', /timestamp must be a whole number of milliseconds/),
+      String(timestamp),
+    );
+  }
+});
+
+test('a record may take max.message.bytes as a batch of its own, and not one byte more', () => {
+  // 61 bytes of batch header; body length 2, attributes and deltas 3, key -1, value length 2, headers 1.
+  const room = MAX_BYTES - 61 - 2 - 3 - 1 - 2 - 1;
+  checkRecord({ value: new Uint8Array(room) }, MAX_BYTES);
+  checkRecord({ value: 'x'.repeat(room) }, MAX_BYTES);
+  checkRecord({ value: 'ß'.repeat(room / 2) }, MAX_BYTES);
+  for (const value of [new Uint8Array(room + 1), 'x'.repeat(room + 1), `x${'ß'.repeat(room / 2)}`]) {
+    assert.throws(
+      () => checkRecord({ value }, MAX_BYTES),
+      refusal('MESSAGE_TOO_LARGE', /takes 1001 bytes, and the topic's max\.message\.bytes is 1000/),
+    );
+  }
+  checkRecord({ key: new Uint8Array(room - 10), value: new Uint8Array(9) }, MAX_BYTES);
+});
+
+test('the check agrees with the writer on what fits an empty batch', () => {
+  const data = fc.option(
+    fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.uint8Array({ maxLength: 200 })),
+    { nil: null },
+  );
+  const record = fc.record({
+    key: data,
+    value: data,
+    headers: fc.array(fc.tuple(fc.string({ unit: 'binary', maxLength: 20 }), data), { maxLength: 5 }),
+  });
+  fc.assert(
+    fc.property(record, fc.integer({ min: 128, max: 700 }), ({ key, value, headers }, maxBytes) => {
+      const fits = new BatchWriter(maxBytes).tryAppend(1_700_000_000_000, key, value, headers);
+      if (fits) checkRecord({ key, value, headers }, maxBytes);
+      else {
+        assert.throws(() => checkRecord({ key, value, headers }, maxBytes), refusal('MESSAGE_TOO_LARGE'));
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test.run();

@@ -1,0 +1,93 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { CommitQueue, type PendingBatch } from '../../src/core/commit-queue.ts';
+
+function batch(baseOffset: number, records: number): PendingBatch {
+  return {
+    baseOffset,
+    nextOffset: baseOffset + records,
+    appendedAtMs: 0,
+    client: 1,
+    correlation: baseOffset,
+  };
+}
+
+function takeAll(queue: CommitQueue, hwm: number): number[] {
+  const taken: number[] = [];
+  for (let next = queue.take(hwm); next !== undefined; next = queue.take(hwm)) taken.push(next.baseOffset);
+  return taken;
+}
+
+test('LESSONS 1: a batch is found by its last offset and answered with its first', () => {
+  const queue = new CommitQueue();
+  queue.push(batch(10, 5));
+  assert.is(queue.take(14), undefined);
+  assert.is(queue.take(15)?.baseOffset, 10);
+});
+
+test('an HWM within a batch does not commit it, one that passes several commits them in order', () => {
+  const queue = new CommitQueue();
+  for (const base of [0, 4, 8, 12]) queue.push(batch(base, 4));
+  assert.equal(takeAll(queue, 3), []);
+  assert.equal(takeAll(queue, 11), [0, 4]);
+  assert.is(queue.size, 2);
+  assert.equal(takeAll(queue, 16), [8, 12]);
+  assert.is(queue.size, 0);
+  assert.is(queue.take(1_000), undefined);
+});
+
+test('whatever is pushed and taken, the queue agrees with a plain array', () => {
+  const step = fc.oneof(
+    fc.record({ push: fc.integer({ min: 1, max: 400 }) }),
+    fc.record({ advance: fc.integer({ min: 0, max: 2_000 }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const queue = new CommitQueue();
+      let model: PendingBatch[] = [];
+      let end = 0;
+      let hwm = 0;
+      for (const each of steps) {
+        if ('push' in each) {
+          for (let n = 0; n < each.push; n++) {
+            const next = batch(end, 1 + (n % 3));
+            queue.push(next);
+            model.push(next);
+            end = next.nextOffset;
+          }
+        } else {
+          hwm = Math.min(end, hwm + each.advance);
+          const taken = takeAll(queue, hwm);
+          assert.equal(
+            taken,
+            model.filter(({ nextOffset }) => nextOffset <= hwm).map(({ baseOffset }) => baseOffset),
+          );
+          model = model.filter(({ nextOffset }) => nextOffset > hwm);
+        }
+        assert.is(queue.size, model.length);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('LESSONS 35: settled batches leave the list, also where the list is never empty', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const queue = new CommitQueue();
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 10; n++) queue.push(batch(n, 1));
+  for (let n = 10; n < 500_000; n++) {
+    queue.push(batch(n, 1));
+    assert.is(queue.take(n - 9)?.baseOffset, n - 10);
+  }
+  collect();
+  assert.is(queue.size, 10);
+  assert.ok(process.memoryUsage().heapUsed - before < 4 << 20, 'the list has grown');
+});
+
+test.run();
