@@ -1,0 +1,133 @@
+// A producer without threads: the test plays the brokers, and decides when and how they answer.
+import type { OutboundBatch } from '../../src/client/broker-link.ts';
+import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
+import type { Session } from '../../src/client/session.ts';
+import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
+import { TidemarkError } from '../../src/errors.ts';
+import type { TopicInfo } from '../../src/runtime/coordinator.ts';
+import { readBatch } from '../log/record-batch-fixtures.ts';
+
+export interface BenchOptions extends ProducerOptions {
+  readonly partitions?: number;
+  /** Partitions are led by brokers 1, 2, ... in turn. */
+  readonly brokers?: number;
+  readonly config?: TopicConfigInput;
+  /** Whether there is a link to any broker. */
+  readonly isRunning?: boolean;
+}
+
+/** A batch as a broker got it. */
+export interface SentBatch {
+  readonly broker: number;
+  readonly partition: number;
+  readonly values: readonly string[];
+  readonly bytes: number;
+  settle(baseOffset: number): void;
+  fail(error: TidemarkError): void;
+}
+
+export class ProducerBench {
+  readonly producer: Producer;
+  /** What was sent and is not answered, the oldest first. */
+  readonly sent: SentBatch[] = [];
+  /** What a broker does with a batch; without an entry it keeps it until the test answers. */
+  readonly answers = new Map<number, (batch: OutboundBatch) => void>();
+  /** The topic is known only to those who ask for it; as in an attached thread. */
+  isKnown = true;
+  isOpen = true;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(options: BenchOptions = {}) {
+    const { partitions = 1, brokers = 1, config, isRunning = true, ...producerOptions } = options;
+    const topic = topicOf(partitions, brokers, config);
+    const find = async (name: string): Promise<TopicInfo | undefined> => {
+      this.isKnown = true;
+      return name === topic.name ? topic : undefined;
+    };
+    const bench = this;
+    const session = {
+      get isOpen() {
+        return bench.isOpen;
+      },
+      deliveryTimeoutMs: 1_000,
+      directory: { known: (name: string) => (this.isKnown && name === topic.name ? topic : undefined), find },
+      topic: async (name: string) => {
+        const found = await find(name);
+        if (found === undefined)
+          throw new TidemarkError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
+        return found;
+      },
+      link: (broker: number) => (isRunning ? this.#link(broker) : undefined),
+      engaged: () => {},
+      onTick: (listener: () => void) => this.#listeners.add(listener),
+      offTick: (listener: () => void) => this.#listeners.delete(listener),
+    };
+    this.producer = new Producer(session as unknown as Session, producerOptions);
+  }
+
+  /** What the session's clock does twice a second. */
+  tick(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  /** The oldest unanswered batch is appended at this offset. */
+  settle(baseOffset: number): void {
+    this.sent.shift()?.settle(baseOffset);
+  }
+
+  /** Lets everything that is sent be appended, partition by partition, until nothing comes any more. */
+  async settleAll(): Promise<SentBatch[]> {
+    const ends = new Map<number, number>();
+    const settled: SentBatch[] = [];
+    for (;;) {
+      await turn();
+      const batch = this.sent.shift();
+      if (batch === undefined) return settled;
+      const base = ends.get(batch.partition) ?? 0;
+      ends.set(batch.partition, base + batch.values.length);
+      settled.push(batch);
+      batch.settle(base);
+    }
+  }
+
+  #link(broker: number): { produce(batch: OutboundBatch): void } {
+    return {
+      produce: (batch) => {
+        const answer = this.answers.get(broker);
+        if (answer !== undefined) return answer(batch);
+        this.sent.push({
+          broker,
+          partition: batch.partitionId,
+          values: valuesOf(batch),
+          bytes: batch.bytes.length,
+          settle: (baseOffset) => batch.settle(baseOffset),
+          fail: (error) => batch.fail(error),
+        });
+      },
+    };
+  }
+}
+
+export function valuesOf(batch: OutboundBatch): string[] {
+  // The checksum is written where the batch is copied to, and there is no such place here.
+  return readBatch(batch.bytes).map(({ value }) => Buffer.from(value ?? []).toString());
+}
+
+/** Lets the continuations of promises and microtasks run. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function topicOf(partitions: number, brokers: number, config?: TopicConfigInput): TopicInfo {
+  const infos = Array.from({ length: partitions }, (_, partition) => {
+    const leader = 1 + (partition % brokers);
+    return { id: partition, topic: 't', partition, replicas: [leader], isr: [leader], leader, epoch: 0 };
+  });
+  return { name: 't', config: topicConfig(config), partitions: infos };
+}

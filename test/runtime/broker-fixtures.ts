@@ -1,0 +1,155 @@
+// Real brokers in the test's own thread: nothing happens before the test lets one of them do a pass.
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { compileKernels } from '../../native-free/kernels/index.ts';
+import { ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
+import { NOBODY } from '../../src/core/commit-queue.ts';
+import type { Replica } from '../../src/core/replica.ts';
+import { Arena } from '../../src/runtime/arena.ts';
+import { Broker } from '../../src/runtime/broker.ts';
+import type { BrokerAddresses } from '../../src/runtime/directory.ts';
+import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
+import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
+import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
+import type { PartitionInfo } from '../../src/types.ts';
+import { encodeBatch } from '../log/record-batch-fixtures.ts';
+
+const BELL_BYTES = 128;
+const SCRATCH_BYTES = 1 << 16;
+/** A lap takes some tens of rounds to mend. */
+const ROUNDS_MAX = 1_000;
+const module = compileKernels();
+
+export interface BrokersOptions {
+  readonly count?: number;
+  /** Of the tail rings; small ones are lapped soon. */
+  readonly ringCapacity?: number;
+}
+
+/** As a coordinator lays them out, with every replica where the test can reach it. */
+export class Brokers {
+  readonly arena = new Arena();
+  readonly #brokers = new Map<number, Broker>();
+  readonly #ports: MessagePort[] = [];
+  readonly #chunks = new Map<number, number>();
+  readonly #scratch: number;
+  #partitions = 0;
+
+  constructor({ count = 2, ringCapacity = 1 << 16 }: BrokersOptions = {}) {
+    const { arena } = this;
+    this.#scratch = arena.allocate(SCRATCH_BYTES);
+    const addresses: BrokerAddresses[] = [];
+    for (let id = 1; id <= count; id++) {
+      this.#chunks.set(id, arena.allocate(PARTITION_CHUNK_BYTES));
+      addresses.push({
+        id,
+        bell: arena.allocate(BELL_BYTES),
+        ring: arena.allocate(ringBytes(ringCapacity)),
+        ringCapacity,
+        progress: arena.allocate(PROGRESS_BYTES),
+        metrics: arena.allocate(METRICS_BYTES),
+        chunks: [this.#chunks.get(id) as number],
+      });
+    }
+    const peers = addresses.map(() => new Map<number, MessagePort>());
+    for (let one = 1; one <= count; one++) {
+      for (let other = one + 1; other <= count; other++) {
+        const { port1, port2 } = new MessageChannel();
+        peers[one - 1].set(other, port1);
+        peers[other - 1].set(one, port2);
+        this.#ports.push(port1, port2);
+      }
+    }
+    for (const { id } of addresses) {
+      const workspace = arena.allocateWorkspace();
+      const data = { memory: arena.memory, module, workspace, id, brokers: addresses, peers: peers[id - 1] };
+      this.#brokers.set(id, new Broker(data));
+    }
+  }
+
+  get(id: number): Broker {
+    return this.#brokers.get(id) as Broker;
+  }
+
+  /** One partition on all brokers, led by the first; `infos` gives a broker another opinion of it. */
+  addPartition(
+    config: TopicConfigInput = {},
+    infos: Readonly<Record<number, Partial<PartitionInfo>>> = {},
+  ): number {
+    const id = this.#partitions++;
+    const replicas = [...this.#brokers.keys()];
+    for (const [brokerId, broker] of this.#brokers) {
+      const info = { id, topic: 't', partition: id, replicas, isr: replicas, leader: 1, epoch: 3 };
+      broker.assign([{ info: { ...info, ...infos[brokerId] }, config: topicConfig(config) }], new Map());
+    }
+    return id;
+  }
+
+  replica(brokerId: number, partition: number): Replica {
+    return this.get(brokerId).replicas[partition] as Replica;
+  }
+
+  /** The first broker appends a batch as a leader does that has admitted it. */
+  append(
+    partition: number,
+    records = 1,
+    valueBytes = 100,
+    damage: (batch: Uint8Array) => void = () => {},
+  ): void {
+    const leader = this.get(1);
+    const value = new Uint8Array(valueBytes).fill(1 + (this.replica(1, partition).log.leo % 255));
+    const batch = encodeBatch(Array.from({ length: records }, () => ({ value })));
+    damage(batch);
+    this.arena.bytes.set(batch, this.#scratch);
+    leader.append(this.replica(1, partition), this.#scratch, batch.length, NOBODY, 0);
+  }
+
+  /** Rounds of passes and messages until nobody has anything left to do. */
+  async settle(): Promise<void> {
+    for (let rounds = 0, quiet = 0; quiet < 3; rounds++) {
+      if (rounds > ROUNDS_MAX) throw new Error('the brokers do not come to rest');
+      let worked = false;
+      for (const broker of this.#brokers.values()) if (broker.pass()) worked = true;
+      quiet = worked ? 0 : quiet + 1;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  /** Everything that a replica holds from its log's start on. */
+  bytes(brokerId: number, partition: number): Buffer {
+    const pieces: Uint8Array[] = [];
+    const { log } = this.replica(brokerId, partition);
+    for (let offset = log.logStart; offset < log.leo; ) {
+      const piece = this.get(brokerId).inspect(partition, offset, 1 << 20);
+      if (piece.nextOffset <= offset) throw new Error(`broker ${brokerId} cannot be read at ${offset}`);
+      pieces.push(piece.bytes);
+      offset = piece.nextOffset;
+    }
+    return Buffer.concat(pieces);
+  }
+
+  isEqual(partition: number, one = 1, other = 2): boolean {
+    return this.bytes(one, partition).equals(this.bytes(other, partition));
+  }
+
+  counters(brokerId: number): Readonly<Record<string, number>> {
+    return this.get(brokerId).metrics.read(brokerId).counters;
+  }
+
+  close(): void {
+    for (const port of this.#ports) port.close();
+  }
+}
+
+/** Runs with brokers that are gone afterwards, also when the test fails. */
+export async function withBrokers(
+  options: BrokersOptions,
+  run: (brokers: Brokers) => Promise<void> | void,
+): Promise<void> {
+  const brokers = new Brokers(options);
+  try {
+    await run(brokers);
+  } finally {
+    brokers.close();
+  }
+}
