@@ -41,6 +41,11 @@ export interface Extent {
   readonly to: number;
 }
 
+/** Tells, after bytes were used, whether they were whole throughout: a ring's reader. */
+export interface Guard {
+  intact(): boolean;
+}
+
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
 export interface PartitionLog {
   /** The first offset that can be read. */
@@ -49,8 +54,11 @@ export interface PartitionLog {
   readonly leo: number;
   /** Nothing at or above it is dropped by retention. Its owner keeps it at the HWM. */
   committed: number;
-  /** Takes a whole batch with its offsets stamped, which must begin at the LEO. */
-  append(source: Uint8Array, at: number, length: number): void;
+  /**
+   * Takes a whole batch with its offsets stamped, which must begin at the LEO. With a guard it may be overwritten
+   * while it is read: then nothing of it is kept, and the answer is false.
+   */
+  append(source: Uint8Array, at: number, length: number, guard?: Guard): boolean;
   /**
    * Whole batches from the one that holds `offset`, up to `maxBytes` but at least one, all of them below
    * `endOffset`; undefined where there is none. The caller has checked that logStart <= offset <= LEO.

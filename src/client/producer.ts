@@ -53,6 +53,7 @@ export class Producer {
   readonly #sent = new Set<ProducerBatch>();
   readonly #waiting: WaitingSend[] = [];
   #waitingRecords = 0;
+  #isResuming = false;
   #bufferedBytes = 0;
   /** Accumulators that got records in this turn. */
   #marked: Accumulator[] = [];
@@ -264,9 +265,13 @@ export class Producer {
   }
 
   #resumeWaiting(): void {
+    // With acks 0 a batch is settled while it is sent, in the midst of the call that is being resumed.
+    if (this.#isResuming) return;
+    this.#isResuming = true;
     while (this.#waiting.length > 0 && this.#waiting[0].resume()) {
       this.#waitingRecords -= (this.#waiting.shift() as WaitingSend).records;
     }
+    this.#isResuming = false;
   }
 
   readonly #expireWaiting = (): void => {

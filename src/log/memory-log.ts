@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { Extent, PartitionLog } from '../types.ts';
+import type { Extent, Guard, PartitionLog } from '../types.ts';
 import { copyBytes } from './copy.ts';
 import { batchBytes, nextOffset, readBaseOffset } from './record-batch.ts';
 
@@ -103,18 +103,21 @@ export class MemoryLog implements PartitionLog {
     return this.#leo;
   }
 
-  append(source: Uint8Array, at: number, length: number): void {
-    const baseOffset = readBaseOffset(source, at);
-    if (baseOffset !== this.#leo)
-      throw new Error(`append at ${baseOffset}, but the log ends at ${this.#leo}`);
+  append(source: Uint8Array, at: number, length: number, guard?: Guard): boolean {
     let segment = this.#segments.at(-1);
     if (segment === undefined || segment.used + length > segment.bytes.length) segment = this.#roll(length);
     const position = segment.used;
     copyBytes(segment.bytes, position, source.subarray(at, at + length));
+    if (guard !== undefined && !guard.intact()) return false;
+    // Only now are the bytes known to be what was checked: before, their header may be anything.
+    const baseOffset = readBaseOffset(segment.bytes, position);
+    if (baseOffset !== this.#leo)
+      throw new Error(`append at ${baseOffset}, but the log ends at ${this.#leo}`);
     segment.index(baseOffset, position);
     segment.used = position + length;
     this.#bytes += length;
     this.#leo = nextOffset(segment.bytes, position);
+    return true;
   }
 
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
@@ -133,11 +136,13 @@ export class MemoryLog implements PartitionLog {
   truncateTo(offset: number): void {
     while (this.#leo > offset) {
       const segment = this.#segments.at(-1) as Segment;
-      const position = segment.baseOffset >= offset ? 0 : segment.find(offset);
-      this.#bytes -= segment.used - position;
-      this.#leo = position === segment.used ? this.#leo : readBaseOffset(segment.bytes, position);
-      segment.truncate(position);
-      if (position > 0) return;
+      if (segment.used > 0) {
+        const position = segment.baseOffset >= offset ? 0 : segment.find(offset);
+        this.#bytes -= segment.used - position;
+        this.#leo = position === 0 ? segment.baseOffset : readBaseOffset(segment.bytes, position);
+        segment.truncate(position);
+        if (position > 0) break;
+      }
       this.#segments.pop();
       this.#pool.give(segment.bytes);
     }

@@ -3,6 +3,7 @@ import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybu
 import { NOBODY } from '../core/commit-queue.ts';
 import { Replica } from '../core/replica.ts';
 import { RING_EVERY_BYTES, SEGMENT_START_BYTES } from '../limits.ts';
+import { copyOf } from '../log/copy.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
@@ -196,7 +197,7 @@ export class Broker {
     this.refreshHwm(replica);
     const from = Math.max(offset, logStart);
     const extent = replica.log.read(from, maxBytes, leo);
-    const bytes = extent === undefined ? new Uint8Array(0) : extent.bytes.slice(extent.from, extent.to);
+    const bytes = extent === undefined ? new Uint8Array(0) : copyOf(extent);
     let next = from;
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
     return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
+import { copyOf } from '../log/copy.ts';
 import { batchBytes, CRC_FROM, checkBatch, readBaseOffset, readCrc } from '../log/record-batch.ts';
 import type { Broker } from './broker.ts';
 
@@ -88,7 +89,7 @@ export class CatchUp {
         continue;
       }
       const extent = room > 0 ? log.read(leo, room, log.leo) : undefined;
-      const bytes = extent?.bytes.slice(extent.from, extent.to) as Uint8Array<ArrayBuffer> | undefined;
+      const bytes = extent === undefined ? undefined : copyOf(extent);
       if (bytes !== undefined) {
         room -= bytes.length;
         transfer.push(bytes.buffer);

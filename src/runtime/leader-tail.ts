@@ -36,19 +36,16 @@ export class LeaderTail {
 
   /** Takes what the leader has published, within a pass's bound. True where there was something. */
   pass(): boolean {
-    const { replicas, arena } = this.#broker;
     const reader = this.#reader;
     let taken = 0;
     let appended = false;
     while (taken < PASS_BYTES && reader.next()) {
       taken += reader.length;
-      const replica = replicas[arena.int32[reader.offset / 4 + RING_PARTITION_WORD]];
-      if (replica === undefined || replica.info.leader !== this.leader || replica.source !== 'ring') continue;
-      if (this.#take(replica, reader.offset + RING_HEADER_BYTES, reader.length - RING_HEADER_BYTES))
-        appended = true;
-      if (replica.source !== 'ring') this.#broker.catchUp.want(replica);
+      if (this.#take()) appended = true;
+      // Nothing that was read of an overwritten frame holds, not even that it could be passed over.
+      else if (!reader.intact()) break;
     }
-    if (reader.lapped) this.#recover();
+    if (reader.lapped || (taken > 0 && !reader.intact())) this.#recover();
     if (appended) this.#broker.progressed(this.leader);
     return taken > 0;
   }
@@ -58,10 +55,16 @@ export class LeaderTail {
     if (position < this.#reader.position) this.#reader.seek(position);
   }
 
-  /** Appends one batch, or finds that it is known already, or that something before it is missing. */
-  #take(replica: Replica, at: number, length: number): boolean {
-    const { arena, kernels, metrics, table } = this.#broker;
+  /** Appends the batch of the present frame, or finds that it is known already, or that something is missing. */
+  #take(): boolean {
+    const { arena, kernels, metrics, table, replicas } = this.#broker;
     const { bytes } = arena;
+    const frame = this.#reader.offset;
+    const replica = replicas[arena.int32[frame / 4 + RING_PARTITION_WORD]];
+    if (replica === undefined || replica.info.leader !== this.leader || replica.source !== 'ring')
+      return false;
+    const at = frame + RING_HEADER_BYTES;
+    const length = this.#reader.length - RING_HEADER_BYTES;
     const { log } = replica;
     const baseOffset = readBaseOffset(bytes, at);
     if (baseOffset < log.leo) return false;
@@ -72,36 +75,32 @@ export class LeaderTail {
       batchBytes(bytes, at) === length &&
       kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
     if (!sound) {
-      // A gap or damage is real only if the writer has not lapped this reader meanwhile.
-      if (this.#reader.intact()) {
-        if (baseOffset === log.leo) metrics.count('corruptFrames');
-        replica.source = 'log';
-      }
+      if (!this.#reader.intact()) return false;
+      if (baseOffset === log.leo) metrics.count('corruptFrames');
+      this.#readLog(replica);
       return false;
     }
-    const appendedAtMs = arena.float64[(at - RING_HEADER_BYTES) / 8 + RING_TIME_WORD];
+    const appendedAtMs = arena.float64[frame / 8 + RING_TIME_WORD];
     log.committed = this.#broker.tableOf(this.leader).loadHwm(replica.id);
-    log.append(bytes, at, length);
-    if (!this.#reader.intact()) {
-      // What a lapped reader took is undone before anything of it is visible.
-      log.truncateTo(baseOffset);
-      return false;
-    }
+    // What a lapped reader has taken is undone before anything of it is visible.
+    if (!log.append(bytes, at, length, this.#reader)) return false;
     // Publishes the batch: the bytes are in the log before the LEO says so.
     table.storeLeo(replica.id, log.leo);
     metrics.lagFollower.record(nowMs() - appendedAtMs);
     return true;
   }
 
-  /** The writer has overrun this reader: what every partition missed is in the leader's log. */
+  /** The writer has overrun this reader: what any partition may have missed is in the leader's log. */
   #recover(): void {
     this.#broker.metrics.count('laps');
     this.#reader.seekToEnd();
     for (const replica of this.#broker.replicas) {
-      if (replica === undefined || replica.info.leader !== this.leader || replica.source !== 'ring') continue;
-      if (!replica.info.replicas.includes(this.#broker.id)) continue;
-      replica.source = 'log';
-      this.#broker.catchUp.want(replica);
+      if (replica?.info.leader === this.leader && replica.source === 'ring') this.#readLog(replica);
     }
+  }
+
+  #readLog(replica: Replica): void {
+    replica.source = 'log';
+    this.#broker.catchUp.want(replica);
   }
 }
