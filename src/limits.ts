@@ -15,6 +15,12 @@ export const PARTITIONS_MAX = 1 << 20;
 /** What one broker keeps of its own appends for its followers; a follower further behind reads the log. */
 export const TAIL_RING_BYTES = 8 * MIB;
 
+/** A leader this far ahead of its followers takes no more requests: they stay within reach of its ring. */
+export const UNCOMMITTED_MAX_BYTES = TAIL_RING_BYTES / 2;
+
+/** For how long a leader waits for followers that commit nothing, before it goes on without them. */
+export const THROTTLE_MAX_MS = 500;
+
 /** Requests of one client to one broker. Small enough to stay in a core's cache together with the ring's head. */
 export const REQUEST_CHANNEL_BYTES = 4 * MIB;
 

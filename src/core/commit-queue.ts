@@ -6,6 +6,7 @@ export interface PendingBatch {
   /** The batch is committed once the HWM has reached this offset. */
   readonly nextOffset: number;
   readonly baseOffset: number;
+  readonly bytes: number;
   readonly appendedAtMs: number;
   readonly client: number;
   readonly correlation: number;

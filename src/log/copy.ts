@@ -9,9 +9,13 @@ export function copyBytes(target: Buffer, position: number, source: Uint8Array):
   target.fill(source, position, position + source.length);
 }
 
-/** Bytes of an extent in memory of their own. (A Buffer's own slice is a view, which must not be transferred.) */
-export function copyOf({ bytes, from, to }: Extent): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(to - from);
-  copy.set(bytes.subarray(from, to));
+/** Bytes of extents, one after the other, in memory of their own. (A Buffer's slice is a view: never transfer one.) */
+export function copyOf(extents: readonly Extent[]): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(extents.reduce((sum, { from, to }) => sum + to - from, 0));
+  let at = 0;
+  for (const { bytes, from, to } of extents) {
+    copy.set(bytes.subarray(from, to), at);
+    at += to - from;
+  }
   return copy;
 }

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { forceRing, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { HOT_WAIT_MS, YIELD_EVERY_MS } from '../limits.ts';
+import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { HOT_WAIT_MS, THROTTLE_MAX_MS, YIELD_EVERY_MS } from '../limits.ts';
 import { Broker } from './broker.ts';
 import { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
@@ -15,8 +15,7 @@ const data = workerData as BrokerThreadData;
 const broker = new Broker(data);
 const own = data.brokers.find(({ id }) => id === data.id);
 if (own === undefined) throw new Error(`broker ${data.id} is not in its own directory`);
-const bell = own.bell / 4;
-const sleeper = new Sleeper(broker.arena.int32, bell);
+const sleeper = new Sleeper(broker.arena.int32, own.bell / 4);
 let closing = false;
 
 function control(request: ControlRequest): unknown {
@@ -52,10 +51,17 @@ parent.on('message', ({ sequence, request }: { sequence: number; request: Contro
 function shutDown(): void {
   broker.close();
   parent.close();
-  forceRing(broker.arena.int32, bell);
+  sleeper.ring();
 }
 
 const hasWork = (): boolean => closing || broker.hasWork();
+
+/** A throttled broker is woken by its followers, or by the end of its patience. */
+async function sleep(): Promise<void> {
+  const patience = broker.isThrottled ? setTimeout(() => sleeper.ring(), THROTTLE_MAX_MS) : undefined;
+  await sleeper.sleep(hasWork);
+  clearTimeout(patience);
+}
 
 async function run(): Promise<void> {
   let yieldedMs = nowMs();
@@ -64,8 +70,8 @@ async function run(): Promise<void> {
     if (nowMs() - yieldedMs > YIELD_EVERY_MS) {
       await yieldToEventLoop();
       yieldedMs = nowMs();
-    } else if (!sleeper.sleepSync(hasWork, HOT_WAIT_MS)) {
-      await sleeper.sleep(hasWork);
+    } else if (broker.catchUp.isBusy || !sleeper.sleepSync(hasWork, HOT_WAIT_MS)) {
+      await sleep();
       yieldedMs = nowMs();
     }
   }

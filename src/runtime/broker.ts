@@ -2,7 +2,7 @@ import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { NOBODY } from '../core/commit-queue.ts';
 import { Replica } from '../core/replica.ts';
-import { RING_EVERY_BYTES, SEGMENT_START_BYTES } from '../limits.ts';
+import { RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS, UNCOMMITTED_MAX_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
@@ -48,6 +48,10 @@ export class Broker {
   /** Partitions led here with records above the HWM: those that a follower's progress may commit. */
   #uncommitted: Replica[] = [];
   #leoChanged = false;
+  /** Appended here as a leader and not committed. */
+  #uncommittedBytes = 0;
+  /** When an HWM last went up, or the first uncommitted batch came. */
+  #committedAtMs = 0;
   /** Published to the tail ring since the followers' bells were rung. */
   #unrungBytes = 0;
 
@@ -90,17 +94,25 @@ export class Broker {
   /** Whether a pass would find something: asked once more after the sleeping flag is up. */
   readonly hasWork = (): boolean => {
     for (const tail of this.#tails) if (tail.hasWork()) return true;
-    for (const link of this.#links.values()) if (link.hasWork()) return true;
+    if (!this.isThrottled) for (const link of this.#links.values()) if (link.hasWork()) return true;
     for (const peer of this.#peers.values()) {
       if (peer.progress.load(this.id) !== peer.seenProgress) return true;
     }
     return false;
   };
 
+  /**
+   * Whether requests have to wait for the followers: so that no producer, whatever its acks, drives a leader
+   * further ahead than the ring holds. Followers that commit nothing for a while are not waited for.
+   */
+  get isThrottled(): boolean {
+    return this.#uncommittedBytes > UNCOMMITTED_MAX_BYTES && nowMs() - this.#committedAtMs < THROTTLE_MAX_MS;
+  }
+
   /** One round over all sources. True where something was done. */
   pass(): boolean {
     let worked = false;
-    for (const link of this.#links.values()) if (link.serve()) worked = true;
+    if (!this.isThrottled) for (const link of this.#links.values()) if (link.serve()) worked = true;
     if (this.#unrungBytes > 0) this.#ringFollowers();
     for (const tail of this.#tails) if (tail.pass()) worked = true;
     if (this.#commit()) worked = true;
@@ -131,7 +143,9 @@ export class Broker {
     replica.log.append(bytes, batch, length);
     const { leo } = replica.log;
     this.table.storeLeo(replica.id, leo);
-    replica.pending.push({ nextOffset: leo, baseOffset, appendedAtMs, client, correlation });
+    replica.pending.push({ nextOffset: leo, baseOffset, bytes: length, appendedAtMs, client, correlation });
+    if (this.#uncommittedBytes === 0) this.#committedAtMs = appendedAtMs;
+    this.#uncommittedBytes += length;
     this.#leoChanged = true;
     if (!replica.uncommitted) {
       replica.uncommitted = true;
@@ -197,7 +211,7 @@ export class Broker {
     this.refreshHwm(replica);
     const from = Math.max(offset, logStart);
     const extent = replica.log.read(from, maxBytes, leo);
-    const bytes = extent === undefined ? new Uint8Array(0) : copyOf(extent);
+    const bytes = copyOf(extent === undefined ? [] : [extent]);
     let next = from;
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
     return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };
@@ -241,8 +255,10 @@ export class Broker {
     // Publishes the HWM: every in-sync replica has published an LEO at or above it.
     this.table.storeHwm(replica.id, hwm);
     const committedAtMs = nowMs();
+    this.#committedAtMs = committedAtMs;
     for (let batch = replica.pending.take(hwm); batch !== undefined; batch = replica.pending.take(hwm)) {
       this.metrics.lagHwm.record(committedAtMs - batch.appendedAtMs);
+      this.#uncommittedBytes -= batch.bytes;
       if (batch.client === NOBODY) continue;
       this.#links.get(batch.client)?.respondProduced(batch.correlation, 'NONE', batch.baseOffset);
     }

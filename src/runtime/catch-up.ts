@@ -3,8 +3,17 @@ import { crc32c } from '../../native-free/crc32c/index.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
-import { batchBytes, CRC_FROM, checkBatch, readBaseOffset, readCrc } from '../log/record-batch.ts';
+import {
+  batchBytes,
+  CRC_FROM,
+  checkBatch,
+  nextOffset,
+  readBaseOffset,
+  readCrc,
+} from '../log/record-batch.ts';
+import type { Extent, PartitionLog } from '../types.ts';
 import type { Broker } from './broker.ts';
+import { nowMs } from './clock.ts';
 
 /** A follower asks a leader for what its log lacks: Kafka's Fetch between replicas, over a port. */
 interface LogRequest {
@@ -30,6 +39,8 @@ interface LogAnswer {
 }
 
 const RETRY_MS = 50;
+/** A request is followed by others: for this long the broker stays with its event loop, where ports are heard. */
+const BUSY_MS = 20;
 
 /**
  * Reads leaders' logs for the partitions that cannot go on from the ring, until the ring is reached again; and
@@ -41,6 +52,7 @@ export class CatchUp {
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
+  #busyUntilMs = 0;
 
   constructor(broker: Broker, ports: ReadonlyMap<number, MessagePort>) {
     this.#broker = broker;
@@ -48,10 +60,16 @@ export class CatchUp {
     for (const [peer, port] of ports) {
       this.#wanted.set(peer, new Set());
       port.on('message', (message: LogRequest | LogAnswer) => {
+        this.#busyUntilMs = nowMs() + BUSY_MS;
         if (message.type === 'request') this.#serve(port, message);
         else this.#take(peer, message);
       });
     }
+  }
+
+  /** Whether messages of other brokers are to be expected. */
+  get isBusy(): boolean {
+    return this.#asked.size > 0 || nowMs() < this.#busyUntilMs;
   }
 
   want(replica: Replica): void {
@@ -88,8 +106,7 @@ export class CatchUp {
         results.push(failed(id, 'OFFSET_OUT_OF_RANGE', log.logStart));
         continue;
       }
-      const extent = room > 0 ? log.read(leo, room, log.leo) : undefined;
-      const bytes = extent === undefined ? undefined : copyOf(extent);
+      const bytes = copyFrom(log, leo, room);
       if (bytes !== undefined) {
         room -= bytes.length;
         transfer.push(bytes.buffer);
@@ -149,6 +166,28 @@ export class CatchUp {
     replica.source = 'ring';
     this.#broker.tail(replica.info.leader)?.rejoinAt(ringPosition);
   }
+}
+
+/** Whole batches from `offset` on, up to `room` bytes, out of as many segments as that takes. */
+function copyFrom(log: PartitionLog, offset: number, room: number): Uint8Array<ArrayBuffer> | undefined {
+  const extents: Extent[] = [];
+  let left = room;
+  let next = offset;
+  while (left > 0 && next < log.leo) {
+    const extent = log.read(next, left, log.leo);
+    if (extent === undefined) break;
+    extents.push(extent);
+    left -= extent.to - extent.from;
+    next = endOf(extent);
+  }
+  return extents.length === 0 ? undefined : copyOf(extents);
+}
+
+/** The offset after an extent's last batch. */
+function endOf({ bytes, from, to }: Extent): number {
+  let next = 0;
+  for (let at = from; at < to; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
+  return next;
 }
 
 function failed(id: number, error: LogError, logStart: number): LogResult {
