@@ -6,13 +6,8 @@ import * as assert from 'uvu/assert';
 import { CommitQueue, type PendingBatch } from '../../src/core/commit-queue.ts';
 
 function batch(baseOffset: number, records: number): PendingBatch {
-  return {
-    baseOffset,
-    nextOffset: baseOffset + records,
-    appendedAtMs: 0,
-    client: 1,
-    correlation: baseOffset,
-  };
+  const nextOffset = baseOffset + records;
+  return { baseOffset, nextOffset, bytes: 100, appendedAtMs: 0, client: 1, correlation: baseOffset };
 }
 
 function takeAll(queue: CommitQueue, hwm: number): number[] {
