@@ -1,0 +1,129 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Brokers, withBrokers } from './broker-fixtures.ts';
+
+/** Sends the follower to the leader's log, as if it had been lapped. */
+function wantLog(brokers: Brokers, partition: number): void {
+  const replica = brokers.replica(2, partition);
+  replica.source = 'log';
+  brokers.get(2).catchUp.want(replica);
+}
+
+test('a log of many segments comes in pieces, until the ring is reached again', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    for (let n = 0; n < 400; n++) brokers.append(partition, 2, 7_000);
+    wantLog(brokers, partition);
+    await brokers.settle();
+    assert.ok(brokers.counters(2).catchUps > 2);
+    assert.is(brokers.replica(2, partition).source, 'ring');
+    assert.is(brokers.replica(2, partition).log.leo, 800);
+    assert.is(brokers.get(1).table.loadHwm(partition), 800);
+    assert.ok(brokers.isEqual(partition));
+  }));
+
+test('many partitions catch up together, within one answer each time', () =>
+  withBrokers({}, async (brokers) => {
+    const partitions = Array.from({ length: 40 }, () => brokers.addPartition());
+    for (const partition of partitions) {
+      for (let n = 0; n < partition; n++) brokers.append(partition, 1, 1_000);
+      wantLog(brokers, partition);
+    }
+    await brokers.settle();
+    for (const partition of partitions) {
+      assert.is(brokers.replica(2, partition).source, 'ring');
+      assert.ok(brokers.isEqual(partition));
+    }
+    assert.ok(brokers.counters(2).catchUps < 20, `${brokers.counters(2).catchUps} requests`);
+  }));
+
+test("serving a follower leaves the leader's log as it was", () =>
+  withBrokers({ count: 3 }, async (brokers) => {
+    const partition = brokers.addPartition();
+    for (let n = 0; n < 50; n++) brokers.append(partition, 1, 1_000);
+    const before = brokers.bytes(1, partition);
+    wantLog(brokers, partition);
+    await brokers.settle();
+    assert.ok(brokers.bytes(1, partition).equals(before));
+    assert.ok(brokers.isEqual(partition, 1, 3));
+    brokers.append(partition);
+    await brokers.settle();
+    assert.ok(brokers.isEqual(partition));
+  }));
+
+test('looking into a replica gives a copy of its bytes and no more', () =>
+  withBrokers({}, (brokers) => {
+    const partition = brokers.addPartition();
+    for (let n = 0; n < 3; n++) brokers.append(partition);
+    const { bytes } = brokers.get(1).inspect(partition, 0, 1 << 20);
+    assert.is(bytes.buffer.byteLength, bytes.length);
+    const before = bytes.slice();
+    bytes.fill(0);
+    assert.ok(brokers.bytes(1, partition).equals(Buffer.from(before)));
+  }));
+
+test('a follower whose next record the leader no longer has begins again where the leader begins', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition({ 'retention.bytes': 20_000, 'segment.bytes': 16_384 });
+    brokers.append(partition, 2);
+    await brokers.settle();
+    const leader = brokers.replica(1, partition);
+    for (let n = 0; n < 300; n++) {
+      // As if only the leader were in sync, so that retention may pass the follower by.
+      leader.log.committed = leader.log.leo;
+      brokers.append(partition, 2, 1_000);
+    }
+    assert.ok(leader.log.logStart > 2);
+    await brokers.settle();
+    const { log } = brokers.replica(2, partition);
+    assert.is(log.leo, 602);
+    assert.ok(log.logStart >= leader.log.logStart);
+    assert.is(brokers.replica(2, partition).source, 'ring');
+    assert.is(brokers.get(1).table.loadHwm(partition), 602);
+    assert.ok(
+      brokers
+        .bytes(1, partition)
+        .subarray(-brokers.bytes(2, partition).length)
+        .equals(brokers.bytes(2, partition)),
+    );
+  }));
+
+test('what came by the ring while the answer was under way is read again', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    brokers.append(partition, 3);
+    const leader = brokers.get(1);
+    const ringPosition = leader.ringPosition;
+    let answers = 0;
+    Object.defineProperty(leader, 'ringPosition', {
+      get() {
+        // After the leader has answered that nothing is missing, and before the follower learns of it.
+        if (answers++ === 0) {
+          queueMicrotask(() => {
+            brokers.append(partition, 2);
+            brokers.get(2).pass();
+            assert.is(brokers.replica(2, partition).log.leo, 3);
+          });
+        }
+        return ringPosition;
+      },
+    });
+    wantLog(brokers, partition);
+    await brokers.settle();
+    assert.is(answers, 1);
+    assert.is(brokers.replica(2, partition).log.leo, 5);
+    assert.is(brokers.get(1).table.loadHwm(partition), 5);
+    assert.ok(brokers.isEqual(partition));
+  }));
+
+test('a leader of another epoch does not answer with records', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition({}, { 2: { epoch: 9 } });
+    brokers.append(partition, 3);
+    wantLog(brokers, partition);
+    await brokers.settle();
+    assert.is(brokers.replica(2, partition).log.leo, 0);
+    assert.is(brokers.replica(2, partition).source, 'log');
+  }));
+
+test.run();
