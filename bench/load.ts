@@ -1,3 +1,4 @@
+import { Sleeper } from '../native-free/sharedarraybuffer-utils/index.ts';
 import type { Producer } from '../src/client/producer.ts';
 import { BATCH_DEFAULT_BYTES } from '../src/limits.ts';
 import { BatchWriter } from '../src/log/record-batch-writer.ts';
@@ -36,7 +37,7 @@ export function templateBatch(): TemplateBatch {
 
 /** Calls of sendBatch, some of them at a time, each awaited. */
 export async function batchLoad(producer: Producer, topic: string, durationMs: number): Promise<RoundResult> {
-  const callers = 16;
+  const callers = 32;
   const records = sampleRecords(512);
   const latenciesMs: number[] = [];
   let acknowledged = 0;
@@ -94,6 +95,15 @@ export async function singleLoad(
   return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
 }
 
+const pacer = new Sleeper(new Int32Array(new SharedArrayBuffer(4)), 0);
+const TICK_MS = 0.25;
+
+/** Timers know whole milliseconds only, in which bursts would build up: this blocks for a part of one, then yields. */
+function pause(): Promise<void> {
+  pacer.sleepSync(() => false, TICK_MS);
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 /** As many records as asked for, in small calls spread evenly over the time. */
 export async function pacedLoad(
   producer: Producer,
@@ -101,7 +111,7 @@ export async function pacedLoad(
   durationMs: number,
   recordsPerSecond: number,
 ): Promise<RoundResult> {
-  const records = sampleRecords(8192);
+  const records = sampleRecords(1024);
   const latenciesMs: number[] = [];
   const calls: Promise<void>[] = [];
   let due = 0;
@@ -124,7 +134,7 @@ export async function pacedLoad(
     // What a stall of this thread has missed is dropped rather than sent in one burst.
     due = target;
     if (count > 0) calls.push(call(count));
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await pause();
   }
   await Promise.all(calls);
   return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };

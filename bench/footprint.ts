@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cluster } from '../src/index.ts';
+import { median } from './scenario.ts';
+
+// What a cluster costs before it does anything: the time to the first committed record, the processor while idle,
+// and time and memory for a thousand partitions. `npm run bench:footprint`
+
+const STARTS = 7;
+const IDLE_MS = 5000;
+const PARTITIONS = 1000;
+
+async function firstAcknowledgementMs(): Promise<number> {
+  const startedMs = performance.now();
+  const cluster = await Cluster.start({ brokers: 3, durability: 'memory' });
+  await cluster.admin.createTopic('first', { replicationFactor: 3 });
+  await cluster.producer({ acks: 'all' }).send('first', { value: 'v' });
+  const elapsedMs = performance.now() - startedMs;
+  await cluster.close();
+  return elapsedMs;
+}
+
+/** Share of one core, in percent, of the whole process. */
+async function idlePercent(): Promise<number> {
+  const cluster = await Cluster.start({ brokers: 3, durability: 'memory' });
+  await cluster.admin.createTopic('idle', { partitions: 3, replicationFactor: 3 });
+  await cluster.producer({ acks: 'all' }).send('idle', { value: 'v' });
+  await sleep(1000);
+  const before = process.cpuUsage();
+  await sleep(IDLE_MS);
+  const { user, system } = process.cpuUsage(before);
+  await cluster.close();
+  return ((user + system) / 1000 / IDLE_MS) * 100;
+}
+
+async function thousandPartitions(): Promise<{ elapsedMs: number; megabytes: number }> {
+  const cluster = await Cluster.start({ brokers: 3, durability: 'memory' });
+  await cluster.admin.createTopic('warm-up', { replicationFactor: 3 });
+  const before = process.memoryUsage.rss();
+  const startedMs = performance.now();
+  await cluster.admin.createTopic('many', { partitions: PARTITIONS, replicationFactor: 3 });
+  const producer = cluster.producer({ acks: 'all' });
+  // A record in every partition, so that each of the 3,000 replicas has a log with something in it.
+  const records = Array.from({ length: PARTITIONS * 12 }, (_, key) => ({ key: String(key), value: 'v' }));
+  await producer.sendBatch('many', records);
+  const elapsedMs = performance.now() - startedMs;
+  const megabytes = (process.memoryUsage.rss() - before) / 1e6;
+  await cluster.close();
+  return { elapsedMs, megabytes };
+}
+
+const startsMs: number[] = [];
+for (let n = 0; n < STARTS; n++) startsMs.push(await firstAcknowledgementMs());
+const shown = startsMs.map((ms) => ms.toFixed(0)).join(', ');
+console.log(
+  `start of three brokers to the first acks=all acknowledgement: median ${median(startsMs).toFixed(0)} ms (${shown})`,
+);
+console.log(`idle cluster of three brokers: ${(await idlePercent()).toFixed(2)} % of a core`);
+const { elapsedMs, megabytes } = await thousandPartitions();
+console.log(
+  `${PARTITIONS} partitions x 3 replicas: created and written to in ${elapsedMs.toFixed(0)} ms, ${megabytes.toFixed(0)} MB more`,
+);
