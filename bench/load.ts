@@ -37,7 +37,7 @@ export function templateBatch(): TemplateBatch {
 
 /** Calls of sendBatch, some of them at a time, each awaited. */
 export async function batchLoad(producer: Producer, topic: string, durationMs: number): Promise<RoundResult> {
-  const callers = 32;
+  const callers = 64;
   const records = sampleRecords(512);
   const latenciesMs: number[] = [];
   let acknowledged = 0;

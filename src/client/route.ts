@@ -4,7 +4,8 @@ import type { PartitionInfo, RecordInput } from '../types.ts';
 import { type BatchCall, type BatchOwner, ProducerBatch, type Resolve } from './outbound.ts';
 import { partitionOfKey } from './partitioner.ts';
 
-const POOLED_BATCHES_MAX = 64;
+/** A batch's memory is kept for the next: up to this many of a topic, which is 16 MiB of batches of the default size. */
+const POOLED_BATCHES_MAX = 128;
 
 /** What a route asks of its producer. */
 export interface RouteHost {
@@ -83,13 +84,14 @@ export class Route {
   append(record: RecordInput, resolve: Resolve): void {
     const accumulator = this.#accumulatorFor(record);
     const timestamp = wallClockMs();
-    if (!this.#take(accumulator, record, timestamp)) {
+    let added = this.#take(accumulator, record, timestamp);
+    if (added === 0) {
       accumulator.seal();
-      this.#takeFirst(accumulator, record, timestamp);
+      added = this.#take(accumulator, record, timestamp);
     }
     const batch = accumulator.batch();
     batch.await(resolve);
-    if (batch.writer.bytes >= this.host.batchBytes) accumulator.seal();
+    if (batch.writer.bytes + added > this.host.batchBytes) accumulator.seal();
     else if (!accumulator.isMarked) this.host.mark(accumulator);
   }
 
@@ -119,12 +121,10 @@ export class Route {
     while (next < records.length && !isFull && this.host.hasRoom()) {
       const record = records[next];
       if (next > first && this.#accumulatorFor(record) !== accumulator) break;
-      if (!this.#take(accumulator, record, timestamp)) {
-        isFull = true;
-        break;
-      }
-      next++;
-      isFull = writer.bytes >= batchBytes;
+      const added = this.#take(accumulator, record, timestamp);
+      if (added > 0) next++;
+      // Full is what has no room for another record of that size: so the bytes stay within a power of two.
+      isFull = added === 0 || writer.bytes + added > batchBytes;
     }
     if (next > first) accumulator.batch().awaitRun(call, first, next - first);
     if (isFull) accumulator.seal();
@@ -147,7 +147,7 @@ export class Route {
     const { bytes } = batch.writer;
     batch.writer.reset();
     // A buffer that one large record has grown is not kept.
-    if (bytes <= 2 * this.host.batchBytes && this.#pool.length < POOLED_BATCHES_MAX) this.#pool.push(batch);
+    if (bytes <= this.host.batchBytes && this.#pool.length < POOLED_BATCHES_MAX) this.#pool.push(batch);
     this.host.settled(batch, bytes);
   }
 
@@ -156,17 +156,17 @@ export class Route {
     return this.accumulators[partitionOfKey(key, this.accumulators.length)];
   }
 
-  #take(accumulator: Accumulator, record: RecordInput, timestamp: number): boolean {
+  /** Bytes that a checked record has added to its partition's batch, or 0 where it did not fit beside the others. */
+  #take(accumulator: Accumulator, record: RecordInput, timestamp: number): number {
     const { writer } = accumulator.batch();
     const before = writer.bytes;
-    if (!writer.tryAppend(record.timestamp ?? timestamp, record.key, record.value, record.headers))
-      return false;
-    this.host.buffered(writer.bytes - before);
-    return true;
-  }
-
-  #takeFirst(accumulator: Accumulator, record: RecordInput, timestamp: number): void {
-    if (!this.#take(accumulator, record, timestamp))
-      throw new Error('a checked record does not fit an empty batch');
+    const fits = writer.tryAppend(record.timestamp ?? timestamp, record.key, record.value, record.headers);
+    if (!fits) {
+      if (writer.isEmpty) throw new Error('a checked record does not fit an empty batch');
+      return 0;
+    }
+    const added = writer.bytes - before;
+    this.host.buffered(added);
+    return added;
   }
 }
