@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connect, type Producer } from '../../src/index.ts';
+import { assertRefused, outcomeOf } from '../client/refusals.ts';
+import { numbered, until, withCluster } from './fixtures.ts';
+
+interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+  readonly endedAtMs: number;
+}
+
+function runScript(): Promise<Ended> {
+  const script = fileURLToPath(new URL('./closing-script.js', import.meta.url));
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 15_000 });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => {
+        output += chunk;
+      });
+    }
+    child.on('close', (code) => resolve({ code, output, endedAtMs: Date.now() }));
+  });
+}
+
+test('a program ends by itself once its cluster is closed, and stays alive while a send is pending', async () => {
+  const { code, output, endedAtMs } = await runScript();
+  const closed = /^closed (\d+)\n$/.exec(output);
+  assert.is(code, 0, output);
+  assert.ok(closed, output);
+  const tookMs = endedAtMs - Number(closed?.[1]);
+  assert.ok(tookMs < 1_000, `it took ${tookMs} ms to end`);
+});
+
+test('a closed cluster refuses every call with CLOSED, at once', () =>
+  withCluster({}, async (cluster) => {
+    const producer = cluster.producer();
+    await producer.send('t', { value: 'v' });
+    await cluster.close();
+    const startedMs = performance.now();
+    await assertRefused(producer.send('t', { value: 'v' }), 'CLOSED');
+    await assertRefused(producer.sendBatch('t', numbered(3)), 'CLOSED');
+    await assertRefused(cluster.read('t', { partition: 0, offset: 0, waitMs: 60_000 }), 'CLOSED');
+    await assertRefused(cluster.inspect('t', { broker: 1, partition: 0 }), 'CLOSED');
+    await assertRefused(cluster.admin.createTopic('u'), 'CLOSED');
+    assert.throws(() => cluster.producer(), /The cluster is closed/);
+    await producer.flush();
+    await producer.close();
+    await cluster.close();
+    await cluster[Symbol.asyncDispose]();
+    assert.ok(performance.now() - startedMs < 1_000);
+    assert.equal(
+      cluster.status().brokers.map(({ state }) => state),
+      ['closed', 'closed', 'closed'],
+    );
+    assert.is(cluster.status().topics[0].partitions[0].hwm, 1);
+    assert.is(cluster.metrics().length, 3);
+  }));
+
+test('closing sends what producers have buffered, and fails reads that wait', () =>
+  withCluster({}, async (cluster) => {
+    const sends = [cluster.producer(), cluster.producer({ acks: 1 })].map((producer: Producer) =>
+      producer.sendBatch('t', numbered(2_000, 100)),
+    );
+    const poll = outcomeOf(cluster.read('t', { partition: 0, offset: 0, waitMs: 60_000 }));
+    const late = outcomeOf(cluster.read('t', { partition: 0, offset: 0, waitMs: 60_000 }));
+    const closing = cluster.close();
+    for (const places of await Promise.all(sends)) assert.is(places.length, 2_000);
+    await closing;
+    for (const read of [await poll, await late]) assert.is.not(read, 'still pending');
+    assert.is(cluster.status().topics[0].partitions[0].hwm, 4_000);
+  }));
+
+test('a closed producer refuses, and the cluster goes on', () =>
+  withCluster({}, async (cluster) => {
+    const producer = cluster.producer();
+    const buffered = producer.send('t', { value: 'buffered' });
+    await producer.close();
+    assert.equal(await buffered, { partition: 0, offset: 0 });
+    await assertRefused(producer.send('t', { value: 'v' }), 'CLOSED', /producer is closed/);
+    assert.equal(await cluster.producer().send('t', { value: 'v' }), { partition: 0, offset: 1 });
+  }));
+
+test('clusters of one process keep apart', () =>
+  withCluster({ brokers: 2 }, (one) =>
+    withCluster({ brokers: 1 }, async (other) => {
+      await one.producer().sendBatch('t', numbered(5));
+      await other.producer().sendBatch('t', numbered(3));
+      assert.is.not(one.status().clusterId, other.status().clusterId);
+      const client = await connect(other.handle);
+      assert.is((await client.read('t', { partition: 0, offset: 0 })).nextOffset, 3);
+      await client.close();
+      await other.close();
+      assert.is((await one.read('t', { partition: 0, offset: 0 })).nextOffset, 5);
+    }),
+  ));
+
+test('nothing is left of a cluster that was closed', () =>
+  withCluster({}, async (cluster) => {
+    const before = process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+    const client = await connect(cluster.handle);
+    await client.close();
+    await cluster.close();
+    await until('its ports are closed', () => {
+      const ports = process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length;
+      return ports < before || ports === 0;
+    });
+  }));
+
+test.run();

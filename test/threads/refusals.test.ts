@@ -1,0 +1,227 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Cluster, type ClusterOptions, connect } from '../../src/index.ts';
+import { assertRefused } from '../client/refusals.ts';
+import { assertReplicated, numbered, partitionOf, withCluster } from './fixtures.ts';
+
+/** What a caller without types might pass. */
+// biome-ignore lint/suspicious/noExplicitAny: the types are what is got around here.
+const anything = (value: unknown): any => value;
+
+test('a cluster is not started with bad options', async () => {
+  const start = (options: unknown) => Cluster.start(anything(options));
+  for (const options of [null, 3, 'memory']) {
+    await assertRefused(start(options), 'INVALID_ARGUMENT', /takes an object of options/);
+  }
+  await assertRefused(
+    start({ broker: 3 }),
+    'INVALID_ARGUMENT',
+    /Unknown option 'broker'\. Did you mean 'brokers'\?/,
+  );
+  await assertRefused(
+    start({ durability: 'memory', toString: 1 }),
+    'INVALID_ARGUMENT',
+    /Unknown option 'toString'/,
+  );
+  await assertRefused(
+    start({ durability: 'disk' }),
+    'INVALID_ARGUMENT',
+    /durability must be one of 'memory', 'os', 'fsync'/,
+  );
+  for (const durability of ['os', 'fsync', undefined]) {
+    await assertRefused(start({ durability }), 'UNSUPPORTED', /pass durability: 'memory'/);
+  }
+  for (const brokers of [0, -1, 1.5, 101, '3', NaN, {}]) {
+    await assertRefused(start({ durability: 'memory', brokers }), 'INVALID_ARGUMENT', /^brokers must be/);
+  }
+  for (const deliveryTimeoutMs of [0, -1, 0.5, '9']) {
+    const options = { durability: 'memory', deliveryTimeoutMs };
+    await assertRefused(start(options), 'INVALID_ARGUMENT', /^deliveryTimeoutMs must be/);
+  }
+  const config = { 'min.insync.replica': 1 };
+  await assertRefused(
+    start({ durability: 'memory', config }),
+    'INVALID_CONFIG',
+    /Did you mean 'min\.insync\.replicas'/,
+  );
+});
+
+test("a cluster's configuration is its topics' default", async () => {
+  const options: ClusterOptions = { brokers: 1, durability: 'memory', config: { 'max.message.bytes': 200 } };
+  await using cluster = await Cluster.start(options);
+  await cluster.admin.createTopic('small');
+  await cluster.admin.createTopic('large', { config: { 'max.message.bytes': 2_000 } });
+  const producer = cluster.producer();
+  await assertRefused(
+    producer.send('small', { value: 'x'.repeat(300) }),
+    'MESSAGE_TOO_LARGE',
+    /takes 3\d\d bytes.* 200\./,
+  );
+  assert.equal(await producer.send('large', { value: 'x'.repeat(300) }), { partition: 0, offset: 0 });
+});
+
+test('a topic is not created with bad arguments, and none is left half-created', () =>
+  withCluster({ brokers: 2 }, async (cluster) => {
+    const { admin } = cluster;
+    for (const name of ['', '.', '..', 'a/b', 'a b', 'ä', 'x'.repeat(250), 5, null, undefined, {}]) {
+      await assertRefused(admin.createTopic(anything(name)), 'INVALID_TOPIC_EXCEPTION', /must have 1 to 249/);
+    }
+    for (const partitions of [0, -1, 1.5, 10_001, '3', NaN]) {
+      const created = admin.createTopic('u', { partitions: anything(partitions) });
+      await assertRefused(created, 'INVALID_ARGUMENT', /^partitions must be/);
+    }
+    for (const replicationFactor of [0, -1, 1.5, '3']) {
+      const created = admin.createTopic('u', { replicationFactor: anything(replicationFactor) });
+      await assertRefused(created, 'INVALID_ARGUMENT', /^replicationFactor must be/);
+    }
+    await assertRefused(
+      admin.createTopic('u', { replicationFactor: 3 }),
+      'INVALID_REPLICATION_FACTOR',
+      /needs as many brokers; 2 are running/,
+    );
+    await assertRefused(
+      admin.createTopic('u', { config: anything({ 'segment.bytes': 1 }) }),
+      'INVALID_CONFIG',
+    );
+    await assertRefused(admin.createTopic('t'), 'TOPIC_ALREADY_EXISTS', /'t' exists already/);
+    const both = await Promise.allSettled([admin.createTopic('twice'), admin.createTopic('twice')]);
+    assert.equal(
+      both.map(({ status }) => status),
+      ['fulfilled', 'rejected'],
+    );
+    assert.equal(
+      cluster.status().topics.map(({ name }) => name),
+      ['t', 'twice'],
+    );
+    await admin.createTopic('u', { partitions: 2 });
+    await cluster.producer().send('u', { value: 'v' });
+  }));
+
+test('names may have up to 249 characters, and many topics can be created at once', () =>
+  withCluster({}, async (cluster) => {
+    await cluster.admin.createTopic('x'.repeat(249));
+    const names = Array.from({ length: 20 }, (_, n) => `topic-${n}`);
+    await Promise.all(names.map((name) => cluster.admin.createTopic(name, { partitions: 3 })));
+    const producer = cluster.producer();
+    await Promise.all(names.map((name) => producer.sendBatch(name, numbered(30))));
+    for (const name of names) await assertReplicated(cluster, 30, name);
+  }));
+
+test('more partitions than a chunk of the table holds find their places', () =>
+  withCluster({ brokers: 2 }, async (cluster) => {
+    await cluster.admin.createTopic('wide', { partitions: 1_500 });
+    const producer = cluster.producer();
+    const records = Array.from({ length: 3_000 }, (_, n) => ({ key: `${n}`, value: `${n}` }));
+    const places = await producer.sendBatch('wide', records);
+    assert.ok(new Set(places.map(({ partition }) => partition)).size > 1_000);
+    await assertReplicated(cluster, 3_000, 'wide');
+  }));
+
+test('a bad record is refused, and the producer goes on', () =>
+  withCluster({}, async (cluster) => {
+    const producer = cluster.producer();
+    const good = producer.send('t', { value: 'good' });
+    await assertRefused(
+      producer.send('t', anything({ key: 5, value: 'v' })),
+      'INVALID_RECORD',
+      /record's key/,
+    );
+    await assertRefused(producer.send('t', anything({ value: {} })), 'INVALID_RECORD', /record's value/);
+    await assertRefused(producer.send('t', anything(undefined)), 'INVALID_RECORD');
+    await assertRefused(producer.sendBatch('t', [{ value: 'v' }, anything('v')]), 'INVALID_RECORD');
+    await assertRefused(
+      producer.send('t', { value: new Uint8Array(2_000_000) }),
+      'MESSAGE_TOO_LARGE',
+      /takes 2000\d{3} bytes, and the topic's max\.message\.bytes is 1048588/,
+    );
+    await assertRefused(
+      producer.send('nope', { value: 'v' }),
+      'UNKNOWN_TOPIC_OR_PARTITION',
+      /no topic 'nope'.*Create it first/,
+    );
+    await assertRefused(producer.send(anything(undefined), { value: 'v' }), 'UNKNOWN_TOPIC_OR_PARTITION');
+    assert.equal(await good, { partition: 0, offset: 0 });
+    assert.equal(await producer.send('t', { value: 'good too' }), { partition: 0, offset: 1 });
+    assert.is(partitionOf(cluster).hwm, 2);
+  }));
+
+test('the exact bound of max.message.bytes is taken by the broker too', () =>
+  withCluster({ topicConfig: { 'max.message.bytes': 1_000 } }, async (cluster) => {
+    const producer = cluster.producer();
+    const room = 1_000 - 61 - 2 - 3 - 1 - 2 - 1;
+    assert.equal(await producer.send('t', { value: new Uint8Array(room) }), { partition: 0, offset: 0 });
+    await assertRefused(
+      producer.send('t', { value: new Uint8Array(room + 1) }),
+      'MESSAGE_TOO_LARGE',
+      /1001 bytes/,
+    );
+    await producer.sendBatch('t', numbered(100, 300));
+    await assertReplicated(cluster, 101);
+  }));
+
+test('a read with bad arguments is refused', () =>
+  withCluster({ replicationFactor: 2 }, async (cluster) => {
+    const read = (options: unknown, topic = 't') => cluster.read(topic, anything(options));
+    const wrong: Record<string, unknown[]> = {
+      offset: [-1, 1.5, '0', NaN, undefined, 2 ** 53],
+      partition: [-1, 0.5, '0', undefined],
+      maxBytes: [0, -1, 1.5, '9'],
+      waitMs: [-1, 1.5, '9', 2 ** 31, Infinity],
+    };
+    for (const [name, values] of Object.entries(wrong)) {
+      for (const value of values) {
+        const options = { partition: 0, offset: 0, [name]: value };
+        await assertRefused(read(options), 'INVALID_ARGUMENT', new RegExp(`^${name} must be`));
+      }
+    }
+    await assertRefused(read(undefined), 'INVALID_ARGUMENT');
+    await assertRefused(
+      read({ partition: 1, offset: 0 }),
+      'UNKNOWN_TOPIC_OR_PARTITION',
+      /no partition 1; it has 1/,
+    );
+    await assertRefused(read({ partition: 0, offset: 0 }, 'nope'), 'UNKNOWN_TOPIC_OR_PARTITION');
+    const { replicas } = partitionOf(cluster);
+    for (const broker of [1, 2, 3, 4, 0, '1'].filter((id) => !replicas.includes(id as number))) {
+      await assertRefused(read({ partition: 0, offset: 0, broker }), 'INVALID_ARGUMENT', /holds no replica/);
+    }
+  }));
+
+test('only replicas that exist can be looked into', () =>
+  withCluster({ replicationFactor: 1 }, async (cluster) => {
+    for (const options of [
+      { broker: 2, partition: 0 },
+      { broker: 9, partition: 0 },
+      { broker: 1, partition: 1 },
+      { broker: 1, partition: -1 },
+    ]) {
+      await assertRefused(cluster.inspect('t', options), 'UNKNOWN_TOPIC_OR_PARTITION', /holds no replica/);
+    }
+    await assertRefused(cluster.inspect('nope', { broker: 1, partition: 0 }), 'UNKNOWN_TOPIC_OR_PARTITION');
+    const empty = await cluster.inspect('t', { broker: 1, partition: 0 });
+    assert.equal(
+      [empty.logStart, empty.leo, empty.hwm, empty.bytes.length, empty.nextOffset],
+      [0, 0, 0, 0, 0],
+    );
+  }));
+
+test('bad producer options are refused at once', () =>
+  withCluster({ brokers: 1 }, async (cluster) => {
+    for (const options of [
+      { acks: 2 },
+      { acks: 'ALL' },
+      { batchBytes: 0 },
+      { bufferBytes: -1 },
+      { maxBlockMs: 'x' },
+    ]) {
+      assert.throws(() => cluster.producer(anything(options)), /must be/);
+    }
+  }));
+
+test('what is no handle is refused', async () => {
+  for (const handle of [null, undefined, 5, {}, { clusterId: 'x' }]) {
+    await assertRefused(connect(anything(handle)), 'INVALID_ARGUMENT', /takes a cluster's handle/);
+  }
+});
+
+test.run();
