@@ -1,10 +1,4 @@
-export interface Percentiles {
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly max: number;
-}
+import type { Percentiles } from '../src/runtime/histogram.ts';
 
 /** Percentiles of samples in milliseconds, to a microsecond. */
 export function percentilesOf(samples: readonly number[]): Percentiles {

@@ -1,4 +1,5 @@
-import { type Percentiles, percentilesOf } from './percentiles.ts';
+import type { Percentiles } from '../src/runtime/histogram.ts';
+import { percentilesOf } from './percentiles.ts';
 
 export interface RoundResult {
   /** Acknowledged records. */

@@ -7,6 +7,7 @@ import { copyOf } from '../log/copy.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
+import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
@@ -30,14 +31,13 @@ interface Peer {
  * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
  * Everything here runs on the broker's own thread, in passes that never block.
  */
-export class Broker {
+export class Broker implements BrokerHost {
   readonly id: number;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
   readonly table: PartitionTable;
   readonly metrics: Metrics;
   readonly catchUp: CatchUp;
-  /** By partition id; a hole where this broker holds no replica. */
   readonly replicas: (Replica | undefined)[] = [];
   readonly #ring: RingWriter;
   readonly #progress: ProgressRow;
@@ -82,8 +82,13 @@ export class Broker {
     return this.#ring.position;
   }
 
-  tail(leader: number): LeaderTail | undefined {
-    return this.#tails.find((tail) => tail.leader === leader);
+  readLog(replica: Replica): void {
+    replica.source = 'log';
+    this.catchUp.want(replica);
+  }
+
+  rejoinRing(leader: number, position: number): void {
+    this.#tails.find((tail) => tail.leader === leader)?.rejoinAt(position);
   }
 
   tableOf(brokerId: number): PartitionTable {
@@ -120,10 +125,6 @@ export class Broker {
     return worked;
   }
 
-  /**
-   * Stamps a batch that was admitted, publishes it to the followers, and appends it to the own log. `client` is told
-   * when the batch is committed, unless it is NOBODY.
-   */
   append(replica: Replica, at: number, length: number, client: number, correlation: number): number {
     const baseOffset = replica.log.leo;
     const { bytes, int32, float64 } = this.arena;
@@ -155,7 +156,6 @@ export class Broker {
     return baseOffset;
   }
 
-  /** As a follower: the LEO of some partition of that leader went up. */
   progressed(leader: number): void {
     this.#progress.advance(leader);
     this.#ringPeer(leader);
@@ -217,7 +217,6 @@ export class Broker {
     return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };
   }
 
-  /** As a follower: how far the leader has let this replica know that records are committed. */
   refreshHwm(replica: Replica): void {
     if (replica.isLeader) return;
     const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.leo);

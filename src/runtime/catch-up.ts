@@ -12,7 +12,7 @@ import {
   readCrc,
 } from '../log/record-batch.ts';
 import type { Extent, PartitionLog } from '../types.ts';
-import type { Broker } from './broker.ts';
+import type { BrokerHost } from './broker-host.ts';
 import { nowMs } from './clock.ts';
 
 /** A follower asks a leader for what its log lacks: Kafka's Fetch between replicas, over a port. */
@@ -47,14 +47,14 @@ const BUSY_MS = 20;
  * serves such reads to followers. One request to a leader is under way at a time, each bounded in bytes.
  */
 export class CatchUp {
-  readonly #broker: Broker;
+  readonly #broker: BrokerHost;
   readonly #ports: ReadonlyMap<number, MessagePort>;
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
   #busyUntilMs = 0;
 
-  constructor(broker: Broker, ports: ReadonlyMap<number, MessagePort>) {
+  constructor(broker: BrokerHost, ports: ReadonlyMap<number, MessagePort>) {
     this.#broker = broker;
     this.#ports = ports;
     for (const [peer, port] of ports) {
@@ -164,7 +164,7 @@ export class CatchUp {
   #rejoin(replica: Replica, ringPosition: number): void {
     (this.#wanted.get(replica.info.leader) as Set<Replica>).delete(replica);
     replica.source = 'ring';
-    this.#broker.tail(replica.info.leader)?.rejoinAt(ringPosition);
+    this.#broker.rejoinRing(replica.info.leader, ringPosition);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Replica, WaitingRead } from '../core/replica.ts';
 import { type ErrorCode, errorNumber } from '../errors.ts';
 import { PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
 import { copyBytes } from '../log/copy.ts';
-import type { Broker } from './broker.ts';
+import type { BrokerHost } from './broker-host.ts';
 import {
   channelsOf,
   FETCH_FROM_ANY_REPLICA,
@@ -36,7 +36,7 @@ interface Fetch {
 
 /** A client as the broker sees it: its requests, and the channel for the answers. */
 export class ClientLink {
-  readonly #broker: Broker;
+  readonly #broker: BrokerHost;
   readonly #client: number;
   readonly #addresses: LinkAddresses;
   readonly #requests: ChannelReader;
@@ -47,7 +47,7 @@ export class ClientLink {
   #freeBytesWhenBlocked = 0;
   #answered = false;
 
-  constructor(broker: Broker, client: number, addresses: LinkAddresses) {
+  constructor(broker: BrokerHost, client: number, addresses: LinkAddresses) {
     this.#broker = broker;
     this.#client = client;
     this.#addresses = addresses;

@@ -1,5 +1,4 @@
 import { RingReader, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import type { Replica } from '../core/replica.ts';
 import { PASS_BYTES } from '../limits.ts';
 import {
   batchBytes,
@@ -9,7 +8,7 @@ import {
   readCrc,
   readLeaderEpoch,
 } from '../log/record-batch.ts';
-import type { Broker } from './broker.ts';
+import type { BrokerHost } from './broker-host.ts';
 import { nowMs } from './clock.ts';
 import type { BrokerAddresses } from './directory.ts';
 import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
@@ -20,10 +19,10 @@ import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-f
  */
 export class LeaderTail {
   readonly leader: number;
-  readonly #broker: Broker;
+  readonly #broker: BrokerHost;
   readonly #reader: RingReader;
 
-  constructor(broker: Broker, leader: BrokerAddresses) {
+  constructor(broker: BrokerHost, leader: BrokerAddresses) {
     this.#broker = broker;
     this.leader = leader.id;
     broker.arena.reach(leader.ring + ringBytes(leader.ringCapacity));
@@ -77,7 +76,7 @@ export class LeaderTail {
     if (!sound) {
       if (!this.#reader.intact()) return false;
       if (baseOffset === log.leo) metrics.count('corruptFrames');
-      this.#readLog(replica);
+      this.#broker.readLog(replica);
       return false;
     }
     const appendedAtMs = arena.float64[frame / 8 + RING_TIME_WORD];
@@ -95,12 +94,7 @@ export class LeaderTail {
     this.#broker.metrics.count('laps');
     this.#reader.seekToEnd();
     for (const replica of this.#broker.replicas) {
-      if (replica?.info.leader === this.leader && replica.source === 'ring') this.#readLog(replica);
+      if (replica?.info.leader === this.leader && replica.source === 'ring') this.#broker.readLog(replica);
     }
-  }
-
-  #readLog(replica: Replica): void {
-    replica.source = 'log';
-    this.#broker.catchUp.want(replica);
   }
 }

@@ -5,8 +5,7 @@ import { type Brokers, withBrokers } from './broker-fixtures.ts';
 /** Sends the follower to the leader's log, as if it had been lapped. */
 function wantLog(brokers: Brokers, partition: number): void {
   const replica = brokers.replica(2, partition);
-  replica.source = 'log';
-  brokers.get(2).catchUp.want(replica);
+  brokers.get(2).readLog(replica);
 }
 
 test('a log of many segments comes in pieces, until the ring is reached again', () =>

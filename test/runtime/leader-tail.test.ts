@@ -40,7 +40,7 @@ test('batches that are known already are skipped', () =>
     const partition = brokers.addPartition();
     for (let n = 0; n < 5; n++) brokers.append(partition, 2);
     await brokers.settle();
-    brokers.get(2).tail(1)?.rejoinAt(0);
+    brokers.get(2).rejoinRing(1, 0);
     assert.is(brokers.get(2).pass(), true);
     assert.is(brokers.replica(2, partition).log.leo, 10);
     assert.is(brokers.replica(2, partition).source, 'ring');
@@ -51,7 +51,7 @@ test('rejoining never goes forward, past what other partitions still have to rea
   withBrokers({}, (brokers) => {
     const partition = brokers.addPartition();
     brokers.append(partition);
-    brokers.get(2).tail(1)?.rejoinAt(brokers.get(1).ringPosition);
+    brokers.get(2).rejoinRing(1, brokers.get(1).ringPosition);
     brokers.get(2).pass();
     assert.is(brokers.replica(2, partition).log.leo, 1);
   }));
