@@ -17,7 +17,7 @@ import type { Session } from './session.ts';
 export interface ProducerOptions {
   /** When a send counts as done: 0 handed to the broker, 1 appended by the leader, 'all' (default) committed. */
   readonly acks?: Acks;
-  /** A batch is sent once it holds this much, or earlier when nothing of its partition is under way. */
+  /** A batch is sent once it has no room for more within this, or earlier when nothing of its partition is under way. */
   readonly batchBytes?: number;
   /** Bound of the unacknowledged records in memory; sends beyond it wait for room. */
   readonly bufferBytes?: number;

@@ -39,8 +39,8 @@ test('records of one turn share a batch, and more wait until it is answered', as
   );
 });
 
-test('a batch that has reached batchBytes is sent at once, also behind others', async () => {
-  const bench = new ProducerBench({ batchBytes: 300 });
+test('a batch with no room for another record within batchBytes is sent at once, also behind others', async () => {
+  const bench = new ProducerBench({ batchBytes: 400 });
   for (const record of numbered(10, 100)) void bench.producer.send('t', record);
   assert.is(bench.sent.length, 3);
   await turn();
@@ -155,7 +155,7 @@ test('a topic that does not exist is refused', async () => {
 });
 
 test('a batch that the broker refuses fails its records and no others', async () => {
-  const bench = new ProducerBench({ batchBytes: 200 });
+  const bench = new ProducerBench({ batchBytes: 300 });
   const sends = numbered(4, 100).map((record) => bench.producer.send('t', record));
   assert.is(bench.sent.length, 2);
   bench.sent.shift()?.fail(refused());
@@ -169,7 +169,7 @@ test('a batch that the broker refuses fails its records and no others', async ()
 });
 
 test('a call is refused when one of its batches is, whatever happens to the others', async () => {
-  const bench = new ProducerBench({ batchBytes: 200 });
+  const bench = new ProducerBench({ batchBytes: 300 });
   const call = bench.producer.sendBatch('t', numbered(6, 100));
   assert.is(bench.sent.length, 3);
   bench.settle(0);
