@@ -30,6 +30,8 @@ export interface OutboundBatch {
   readonly acks: number;
   /** Encoded but for its CRC, which is computed where it is copied to. */
   readonly bytes: Uint8Array;
+  /** The bytes have been copied, and may change. */
+  sent(): void;
   settle(baseOffset: number): void;
   fail(error: TidemarkError): void;
 }
@@ -79,6 +81,8 @@ export class BrokerLink {
   #correlation = 0;
   /** Room that a request did not find enough; only other room is worth another try. */
   #freeWhenBlocked = 0;
+  /** Whether this side's flag is up. */
+  #isBlocked = false;
   /** Published since the broker's bell was rung: one ring serves the requests of a turn. */
   #unrungBytes = 0;
   #failure: TidemarkError | undefined;
@@ -176,7 +180,8 @@ export class BrokerLink {
   }
 
   #writeProduce(batch: OutboundBatch): boolean {
-    const { length } = batch.bytes;
+    const encoded = batch.bytes;
+    const { length } = encoded;
     const at = this.#reserve(PRODUCE_HEADER_BYTES + length, REQUEST_PRODUCE);
     if (at === -1) return false;
     const { bytes, int32 } = this.#arena;
@@ -186,11 +191,12 @@ export class BrokerLink {
     int32[at / 4 + 2] = batch.epoch;
     int32[at / 4 + 3] = batch.acks;
     const target = at + PRODUCE_HEADER_BYTES;
-    copyBytes(bytes, target, batch.bytes);
+    copyBytes(bytes, target, encoded);
     writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
     if (batch.acks !== 0)
       this.#pending.set(correlation, { sentAtMs: this.#now(), batch, fail: (error) => batch.fail(error) });
     this.#send(length);
+    batch.sent();
     if (batch.acks === 0) batch.settle(-1);
     return true;
   }
@@ -265,16 +271,18 @@ export class BrokerLink {
 
   /** Room for a request, or -1 with the flag raised that makes the broker ring when it has handed space back. */
   #reserve(bytes: number, kind: number): number {
-    const at = this.#requests.reserve(bytes, kind);
-    if (at !== -1) return at;
-    this.#setBlocked(1);
-    this.#freeWhenBlocked = this.#requests.freeBytes;
-    const again = this.#requests.reserve(bytes, kind);
-    if (again !== -1) this.#setBlocked(0);
-    return again;
+    let at = this.#requests.reserve(bytes, kind);
+    if (at === -1) {
+      this.#setBlocked(1);
+      this.#freeWhenBlocked = this.#requests.freeBytes;
+      at = this.#requests.reserve(bytes, kind);
+    }
+    if (at !== -1 && this.#isBlocked) this.#setBlocked(0);
+    return at;
   }
 
   #setBlocked(value: number): void {
+    this.#isBlocked = value === 1;
     Atomics.store(this.#arena.int32, (this.#addresses.link + REQUEST_BLOCKED_AT) / 4, value);
   }
 }

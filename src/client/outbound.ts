@@ -1,5 +1,5 @@
 import type { TidemarkError } from '../errors.ts';
-import { BatchWriter } from '../log/record-batch-writer.ts';
+import type { BatchWriter } from '../log/record-batch-writer.ts';
 import type { PartitionInfo, RecordPlace } from '../types.ts';
 import type { OutboundBatch } from './broker-link.ts';
 
@@ -63,44 +63,49 @@ interface Run {
 /** What an accumulator learns of its batches. */
 export interface BatchOwner {
   readonly info: PartitionInfo;
+  /** The bytes are elsewhere: their writer may take other records. */
+  recycle(writer: BatchWriter): void;
   settled(batch: ProducerBatch): void;
 }
 
 /** A batch of a producer, from its first record to its acknowledgement. One promise a record or a run, no more. */
 export class ProducerBatch implements OutboundBatch {
-  readonly writer: BatchWriter;
-  acks = 0;
+  readonly acks: number;
   /** Told when the batch is settled or has failed; for flush. */
   onClosed: (() => void)[] | undefined;
-  #owner: BatchOwner | undefined;
+  readonly #owner: BatchOwner;
+  /** Held until the bytes have been sent. */
+  #writer: BatchWriter | undefined;
+  #size = 0;
   /** In the order of the records: a function stands for one record, a run for several. */
   readonly #waiting: (Resolve | Run)[] = [];
-  #bytes: Uint8Array = new Uint8Array(0);
 
-  constructor(capacityBytes: number) {
-    this.writer = new BatchWriter(capacityBytes);
-  }
-
-  open(owner: BatchOwner, acks: number): this {
+  constructor(owner: BatchOwner, acks: number, writer: BatchWriter) {
     this.#owner = owner;
     this.acks = acks;
-    return this;
+    this.#writer = writer;
+  }
+
+  get writer(): BatchWriter {
+    if (this.#writer === undefined) throw new Error('a batch that was sent takes no more records');
+    return this.#writer;
+  }
+
+  /** Bytes of the sealed batch. */
+  get size(): number {
+    return this.#size;
   }
 
   get partitionId(): number {
-    return this.#info.id;
+    return this.#owner.info.id;
   }
 
   get epoch(): number {
-    return this.#info.epoch;
-  }
-
-  get #info(): PartitionInfo {
-    return (this.#owner as BatchOwner).info;
+    return this.#owner.info.epoch;
   }
 
   get bytes(): Uint8Array {
-    return this.#bytes;
+    return this.writer.bytesView();
   }
 
   await(resolve: Resolve): void {
@@ -113,13 +118,19 @@ export class ProducerBatch implements OutboundBatch {
 
   /** No more records come: the header is written. */
   seal(): void {
-    this.writer.finish();
-    this.#bytes = this.writer.bytesView();
+    this.#size = this.writer.finish();
+  }
+
+  /** The bytes have been copied to where they are sent from. */
+  sent(): void {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    if (writer !== undefined) this.#owner.recycle(writer);
   }
 
   /** With acks 0 nobody tells the offset: every record gets -1. */
   settle(baseOffset: number): void {
-    const { partition } = this.#info;
+    const { partition } = this.#owner.info;
     const step = baseOffset < 0 ? 0 : 1;
     let offset = baseOffset;
     for (const waiting of this.#waiting) {
@@ -144,9 +155,10 @@ export class ProducerBatch implements OutboundBatch {
 
   #close(): void {
     this.#waiting.length = 0;
+    this.sent();
     const told = this.onClosed;
     this.onClosed = undefined;
-    this.#owner?.settled(this);
+    this.#owner.settled(this);
     for (const tell of told ?? []) tell();
   }
 }

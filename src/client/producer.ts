@@ -80,7 +80,7 @@ export class Producer {
         this.#bufferedBytes += bytes;
       },
       dispatch: (batch, info) => this.#dispatch(batch, info),
-      settled: (batch, bytes) => this.#settled(batch, bytes),
+      settled: (batch) => this.#settled(batch),
       mark: (accumulator) => this.#mark(accumulator),
     };
     session.onTick(this.#expireWaiting);
@@ -222,9 +222,9 @@ export class Producer {
     this.#session.engaged();
   }
 
-  #settled(batch: ProducerBatch, bytes: number): void {
+  #settled(batch: ProducerBatch): void {
     this.#sent.delete(batch);
-    this.#bufferedBytes -= bytes - BATCH_HEADER_BYTES;
+    this.#bufferedBytes -= batch.size - BATCH_HEADER_BYTES;
     if (this.#waiting.length > 0) this.#resumeWaiting();
   }
 

@@ -1,11 +1,12 @@
+import { BatchWriter } from '../log/record-batch-writer.ts';
 import { wallClockMs } from '../runtime/clock.ts';
 import type { TopicInfo } from '../runtime/coordinator.ts';
 import type { PartitionInfo, RecordInput } from '../types.ts';
 import { type BatchCall, type BatchOwner, ProducerBatch, type Resolve } from './outbound.ts';
 import { partitionOfKey } from './partitioner.ts';
 
-/** A batch's memory is kept for the next: up to this many of a topic, which is 16 MiB of batches of the default size. */
-const POOLED_BATCHES_MAX = 128;
+/** Writers are used again as soon as their bytes are sent, so that few are in use, and those are in the nearest caches. */
+const POOLED_WRITERS_MAX = 16;
 
 /** What a route asks of its producer. */
 export interface RouteHost {
@@ -18,7 +19,7 @@ export interface RouteHost {
   /** A sealed batch goes to its leader. */
   dispatch(batch: ProducerBatch, info: PartitionInfo): void;
   /** A batch was acknowledged or has failed. */
-  settled(batch: ProducerBatch, bytes: number): void;
+  settled(batch: ProducerBatch): void;
   /** The end of this turn should look at the accumulator. */
   mark(accumulator: Accumulator): void;
 }
@@ -58,9 +59,13 @@ export class Accumulator implements BatchOwner {
     if (this.#inFlight === 0) this.seal();
   }
 
+  recycle(writer: BatchWriter): void {
+    this.#route.recycle(writer);
+  }
+
   settled(batch: ProducerBatch): void {
     this.#inFlight--;
-    this.#route.settled(this, batch);
+    this.#route.host.settled(batch);
     if (this.#current !== undefined) this.#route.host.mark(this);
   }
 }
@@ -70,7 +75,7 @@ export class Route {
   readonly host: RouteHost;
   readonly maxBytes: number;
   readonly accumulators: readonly Accumulator[];
-  readonly #pool: ProducerBatch[] = [];
+  readonly #pool: BatchWriter[] = [];
   /** Where records without a key go until a batch is sent. */
   #sticky = 0;
 
@@ -133,7 +138,8 @@ export class Route {
   }
 
   openBatch(accumulator: Accumulator): ProducerBatch {
-    return (this.#pool.pop() ?? new ProducerBatch(this.maxBytes)).open(accumulator, this.host.acks);
+    const writer = this.#pool.pop() ?? new BatchWriter(this.maxBytes);
+    return new ProducerBatch(accumulator, this.host.acks, writer);
   }
 
   sealed(accumulator: Accumulator, batch: ProducerBatch): void {
@@ -143,12 +149,11 @@ export class Route {
     this.host.dispatch(batch, accumulator.info);
   }
 
-  settled(_accumulator: Accumulator, batch: ProducerBatch): void {
-    const { bytes } = batch.writer;
-    batch.writer.reset();
+  recycle(writer: BatchWriter): void {
     // A buffer that one large record has grown is not kept.
-    if (bytes <= this.host.batchBytes && this.#pool.length < POOLED_BATCHES_MAX) this.#pool.push(batch);
-    this.host.settled(batch, bytes);
+    const isKept = writer.bytes <= this.host.batchBytes && this.#pool.length < POOLED_WRITERS_MAX;
+    writer.reset();
+    if (isKept) this.#pool.push(writer);
   }
 
   #accumulatorFor({ key }: RecordInput): Accumulator {

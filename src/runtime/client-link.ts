@@ -45,6 +45,8 @@ export class ClientLink {
   readonly #backlog: (() => boolean)[] = [];
   readonly #waitingReads = new Set<() => void>();
   #freeBytesWhenBlocked = 0;
+  /** Whether this side's flag is up. */
+  #isBlocked = false;
   #answered = false;
 
   constructor(broker: BrokerHost, client: number, addresses: LinkAddresses) {
@@ -78,7 +80,7 @@ export class ClientLink {
     if (taken === 0) return false;
     this.#requests.release();
     // Dekker with the client: it raises the flag, then tries again; we hand space back, then look at the flag.
-    if (this.#flag(REQUEST_BLOCKED_AT) === 1)
+    if (Atomics.load(this.#broker.arena.int32, (this.#addresses.link + REQUEST_BLOCKED_AT) / 4) === 1)
       ringBell(this.#broker.arena.int32, this.#addresses.clientBell / 4);
     return true;
   }
@@ -216,20 +218,18 @@ export class ClientLink {
 
   /** Room for an answer, or -1 with the flag raised that lets the client ring when it has handed space back. */
   #reserve(bytes: number, kind: number): number {
-    const at = this.#responses.reserve(bytes, kind);
-    if (at !== -1) return at;
-    this.#setFlag(RESPONSE_BLOCKED_AT, 1);
-    this.#freeBytesWhenBlocked = this.#responses.freeBytes;
-    const again = this.#responses.reserve(bytes, kind);
-    if (again !== -1) this.#setFlag(RESPONSE_BLOCKED_AT, 0);
-    return again;
+    let at = this.#responses.reserve(bytes, kind);
+    if (at === -1) {
+      this.#setBlocked(1);
+      this.#freeBytesWhenBlocked = this.#responses.freeBytes;
+      at = this.#responses.reserve(bytes, kind);
+    }
+    if (at !== -1 && this.#isBlocked) this.#setBlocked(0);
+    return at;
   }
 
-  #flag(at: number): number {
-    return Atomics.load(this.#broker.arena.int32, (this.#addresses.link + at) / 4);
-  }
-
-  #setFlag(at: number, value: number): void {
-    Atomics.store(this.#broker.arena.int32, (this.#addresses.link + at) / 4, value);
+  #setBlocked(value: number): void {
+    this.#isBlocked = value === 1;
+    Atomics.store(this.#broker.arena.int32, (this.#addresses.link + RESPONSE_BLOCKED_AT) / 4, value);
   }
 }
