@@ -16,9 +16,9 @@ export const PARTITIONS_MAX = 1 << 20;
 export const TAIL_RING_BYTES = 8 * MIB;
 
 /** A leader this far ahead of its followers takes no more requests: they stay within reach of its ring. */
-export const UNCOMMITTED_MAX_BYTES = TAIL_RING_BYTES / 2;
+export const AHEAD_MAX_BYTES = TAIL_RING_BYTES / 2;
 
-/** For how long a leader waits for followers that commit nothing, before it goes on without them. */
+/** For how long a leader waits for a follower that does not move, before it goes on without it. */
 export const THROTTLE_MAX_MS = 500;
 
 /** Requests of one client to one broker. Small enough to stay in a core's cache together with the ring's head. */

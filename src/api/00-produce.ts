@@ -24,7 +24,6 @@ export function admitBatch(
   if (checkProducedBatch(bytes, at, length, length) !== 0 || batchBytes(bytes, at) !== length)
     return 'CORRUPT_MESSAGE';
   if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
-  if (acks === -1 && replica.info.isr.length < replica.config['min.insync.replicas'])
-    return 'NOT_ENOUGH_REPLICAS';
+  if (acks === -1 && !replica.hasEnoughInSync) return 'NOT_ENOUGH_REPLICAS';
   return 'NONE';
 }

@@ -289,6 +289,8 @@ export class BrokerLink {
 
 const sentences: Partial<Record<ErrorCode, string>> = {
   NOT_ENOUGH_REPLICAS: 'Fewer replicas are in sync than min.insync.replicas asks for; nothing was written.',
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+    'The batch was written, but too few replicas are left in sync to commit it; sending it again may write it twice.',
   MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
   CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
   NOT_LEADER_OR_FOLLOWER: 'The broker does not lead the partition.',

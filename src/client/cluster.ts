@@ -116,6 +116,7 @@ export class Cluster {
           epoch,
           replicas,
           isr,
+          logStart: coordinator.table(leader).loadLogStart(id),
           hwm: coordinator.table(leader).loadHwm(id),
           leo: Object.fromEntries(replicas.map((broker) => [broker, coordinator.table(broker).loadLeo(id)])),
         })),

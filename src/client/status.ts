@@ -22,6 +22,8 @@ export interface PartitionStatus {
   readonly epoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
+  /** The first offset that can be read. */
+  readonly logStart: number;
   readonly hwm: number;
   /** By broker id. */
   readonly leo: Readonly<Record<number, number>>;

@@ -6,7 +6,6 @@ export interface PendingBatch {
   /** The batch is committed once the HWM has reached this offset. */
   readonly nextOffset: number;
   readonly baseOffset: number;
-  readonly bytes: number;
   readonly appendedAtMs: number;
   readonly client: number;
   readonly correlation: number;
@@ -40,5 +39,17 @@ export class CommitQueue {
       this.#head = 0;
     }
     return batch;
+  }
+
+  /** Those who wait, and who from now on do not: the batches stay pending. */
+  disown(): PendingBatch[] {
+    const disowned: PendingBatch[] = [];
+    for (let index = this.#head; index < this.#batches.length; index++) {
+      const batch = this.#batches[index];
+      if (batch.client === NOBODY) continue;
+      disowned.push(batch);
+      this.#batches[index] = { ...batch, client: NOBODY };
+    }
+    return disowned;
   }
 }

@@ -11,12 +11,12 @@ export interface WaitingRead {
 /** What a broker holds of one partition. The broker's thread owns it. */
 export class Replica {
   readonly id: number;
-  readonly info: PartitionInfo;
+  #info: PartitionInfo;
   readonly config: TopicConfig;
   readonly log: PartitionLog;
   readonly brokerId: number;
-  /** The other members of the ISR: a record is committed once all of them have it. */
-  readonly inSyncFollowers: readonly number[];
+  /** The ISR without its leader: a record is committed once all of these have it. */
+  #inSyncFollowers: readonly number[] = [];
   /** Never goes back while this replica leads, and never exceeds the LEO of an ISR member. */
   hwm = 0;
   /** As a leader: batches above the HWM, in the order of their offsets, and who waits for them. */
@@ -30,11 +30,25 @@ export class Replica {
 
   constructor(info: PartitionInfo, config: TopicConfig, log: PartitionLog, brokerId: number) {
     this.id = info.id;
-    this.info = info;
+    this.#info = info;
     this.config = config;
     this.log = log;
     this.brokerId = brokerId;
-    this.inSyncFollowers = info.isr.filter((id) => id !== info.leader);
+    this.become(info);
+  }
+
+  /** As the coordinator last told it. */
+  get info(): PartitionInfo {
+    return this.#info;
+  }
+
+  become(info: PartitionInfo): void {
+    this.#info = info;
+    this.#inSyncFollowers = info.isr.filter((id) => id !== info.leader);
+  }
+
+  get hasEnoughInSync(): boolean {
+    return this.info.isr.length >= this.config['min.insync.replicas'];
   }
 
   get isLeader(): boolean {
@@ -43,9 +57,9 @@ export class Replica {
 
   /** The HWM that the LEOs of the ISR allow now: promise 2. `leoOf` tells a follower's LEO. */
   committable(leoOf: (brokerId: number, partitionId: number) => number): number {
-    if (this.info.isr.length < this.config['min.insync.replicas']) return this.hwm;
+    if (!this.hasEnoughInSync) return this.hwm;
     let lowest = this.log.leo;
-    for (const follower of this.inSyncFollowers) {
+    for (const follower of this.#inSyncFollowers) {
       const leo = leoOf(follower, this.id);
       if (leo < lowest) lowest = leo;
     }

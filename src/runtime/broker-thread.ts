@@ -23,6 +23,9 @@ function control(request: ControlRequest): unknown {
     case 'partitions':
       broker.assign(request.partitions, request.chunks);
       return undefined;
+    case 'reform':
+      broker.reform(request.partitions);
+      return undefined;
     case 'attach':
       broker.attach(request.client, new ClientLink(broker, request.client, request.addresses));
       return undefined;
@@ -45,13 +48,14 @@ parent.on('message', ({ sequence, request }: { sequence: number; request: Contro
     reply = { sequence, error: (error as Error).message };
   }
   parent.postMessage(reply);
+  // A request may have made work that no bell was rung for.
+  sleeper.ring();
   if (closing) shutDown();
 });
 
 function shutDown(): void {
   broker.close();
   parent.close();
-  sleeper.ring();
 }
 
 const hasWork = (): boolean => closing || broker.hasWork();

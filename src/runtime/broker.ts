@@ -2,10 +2,11 @@ import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { NOBODY } from '../core/commit-queue.ts';
 import { Replica } from '../core/replica.ts';
-import { RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS, UNCOMMITTED_MAX_BYTES } from '../limits.ts';
+import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
+import type { PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
@@ -23,8 +24,11 @@ interface Peer {
   readonly addresses: BrokerAddresses;
   readonly table: PartitionTable;
   readonly progress: ProgressRow;
-  /** The peer's progress as a follower of this broker, when it was last looked at. */
-  seenProgress: number;
+  /** Whether the peer holds a replica of a partition that this broker leads. */
+  isFollower: boolean;
+  /** The peer's progress as a follower of this broker, when it was last looked at, and when that was news. */
+  seenChanges: number;
+  seenAtMs: number;
 }
 
 /**
@@ -47,11 +51,8 @@ export class Broker implements BrokerHost {
   readonly #pool = new SegmentPool();
   /** Partitions led here with records above the HWM: those that a follower's progress may commit. */
   #uncommitted: Replica[] = [];
-  #leoChanged = false;
-  /** Appended here as a leader and not committed. */
-  #uncommittedBytes = 0;
-  /** When an HWM last went up, or the first uncommitted batch came. */
-  #committedAtMs = 0;
+  /** Something has changed that an HWM may follow: an own LEO, a follower's progress, an ISR. */
+  #mayCommit = false;
   /** Published to the tail ring since the followers' bells were rung. */
   #unrungBytes = 0;
 
@@ -71,7 +72,9 @@ export class Broker implements BrokerHost {
         addresses,
         table: new PartitionTable(this.arena, addresses.chunks),
         progress: new ProgressRow(this.arena, addresses.progress),
-        seenProgress: 0,
+        isFollower: false,
+        seenChanges: 0,
+        seenAtMs: 0,
       });
       this.#tails.push(new LeaderTail(this, addresses));
     }
@@ -98,20 +101,26 @@ export class Broker implements BrokerHost {
 
   /** Whether a pass would find something: asked once more after the sleeping flag is up. */
   readonly hasWork = (): boolean => {
+    if (this.#mayCommit) return true;
     for (const tail of this.#tails) if (tail.hasWork()) return true;
     if (!this.isThrottled) for (const link of this.#links.values()) if (link.hasWork()) return true;
     for (const peer of this.#peers.values()) {
-      if (peer.progress.load(this.id) !== peer.seenProgress) return true;
+      if (peer.progress.loadChanges(this.id) !== peer.seenChanges) return true;
     }
     return false;
   };
 
   /**
    * Whether requests have to wait for the followers: so that no producer, whatever its acks, drives a leader
-   * further ahead than the ring holds. Followers that commit nothing for a while are not waited for.
+   * further ahead than its ring holds. A follower that does not move for a while is not waited for.
    */
   get isThrottled(): boolean {
-    return this.#uncommittedBytes > UNCOMMITTED_MAX_BYTES && nowMs() - this.#committedAtMs < THROTTLE_MAX_MS;
+    const end = this.#ring.position;
+    for (const peer of this.#peers.values()) {
+      if (!peer.isFollower || end - peer.progress.loadCursor(this.id) <= AHEAD_MAX_BYTES) continue;
+      if (nowMs() - peer.seenAtMs < THROTTLE_MAX_MS) return true;
+    }
+    return false;
   }
 
   /** One round over all sources. True where something was done. */
@@ -144,10 +153,8 @@ export class Broker implements BrokerHost {
     replica.log.append(bytes, batch, length);
     const { leo } = replica.log;
     this.table.storeLeo(replica.id, leo);
-    replica.pending.push({ nextOffset: leo, baseOffset, bytes: length, appendedAtMs, client, correlation });
-    if (this.#uncommittedBytes === 0) this.#committedAtMs = appendedAtMs;
-    this.#uncommittedBytes += length;
-    this.#leoChanged = true;
+    replica.pending.push({ nextOffset: leo, baseOffset, appendedAtMs, client, correlation });
+    this.#mayCommit = true;
     if (!replica.uncommitted) {
       replica.uncommitted = true;
       this.#uncommitted.push(replica);
@@ -157,7 +164,8 @@ export class Broker implements BrokerHost {
   }
 
   progressed(leader: number): void {
-    this.#progress.advance(leader);
+    const tail = this.#tails.find((candidate) => candidate.leader === leader) as LeaderTail;
+    this.#progress.advance(leader, tail.cursor);
     this.#ringPeer(leader);
   }
 
@@ -192,7 +200,22 @@ export class Broker implements BrokerHost {
       );
       this.replicas[info.id] = new Replica(info, config, log, this.id);
       this.table.storeEpoch(info.id, info.epoch);
+      this.#meetReplicas(info);
     }
+  }
+
+  /** Partitions whose ISR has changed. Those who wait for a commitment that can no longer come are told. */
+  reform(partitions: readonly PartitionInfo[]): void {
+    for (const info of partitions) {
+      const replica = this.replicas[info.id];
+      if (replica === undefined) continue;
+      replica.become(info);
+      if (!replica.isLeader || replica.hasEnoughInSync) continue;
+      for (const { client, correlation, baseOffset } of replica.pending.disown()) {
+        this.#links.get(client)?.respondProduced(correlation, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', baseOffset);
+      }
+    }
+    this.#mayCommit = true;
   }
 
   /** Ends what would keep the thread alive. */
@@ -228,15 +251,15 @@ export class Broker implements BrokerHost {
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
-    let changed = this.#leoChanged;
-    this.#leoChanged = false;
     for (const peer of this.#peers.values()) {
-      const progress = peer.progress.load(this.id);
-      if (progress === peer.seenProgress) continue;
-      peer.seenProgress = progress;
-      changed = true;
+      const changes = peer.progress.loadChanges(this.id);
+      if (changes === peer.seenChanges) continue;
+      peer.seenChanges = changes;
+      peer.seenAtMs = nowMs();
+      this.#mayCommit = true;
     }
-    if (!changed) return false;
+    if (!this.#mayCommit) return false;
+    this.#mayCommit = false;
     const still: Replica[] = [];
     for (const replica of this.#uncommitted) {
       const hwm = replica.committable(this.#leoOf);
@@ -248,26 +271,39 @@ export class Broker implements BrokerHost {
     return true;
   }
 
+  /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
+  #meetReplicas({ leader, replicas }: PartitionInfo): void {
+    if (leader !== this.id) {
+      this.#tails.find((tail) => tail.leader === leader)?.activate();
+      return;
+    }
+    for (const id of replicas) {
+      const peer = this.#peers.get(id);
+      if (peer !== undefined) peer.isFollower = true;
+    }
+  }
+
   #advance(replica: Replica, hwm: number): void {
     replica.hwm = hwm;
     replica.log.committed = hwm;
     // Publishes the HWM: every in-sync replica has published an LEO at or above it.
     this.table.storeHwm(replica.id, hwm);
+    this.table.storeLogStart(replica.id, replica.log.logStart);
     const committedAtMs = nowMs();
-    this.#committedAtMs = committedAtMs;
     for (let batch = replica.pending.take(hwm); batch !== undefined; batch = replica.pending.take(hwm)) {
       this.metrics.lagHwm.record(committedAtMs - batch.appendedAtMs);
-      this.#uncommittedBytes -= batch.bytes;
       if (batch.client === NOBODY) continue;
       this.#links.get(batch.client)?.respondProduced(batch.correlation, 'NONE', batch.baseOffset);
     }
     for (const read of replica.reads) if (read.offset < hwm) read.answer();
   }
 
-  /** Everybody who may follow what was just published; those who are awake cost one look. */
+  /** Those who follow partitions led here; one that is awake costs one look. */
   #ringFollowers(): void {
     this.#unrungBytes = 0;
-    for (const peer of this.#peers.values()) ringBell(this.arena.int32, peer.addresses.bell / 4);
+    for (const peer of this.#peers.values()) {
+      if (peer.isFollower) ringBell(this.arena.int32, peer.addresses.bell / 4);
+    }
   }
 
   #ringPeer(brokerId: number): void {

@@ -285,7 +285,28 @@ export class Coordinator {
     // The dead thread may have taken a sleeper's flag down without notifying it: ring everybody.
     for (const { addresses } of this.#members.values()) forceRing(this.arena.int32, addresses.bell / 4);
     for (const { bell } of this.#attachments.values()) forceRing(this.arena.int32, bell / 4);
+    this.#shrinkIsr(id);
     for (const listener of this.#failureListeners) listener(id, cause);
+  }
+
+  /** A dead broker is in sync with nobody. Where it led, it stays the leader: this version elects no other. */
+  #shrinkIsr(dead: number): void {
+    const changed: PartitionInfo[] = [];
+    for (const topic of this.topics.values()) {
+      const partitions = topic.partitions.map((info) => {
+        if (info.leader === dead || !info.isr.includes(dead)) return info;
+        const shrunk = { ...info, isr: info.isr.filter((broker) => broker !== dead) };
+        changed.push(shrunk);
+        return shrunk;
+      });
+      this.topics.set(topic.name, { ...topic, partitions });
+    }
+    if (changed.length === 0) return;
+    for (const { handle } of this.#members.values()) {
+      if (handle.state !== 'running') continue;
+      // A broker that fails meanwhile brings its own change of the ISR.
+      handle.request({ type: 'reform', partitions: changed }).catch(() => undefined);
+    }
   }
 }
 

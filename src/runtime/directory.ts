@@ -40,6 +40,7 @@ export type ControlRequest =
       /** New chunks of every broker's partition table, by broker id. */
       readonly chunks: ReadonlyMap<number, readonly number[]>;
     }
+  | { readonly type: 'reform'; readonly partitions: readonly PartitionInfo[] }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
   | {

@@ -21,6 +21,8 @@ export class LeaderTail {
   readonly leader: number;
   readonly #broker: BrokerHost;
   readonly #reader: RingReader;
+  /** Whether this broker holds a replica of a partition led there; otherwise the ring is none of its business. */
+  #isActive = false;
 
   constructor(broker: BrokerHost, leader: BrokerAddresses) {
     this.#broker = broker;
@@ -29,23 +31,34 @@ export class LeaderTail {
     this.#reader = new RingReader(broker.arena.buffer, leader.ring, leader.ringCapacity, 0);
   }
 
+  /** End of what this broker has read of the ring. */
+  get cursor(): number {
+    return this.#reader.position;
+  }
+
+  /** This broker now follows partitions led there: from here on, since nothing of theirs has been published yet. */
+  activate(): void {
+    if (this.#isActive) return;
+    this.#isActive = true;
+    this.#reader.seekToEnd();
+  }
+
   hasWork(): boolean {
-    return this.#reader.hasWork();
+    return this.#isActive && this.#reader.hasWork();
   }
 
   /** Takes what the leader has published, within a pass's bound. True where there was something. */
   pass(): boolean {
     const reader = this.#reader;
     let taken = 0;
-    let appended = false;
+    if (!this.#isActive) return false;
     while (taken < PASS_BYTES && reader.next()) {
       taken += reader.length;
-      if (this.#take()) appended = true;
       // Nothing that was read of an overwritten frame holds, not even that it could be passed over.
-      else if (!reader.intact()) break;
+      if (!this.#take() && !reader.intact()) break;
     }
     if (reader.lapped || (taken > 0 && !reader.intact())) this.#recover();
-    if (appended) this.#broker.progressed(this.leader);
+    if (taken > 0) this.#broker.progressed(this.leader);
     return taken > 0;
   }
 

@@ -3,11 +3,11 @@ import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { CommitQueue, type PendingBatch } from '../../src/core/commit-queue.ts';
+import { CommitQueue, NOBODY, type PendingBatch } from '../../src/core/commit-queue.ts';
 
 function batch(baseOffset: number, records: number): PendingBatch {
   const nextOffset = baseOffset + records;
-  return { baseOffset, nextOffset, bytes: 100, appendedAtMs: 0, client: 1, correlation: baseOffset };
+  return { baseOffset, nextOffset, appendedAtMs: 0, client: 1, correlation: baseOffset };
 }
 
 function takeAll(queue: CommitQueue, hwm: number): number[] {
@@ -83,6 +83,19 @@ test('LESSONS 35: settled batches leave the list, also where the list is never e
   collect();
   assert.is(queue.size, 10);
   assert.ok(process.memoryUsage().heapUsed - before < 4 << 20, 'the list has grown');
+});
+
+test('those who are told that they wait in vain are told once, and the batches stay pending', () => {
+  const queue = new CommitQueue();
+  queue.push(batch(0, 2));
+  queue.push({ ...batch(2, 1), client: NOBODY });
+  queue.push(batch(3, 4));
+  assert.equal(
+    queue.disown().map(({ baseOffset }) => baseOffset),
+    [0, 3],
+  );
+  assert.equal(queue.disown(), []);
+  assert.equal(takeAll(queue, 7), [0, 2, 3]);
 });
 
 test.run();
