@@ -90,6 +90,8 @@ test('a length that is not the length of what was sent is found', () => {
   assert.is(admit({ length: 0 }), 'CORRUPT_MESSAGE');
   assert.is(admit({ batch: withByte(11, (byte) => byte + 1) }), 'CORRUPT_MESSAGE');
   assert.is(admit({ batch: withByte(8, () => 0xff) }), 'CORRUPT_MESSAGE');
+  // The checksum does not cover the length field: this one is sound over what was sent.
+  assert.is(admit({ batch: withByte(11, (byte) => byte - 1) }), 'CORRUPT_MESSAGE');
 });
 
 test('a sound checksum over a bad header does not help', () => {

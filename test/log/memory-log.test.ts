@@ -164,6 +164,19 @@ test('retention drops whole segments, keeps what it is asked to keep, and never 
   assert.ok(length >= 2_000 && length <= 2_000 + 3 * 1024, `${length} bytes are kept`);
 });
 
+test('what was truncated away does not count for retention', () => {
+  const log = newLog({ retentionBytes: 2_000 });
+  for (let round = 0; round < 20; round++) {
+    fill(log, 18);
+    log.truncateTo(0);
+  }
+  const batches = fill(log, 18);
+  log.committed = log.leo;
+  batches.push(...fill(log, 2));
+  assert.is(log.logStart, 0);
+  assert.ok(readAll(log).equals(bytesOf(batches)));
+});
+
 test('retention of nothing keeps the segment that is being written', () => {
   const log = newLog({ retentionBytes: 0 });
   for (let n = 0; n < 100; n++) {

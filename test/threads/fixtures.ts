@@ -69,3 +69,12 @@ export function sleep(milliseconds: number): Promise<void> {
     setTimeout(resolve, milliseconds);
   });
 }
+
+/**
+ * Keeps a thread busy for about a second, longer than a leader waits for its followers: it has to unpack this
+ * before it does anything else, and that takes it longer than it takes us to pack it.
+ */
+export function occupy(thread: Worker): void {
+  const ballast = Array.from({ length: 2_500_000 }, (_, n) => ({ n }));
+  thread.postMessage({ sequence: 0, request: { type: 'ballast', ballast } });
+}

@@ -1,17 +1,7 @@
-import type { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { TAIL_RING_BYTES } from '../../src/limits.ts';
-import { assertReplicated, partitionOf, until, withCluster } from './fixtures.ts';
-
-/**
- * Keeps a thread busy for about a second, longer than a leader waits for its followers: it has to unpack this
- * before it does anything else, and that takes it longer than it takes us to pack it.
- */
-function occupy(thread: Worker): void {
-  const ballast = Array.from({ length: 2_000_000 }, (_, n) => ({ n }));
-  thread.postMessage({ sequence: 0, request: { type: 'ballast', ballast } });
-}
+import { assertReplicated, occupy, partitionOf, until, withCluster } from './fixtures.ts';
 
 const value = new Uint8Array(10_000);
 const hundred = Array(100).fill({ value });
