@@ -12,6 +12,7 @@ const WORKSPACE_ALIGNMENT_BYTES = 64;
 interface KernelExports {
   prepare(workspace: number): void;
   crc32c(workspace: number, register: number, address: number, length: number): number;
+  crc32cCopy(workspace: number, register: number, address: number, length: number, copy: number): number;
   xxhash32(address: number, length: number, seed: number): number;
   lz4Compress(
     workspace: number,
@@ -87,6 +88,11 @@ export class Kernels {
   /** CRC-32C of a stretch of the memory, continued from the checksum of what came before it. */
   crc32c(address: number, length: number, seed = 0): number {
     return ~this.#kernels.crc32c(this.#workspace, ~seed, address, length) >>> 0;
+  }
+
+  /** The same, and the bytes copied to where they do not overlap themselves: one pass where that pays. */
+  crc32cCopy(address: number, length: number, copy: number, seed = 0): number {
+    return ~this.#kernels.crc32cCopy(this.#workspace, ~seed, address, length, copy) >>> 0;
   }
 
   /** xxHash32 of a stretch of the memory. */

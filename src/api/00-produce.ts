@@ -23,7 +23,8 @@ export function admitBatch(
   if (length > replica.config['max.message.bytes']) return 'MESSAGE_TOO_LARGE';
   if (checkProducedBatch(bytes, at, length, length) !== 0 || batchBytes(bytes, at) !== length)
     return 'CORRUPT_MESSAGE';
-  if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
   if (acks === -1 && !replica.hasEnoughInSync) return 'NOT_ENOUGH_REPLICAS';
+  // Last, because the checksum may be taken while the batch is copied to where it is published from.
+  if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
   return 'NONE';
 }

@@ -17,10 +17,15 @@ export interface BrokerHost {
   readonly ringPosition: number;
   tableOf(brokerId: number): PartitionTable;
   /**
-   * Stamps a batch that was admitted, publishes it to the followers, and appends it to the own log. `client` is told
-   * when the batch is committed, unless it is NOBODY.
+   * Copies a batch into the next frame of the tail ring and computes its CRC-32C on the way: `from` and `length` are
+   * those of the bytes that the CRC covers. Nothing is published, and the next batch may take its place.
    */
-  append(replica: Replica, at: number, length: number, client: number, correlation: number): number;
+  readonly stage: (from: number, length: number) => number;
+  /**
+   * Stamps the staged batch, publishes it to the followers, and appends it to the own log. `client` is told when
+   * the batch is committed, unless it is NOBODY.
+   */
+  append(replica: Replica, length: number, client: number, correlation: number): number;
   /** As a follower: the LEO of some partition of that leader went up. */
   progressed(leader: number): void;
   /** As a follower: how far the leader has let this replica know that records are committed. */

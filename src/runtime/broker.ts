@@ -5,7 +5,7 @@ import { Replica } from '../core/replica.ts';
 import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
-import { batchBytes, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
+import { batchBytes, CRC_FROM, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
 import type { PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BrokerHost } from './broker-host.ts';
@@ -53,6 +53,8 @@ export class Broker implements BrokerHost {
   #uncommitted: Replica[] = [];
   /** Something has changed that an HWM may follow: an own LEO, a follower's progress, an ISR. */
   #mayCommit = false;
+  /** The frame of the tail ring that holds the staged batch. */
+  #staged = 0;
   /** Published to the tail ring since the followers' bells were rung. */
   #unrungBytes = 0;
 
@@ -134,15 +136,21 @@ export class Broker implements BrokerHost {
     return worked;
   }
 
-  append(replica: Replica, at: number, length: number, client: number, correlation: number): number {
+  readonly stage = (from: number, length: number): number => {
+    this.#staged = this.#ring.reserve(RING_HEADER_BYTES + CRC_FROM + length);
+    const batch = this.#staged + RING_HEADER_BYTES;
+    this.arena.bytes.copyWithin(batch, from - CRC_FROM, from);
+    return this.kernels.crc32cCopy(from, length, batch + CRC_FROM);
+  };
+
+  append(replica: Replica, length: number, client: number, correlation: number): number {
     const baseOffset = replica.log.leo;
     const { bytes, int32, float64 } = this.arena;
     const appendedAtMs = nowMs();
-    const frame = this.#ring.reserve(RING_HEADER_BYTES + length);
+    const frame = this.#staged;
     const batch = frame + RING_HEADER_BYTES;
     float64[frame / 8 + RING_TIME_WORD] = appendedAtMs;
     int32[frame / 4 + RING_PARTITION_WORD] = replica.id;
-    bytes.copyWithin(batch, at, at + length);
     writeBaseOffset(bytes, batch, baseOffset);
     writeLeaderEpoch(bytes, batch, replica.info.epoch);
     this.#ring.commit();

@@ -104,7 +104,7 @@ export class ClientLink {
   }
 
   #produce(at: number, length: number): void {
-    const { arena, kernels, replicas, metrics } = this.#broker;
+    const { arena, replicas, metrics } = this.#broker;
     const words = arena.int32;
     const correlation = words[at / 4];
     const replica = replicas[words[at / 4 + 1]];
@@ -112,16 +112,14 @@ export class ClientLink {
     const acks = words[at / 4 + 3];
     const batch = at + PRODUCE_HEADER_BYTES;
     const bytes = length - PRODUCE_HEADER_BYTES;
-    const error = admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, (from, size) =>
-      kernels.crc32c(from, size),
-    );
+    const error = admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, this.#broker.stage);
     if (error !== 'NONE') {
       metrics.count('batchesRefused');
       if (acks !== 0) this.respondProduced(correlation, error, -1);
       return;
     }
     const waiter = acks === -1 ? this.#client : NOBODY;
-    const baseOffset = this.#broker.append(replica as Replica, batch, bytes, waiter, correlation);
+    const baseOffset = this.#broker.append(replica as Replica, bytes, waiter, correlation);
     if (acks === 1) this.respondProduced(correlation, 'NONE', baseOffset);
   }
 

@@ -5,6 +5,7 @@ import { ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { NOBODY } from '../../src/core/commit-queue.ts';
 import type { Replica } from '../../src/core/replica.ts';
+import { CRC_FROM } from '../../src/log/record-batch.ts';
 import { Arena } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
 import type { BrokerAddresses } from '../../src/runtime/directory.ts';
@@ -101,7 +102,8 @@ export class Brokers {
     const batch = encodeBatch(Array.from({ length: records }, () => ({ value })));
     damage(batch);
     this.arena.bytes.set(batch, this.#scratch);
-    leader.append(this.replica(1, partition), this.#scratch, batch.length, NOBODY, 0);
+    leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
+    leader.append(this.replica(1, partition), batch.length, NOBODY, 0);
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */

@@ -155,6 +155,27 @@ function foldMiddle<Word>(source: usize, target: usize, bytes: usize): void {
   completeRun<Word>(source, base, (bytes & 63) >> 4, 1, 5);
 }
 
+/** The same, and copies the words on the way: they are in registers anyway. */
+function copyMiddle(source: usize, target: usize, bytes: usize, copy: usize): void {
+  let base = target - HISTORY_BYTES;
+  for (let end = source + (bytes & ~63); source != end; source += 64, base += 64, copy += 64) {
+    const a = v128.load(source);
+    const b = v128.load(source, 16);
+    const c = v128.load(source, 32);
+    const d = v128.load(source, 48);
+    v128.store(copy, a);
+    v128.store(copy, b, 16);
+    v128.store(copy, c, 32);
+    v128.store(copy, d, 48);
+    v128.store(base, complete<v128>(a, base, 1, 5), HISTORY_BYTES);
+    v128.store(base, complete<v128>(b, base + 16, 1, 5), HISTORY_BYTES + 16);
+    v128.store(base, complete<v128>(c, base + 32, 1, 5), HISTORY_BYTES + 32);
+    v128.store(base, complete<v128>(d, base + 48, 1, 5), HISTORY_BYTES + 48);
+  }
+  memory.copy(copy, source, bytes & 63);
+  completeRun<v128>(source, base, (bytes & 63) >> 4, 1, 5);
+}
+
 // @ts-expect-error: decorator
 @inline
 function gatherRun<Word>(source: usize, base: usize, tail: usize, from: usize, to: usize, first: i32): void {
@@ -186,30 +207,39 @@ function foldOnce<Word>(workspace: usize, register: u32, source: usize, bytes: u
   return foldTail<Word>(source + taken, target + taken, tail);
 }
 
-/** Folds any number of whole vectors, block after block behind a rolling history. */
-function foldBlocks(workspace: usize, register: u32, source: usize, bytes: usize, tail: usize): usize {
+/** Folds any number of whole vectors, block after block behind a rolling history; copies them, unless `copy` is 0. */
+function foldBlocks(workspace: usize, register: u32, source: usize, bytes: usize, tail: usize, copy: usize): usize {
   const history = workspace + FOLD;
   const block = history + HISTORY_BYTES;
   let left = bytes - HISTORY_BYTES;
   left -= foldHead<v128>(source, history, register);
+  if (copy != 0) {
+    memory.copy(copy, source, HISTORY_BYTES);
+    memory.copy(copy + bytes - HISTORY_BYTES, source + bytes - HISTORY_BYTES, HISTORY_BYTES);
+    copy += HISTORY_BYTES;
+  }
   source += HISTORY_BYTES;
   while (left > BLOCK_BYTES) {
-    foldMiddle<v128>(source, block, BLOCK_BYTES);
+    if (copy != 0) {
+      copyMiddle(source, block, BLOCK_BYTES, copy);
+      copy += BLOCK_BYTES;
+    } else foldMiddle<v128>(source, block, BLOCK_BYTES);
     memory.copy(history, history + BLOCK_BYTES, HISTORY_BYTES);
     source += BLOCK_BYTES;
     left -= BLOCK_BYTES;
   }
-  foldMiddle<v128>(source, block, left);
+  if (copy != 0) copyMiddle(source, block, left, copy);
+  else foldMiddle<v128>(source, block, left);
   return foldTail<v128>(source + left, block + left, tail);
 }
 
-/** The register after `length` bytes, from the register before them; neither is complemented here. */
-export function crc32c(workspace: usize, register: u32, address: usize, length: usize): u32 {
+/** The register after whole vectors, from the register before them; neither is complemented here. */
+function throughFolds(workspace: usize, register: u32, address: usize, length: usize, copy: usize): u32 {
   let source = address;
-  let bytes = length & ~15;
+  let bytes = length;
   if (bytes >= FOLD_OF_16_FROM) {
     const tail = workspace + TAIL_OF_16;
-    bytes = foldBlocks(workspace, register, source, bytes, tail);
+    bytes = foldBlocks(workspace, register, source, bytes, tail, copy);
     source = tail;
     register = 0;
   }
@@ -225,7 +255,24 @@ export function crc32c(workspace: usize, register: u32, address: usize, length: 
     source = tail;
     register = 0;
   }
-  const tables = workspace + CRC_TABLES;
-  register = throughTables(tables, register, source, bytes);
-  return throughTables(tables, register, address + (length & ~15), length & 15);
+  return throughTables(workspace + CRC_TABLES, register, source, bytes);
+}
+
+/** The register after `length` bytes, from the register before them; neither is complemented here. */
+export function crc32c(workspace: usize, register: u32, address: usize, length: usize): u32 {
+  const whole = length & ~15;
+  register = throughFolds(workspace, register, address, whole, 0);
+  return throughTables(workspace + CRC_TABLES, register, address + whole, length & 15);
+}
+
+/** The same, and copies the bytes to `copy`, which must not overlap them: in one pass where that pays. */
+export function crc32cCopy(workspace: usize, register: u32, address: usize, length: usize, copy: usize): u32 {
+  const whole = length & ~15;
+  if (whole < FOLD_OF_16_FROM) {
+    memory.copy(copy, address, length);
+    return crc32c(workspace, register, copy, length);
+  }
+  memory.copy(copy + whole, address + whole, length & 15);
+  register = throughFolds(workspace, register, address, whole, copy);
+  return throughTables(workspace + CRC_TABLES, register, address + whole, length & 15);
 }

@@ -1,6 +1,6 @@
 import { prepareCrc } from './crc32c';
 
-export { crc32c } from './crc32c';
+export { crc32c, crc32cCopy } from './crc32c';
 export { lz4Compress, lz4Decompress } from './lz4';
 export { snappyCompress, snappyDecompress } from './snappy';
 export { xxhash32 } from './xxhash32';

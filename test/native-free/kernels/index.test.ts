@@ -92,6 +92,33 @@ test('a checksum goes on from the one before, whatever parts the bytes come in',
   }
 });
 
+test('a copy that is checked on the way holds the bytes and nothing beside them, at every length', () => {
+  const { memory, bytes } = openMemory(6);
+  const kernels = new Kernels(memory, 0);
+  const content = noise(60_000);
+  const source = PAGE_BYTES;
+  const copy = 3 * PAGE_BYTES;
+  bytes.set(content, source);
+  const check = (shift: number, length: number): void => {
+    bytes.fill(0xa5, copy - 64, copy + length + 96);
+    const expected = kernels.crc32c(source + shift, length);
+    const at = copy + (shift % 5);
+    assert.is(kernels.crc32cCopy(source + shift, length, at), expected, `${length} bytes from ${shift}`);
+    const taken = content.subarray(shift, shift + length);
+    assertSameBytes(bytes.slice(at, at + length), taken, `${length} bytes from ${shift}`);
+    assert.ok(bytes.subarray(copy - 64, at).every((byte) => byte === 0xa5));
+    assert.ok(bytes.subarray(at + length, at + length + 64).every((byte) => byte === 0xa5));
+  };
+  for (let length = 0; length < 300; length++) check(length % 17, length);
+  for (const threshold of [12_288, 16_384 + 2 * 3344, 2 * 16_384 + 2 * 3344]) {
+    for (let length = threshold - 70; length <= threshold + 70; length++) check(length % 17, length);
+  }
+  assert.is(
+    kernels.crc32cCopy(source + 20_000, 30_000, copy, kernels.crc32c(source, 20_000)),
+    kernels.crc32c(source, 50_000),
+  );
+});
+
 test('kernels write nothing but their workspace and their outputs', () => {
   const { memory, bytes } = openMemory(16);
   const workspace = 3 * PAGE_BYTES;
