@@ -1,5 +1,5 @@
 import { percentiles } from '../src/runtime/histogram.ts';
-import type { BrokerMetrics } from '../src/runtime/metrics.ts';
+import type { BrokerMetrics } from '../src/types.ts';
 import { ClusterScenario } from './cluster-scenario.ts';
 import { pacedLoad } from './load.ts';
 import type { Lags, RoundResult, Scenario } from './scenario.ts';

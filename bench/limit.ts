@@ -40,19 +40,23 @@ export interface LimitThreadData {
   readonly index: number;
   readonly addresses: LimitAddresses;
   readonly template: TemplateBatch;
+  readonly isWhole: boolean;
 }
 
 export class LimitScenario implements Scenario {
   readonly name: string;
   readonly #replicas: number;
+  readonly #isWhole: boolean;
   readonly #arena = new Arena();
   readonly #workers: Worker[] = [];
   readonly #template = templateBatch();
   #addresses: LimitAddresses | undefined;
 
-  constructor(replicas: number) {
-    this.name = `limit.${replicas}`;
+  /** `isWhole`: the producer sends one finished batch over and over, instead of gathering its records each time. */
+  constructor(replicas: number, isWhole = false) {
+    this.name = `limit.${replicas}${isWhole ? '.whole' : ''}`;
     this.#replicas = replicas;
+    this.#isWhole = isWhole;
   }
 
   async start(): Promise<void> {
@@ -76,6 +80,7 @@ export class LimitScenario implements Scenario {
         index: Math.max(0, index - 1),
         addresses,
         template: this.#template,
+        isWhole: this.#isWhole,
       };
       this.#workers.push(
         new Worker(new URL('./limit-thread.js', import.meta.url), { workerData, execArgv: [] }),

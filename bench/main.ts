@@ -15,6 +15,7 @@ const rounds = new Map<string, RoundResult[]>();
 const scenarios: Scenario[] = [
   new LimitScenario(1),
   new LimitScenario(3),
+  new LimitScenario(3, true),
   new ClusterScenario('standalone.acks1', { brokers: 1, acks: 1, load: batchLoad }),
   new ClusterScenario('cluster.acks0', { brokers: 3, acks: 0, load: batchLoad }),
   new ClusterScenario('cluster.acks1', { brokers: 3, acks: 1, load: batchLoad }),
@@ -25,6 +26,7 @@ const lag = new LagScenario(() => median((rounds.get('cluster.acksAll') ?? []).m
 
 const RATIOS: readonly (readonly [string, string])[] = [
   ['cluster.acksAll', 'limit.3'],
+  ['cluster.acksAll', 'limit.3.whole'],
   ['cluster.acksAll.single', 'limit.3'],
   ['cluster.acksAll', 'standalone.acks1'],
   ['standalone.acks1', 'limit.1'],
@@ -65,6 +67,8 @@ async function main(): Promise<void> {
   const options = benchOptions(process.argv.slice(2), names);
   if (options === undefined) return;
   const { quick } = options;
+  // Refused now rather than after minutes.
+  if (options.json !== undefined) writeFileSync(options.json, '');
   const count = quick ? 5 : 9;
   const roundMs = quick ? 500 : 1500;
   // The lag is taken at half of what the cluster does at most, which has to be measured first.

@@ -1,3 +1,5 @@
+import { didYouMean } from './did-you-mean.ts';
+
 /** What each code means for a caller: Kafka's number where Kafka has the name, and whether trying again can help. */
 const codes = {
   NONE: { kafka: 0, retriable: false },
@@ -75,10 +77,25 @@ export function requireOneOf<T>(what: string, value: unknown, allowed: readonly 
   );
 }
 
+/** That options are an object with known names only: a misspelt option would otherwise be ignored in silence. */
+export function requireOptions(what: string, options: unknown, known: readonly string[]): void {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
+    throw new TidemarkError('INVALID_ARGUMENT', `${what} must be an object; got ${show(options)}.`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `${what}: there is no option '${name}'.${didYouMean(name, known)} Known: ${known.join(', ')}.`,
+    );
+  }
+}
+
 /** A value as a sentence can show it: short, and never somebody's megabytes. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}...'` : `'${value}'`;
   if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
   if (value === null || typeof value !== 'object') return String(value);
   return value.constructor?.name ?? 'an object';
 }

@@ -1,12 +1,23 @@
 // The public face: everything a user of the package can rely on.
 
 export type { Admin, CreateTopicOptions } from './client/admin.ts';
-export { Cluster, type ClusterOptions } from './client/cluster.ts';
+export { Cluster, type ClusterOptions, type InspectOptions } from './client/cluster.ts';
 export { type Client, connect } from './client/connect.ts';
 export type { Producer, ProducerOptions } from './client/producer.ts';
 export type { ReadOptions, ReadRecord, ReadResult } from './client/read.ts';
 export type { ClusterStatus, PartitionStatus, TopicStatus } from './client/status.ts';
 export type { TopicConfigInput } from './config.ts';
 export { type ErrorCode, TidemarkError } from './errors.ts';
+export type { DecodedHeader } from './log/record-batch-reader.ts';
 export type { ClusterHandle } from './runtime/attach-channel.ts';
-export type { Acks, Durability, HeadersInput, RecordInput, RecordPlace } from './types.ts';
+export type {
+  Acks,
+  BrokerMetrics,
+  BrokerState,
+  Durability,
+  HeadersInput,
+  HeaderValueInput,
+  RecordInput,
+  RecordPlace,
+  ReplicaBytes,
+} from './types.ts';

@@ -69,3 +69,27 @@ export interface PartitionLog {
   /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
   restartAt(offset: number): void;
 }
+
+/** A replica's raw batches, for comparing it with its leader. */
+export interface ReplicaBytes {
+  readonly logStart: number;
+  readonly leo: number;
+  readonly hwm: number;
+  /** Whole batches from the one that holds the wanted offset; empty at the end of the log. */
+  readonly bytes: Uint8Array;
+  readonly nextOffset: number;
+}
+
+/** What a broker counts. */
+export type CounterName = 'batchesAppended' | 'batchesRefused' | 'corruptFrames' | 'laps' | 'catchUps';
+
+/** A broker's counters and lags, as they stood at one moment. */
+export interface BrokerMetrics {
+  readonly broker: number;
+  readonly counters: Readonly<Record<CounterName, number>>;
+  /** Histograms: counts by bucket, for `percentiles`. */
+  readonly lagHwm: Uint32Array;
+  readonly lagFollower: Uint32Array;
+}
+
+export type BrokerState = 'starting' | 'running' | 'closing' | 'closed' | 'failed';

@@ -1,5 +1,5 @@
 import { type TopicConfigInput, topicConfig } from '../config.ts';
-import { requireInteger, show, TidemarkError } from '../errors.ts';
+import { requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
 
 export interface CreateTopicOptions {
   /** Default 1. */
@@ -31,6 +31,7 @@ export class Admin {
   /** Resolves when every replica is ready for records. */
   async createTopic(name: string, options: CreateTopicOptions = {}): Promise<void> {
     checkTopicName(name);
+    requireOptions('createTopic options', options, ['partitions', 'replicationFactor', 'config']);
     const { replicationFactor, config } = options;
     const partitions = requireInteger('partitions', options.partitions ?? 1, 1, PARTITIONS_A_TOPIC_MAX);
     if (replicationFactor !== undefined) requireInteger('replicationFactor', replicationFactor, 1);

@@ -1,12 +1,9 @@
 import { type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
-import { didYouMean } from '../did-you-mean.ts';
-import { requireInteger, requireOneOf, show, TidemarkError } from '../errors.ts';
+import { requireInteger, requireOneOf, requireOptions, TidemarkError } from '../errors.ts';
 import { BROKERS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
-import type { ReplicaBytes } from '../runtime/directory.ts';
-import type { BrokerMetrics } from '../runtime/metrics.ts';
-import type { Durability } from '../types.ts';
+import type { BrokerMetrics, Durability, ReplicaBytes } from '../types.ts';
 import { Admin, type TopicRequest } from './admin.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
@@ -52,10 +49,16 @@ export class Cluster {
     this.#config = config;
     this.admin = new Admin((request) => this.#createTopic(request));
     this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
+    const failed = (broker: number, cause: Error): void => session.brokerFailed(broker, cause);
     coordinator.onBrokerFailure((broker, cause) => {
-      session.brokerFailed(broker, cause);
+      failed(broker, cause);
       this.#server.tell('broker-failed', { broker, message: cause.message });
     });
+    // One that has failed since this thread was attached has told nobody.
+    for (const id of coordinator.brokerIds) {
+      if (coordinator.brokerState(id) === 'failed')
+        failed(id, new Error('its thread ended during the start'));
+    }
   }
 
   /** Starts the brokers; resolves when they serve. */
@@ -84,12 +87,12 @@ export class Cluster {
 
   /** Plain data: give it to another thread, which calls connect(handle). */
   get handle(): ClusterHandle {
-    return { kind: 'tidemark-cluster', clusterId: this.#coordinator.clusterId };
+    return this.#server.handle;
   }
 
   producer(options: ProducerOptions = {}): Producer {
     this.#checkOpen();
-    const producer = new Producer(this.#session, options);
+    const producer = new Producer(this.#session, options, (closed) => this.#producers.delete(closed));
     this.#producers.add(producer);
     return producer;
   }
@@ -132,6 +135,9 @@ export class Cluster {
   /** A replica's raw batches from an offset on, committed or not: for comparing replicas byte by byte. */
   async inspect(topic: string, options: InspectOptions): Promise<ReplicaBytes> {
     this.#checkOpen();
+    requireOptions('inspect options', options, ['broker', 'partition', 'offset', 'maxBytes']);
+    const offset = requireInteger('offset', options.offset ?? 0, 0);
+    const maxBytes = requireInteger('maxBytes', options.maxBytes ?? INSPECT_BYTES, 1);
     const info = (await this.#session.topic(topic)).partitions[options.partition];
     if (info === undefined || !info.replicas.includes(options.broker)) {
       throw new TidemarkError(
@@ -139,12 +145,7 @@ export class Cluster {
         `Broker ${options.broker} holds no replica of partition ${options.partition} of '${topic}'.`,
       );
     }
-    return this.#coordinator.inspect(
-      options.broker,
-      info.id,
-      options.offset ?? 0,
-      options.maxBytes ?? INSPECT_BYTES,
-    );
+    return this.#coordinator.inspect(options.broker, info.id, offset, maxBytes);
   }
 
   /** Sends what producers have buffered, then ends the brokers. */
@@ -159,7 +160,7 @@ export class Cluster {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#producers].map((producer) => producer.close()));
-    this.#server.tell('closing', undefined);
+    this.#server.announceEnd();
     await this.#session.close();
     await this.#coordinator.close();
     this.#server.close();
@@ -201,16 +202,7 @@ function checkedOptions(options: ClusterOptions): {
   config: TopicConfig;
   deliveryTimeoutMs: number;
 } {
-  if (options === null || typeof options !== 'object') {
-    throw new TidemarkError(
-      'INVALID_ARGUMENT',
-      `Cluster.start takes an object of options; got ${show(options)}.`,
-    );
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    throw new TidemarkError('INVALID_ARGUMENT', `Unknown option '${name}'.${didYouMean(name, OPTIONS)}`);
-  }
+  requireOptions('Cluster.start options', options, OPTIONS);
   const durability = requireOneOf('durability', options.durability ?? 'os', [
     'memory',
     'os',

@@ -17,6 +17,7 @@ export class Client {
   readonly #producers = new Set<Producer>();
   #closing: Promise<void> | undefined;
 
+  /** @internal */
   constructor(channel: AttachClient, session: Session, clientNumber: number) {
     this.#channel = channel;
     this.#session = session;
@@ -27,7 +28,9 @@ export class Client {
   }
 
   producer(options: ProducerOptions = {}): Producer {
-    const producer = new Producer(this.#session, options);
+    if (this.#closing !== undefined)
+      throw new TidemarkError('CLOSED', 'The client is closed; connect again.');
+    const producer = new Producer(this.#session, options, (closed) => this.#producers.delete(closed));
     this.#producers.add(producer);
     return producer;
   }
@@ -53,34 +56,51 @@ export class Client {
 
   /** The cluster has ended under this client. */
   async abandon(): Promise<void> {
-    this.#closing ??= this.#session.close().then(() => this.#channel.close());
-    await this.#closing;
+    this.#closing ??= Promise.resolve();
+    // Settles what a close that is under way waits for.
+    await this.#session.close();
+    this.#channel.close();
   }
 
   async #close(): Promise<void> {
     await Promise.all([...this.#producers].map((producer) => producer.close()));
     await this.#session.close();
-    await this.#channel.ask('detach', this.#clientNumber);
-    this.#channel.close();
+    try {
+      await this.#channel.ask('detach', this.#clientNumber);
+    } catch {
+      // The cluster has ended meanwhile: there is nobody to give anything back to.
+    } finally {
+      this.#channel.close();
+    }
   }
 }
 
 /** Attaches the calling thread to a cluster that another thread has started. */
 export async function connect(handle: ClusterHandle): Promise<Client> {
-  if (handle === null || typeof handle !== 'object' || handle.kind !== 'tidemark-cluster') {
+  if (
+    handle === null ||
+    typeof handle !== 'object' ||
+    handle.kind !== 'tidemark-cluster' ||
+    !(handle.state instanceof Int32Array)
+  ) {
     throw new TidemarkError(
       'INVALID_ARGUMENT',
       `connect takes a cluster's handle (cluster.handle); got ${show(handle)}.`,
     );
   }
   const topics = new Map<string, TopicInfo>();
+  const failures: { broker: number; message: string }[] = [];
   let client: Client | undefined;
   let session: Session | undefined;
   const channel = new AttachClient(handle, (name, argument) => {
-    if (name === 'closing') void client?.abandon();
+    if (name === 'closing') {
+      if (client === undefined) channel.close();
+      else void client.abandon();
+    }
     if (name !== 'broker-failed') return;
-    const { broker, message } = argument as { broker: number; message: string };
-    session?.brokerFailed(broker, new Error(message));
+    const failure = argument as { broker: number; message: string };
+    failures.push(failure);
+    session?.brokerFailed(failure.broker, new Error(failure.message));
   });
   try {
     const { memory, module, attachment, deliveryTimeoutMs } = (await channel.ask(
@@ -96,6 +116,7 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
       },
     };
     session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
+    for (const { broker, message } of failures) session.brokerFailed(broker, new Error(message));
     client = new Client(channel, session, attachment.client);
     return client;
   } catch (error) {

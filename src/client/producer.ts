@@ -1,4 +1,4 @@
-import { requireInteger, requireOneOf, show, TidemarkError } from '../errors.ts';
+import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
 import {
   BATCH_DEFAULT_BYTES,
   MAX_BLOCK_DEFAULT_MS,
@@ -10,7 +10,7 @@ import { BATCH_HEADER_BYTES } from '../log/record-batch.ts';
 import { nowMs } from '../runtime/clock.ts';
 import type { Acks, PartitionInfo, RecordInput, RecordPlace } from '../types.ts';
 import { BatchCall, type ProducerBatch, type Resolve } from './outbound.ts';
-import { checkRecord } from './record-check.ts';
+import { checkRecord, snapshotOf } from './record-check.ts';
 import { type Accumulator, Route, type RouteHost } from './route.ts';
 import type { Session } from './session.ts';
 
@@ -27,11 +27,14 @@ export interface ProducerOptions {
 
 const ACKS_ON_THE_WIRE = { 0: 0, 1: 1, all: -1 } as const;
 
-/** A call that waits for room, or, with no records, for everything before it. */
+const OPTIONS = ['acks', 'batchBytes', 'bufferBytes', 'maxBlockMs'];
+
+/** A call that waits for room, or for its topic to be found; or, with no records, for everything before it. */
 interface WaitingSend {
+  readonly topic: string;
   readonly sinceMs: number;
   readonly records: number;
-  /** False where the room was not enough for all of it. */
+  /** False where it has to wait on. Throws where it cannot succeed any more. */
   resume(): boolean;
   fail(error: TidemarkError): void;
 }
@@ -57,10 +60,16 @@ export class Producer {
   #bufferedBytes = 0;
   /** Accumulators that got records in this turn. */
   #marked: Accumulator[] = [];
-  #state: 'open' | 'closing' | 'closed' = 'open';
+  /** Topics that are being asked for. */
+  readonly #lookups = new Set<string>();
+  readonly #onClosed: ((producer: Producer) => void) | undefined;
+  #closing: Promise<void> | undefined;
 
-  constructor(session: Session, options: ProducerOptions = {}) {
+  /** @internal */
+  constructor(session: Session, options: ProducerOptions, onClosed?: (producer: Producer) => void) {
+    requireOptions('producer options', options, OPTIONS);
     this.#session = session;
+    this.#onClosed = onClosed;
     this.#bufferBytes = requireInteger(
       'bufferBytes',
       options.bufferBytes ?? PRODUCER_BUFFER_DEFAULT_BYTES,
@@ -94,8 +103,16 @@ export class Producer {
   /** Writes one record; resolves to its place once it is acknowledged as `acks` asks. */
   send(topic: string, record: RecordInput): Promise<RecordPlace> {
     const route = this.#routes.get(topic) ?? this.#newRoute(topic);
-    if (route === undefined) return this.#findRoute(topic).then((found) => this.#send(found, record));
-    return this.#send(route, record);
+    try {
+      this.#checkOpen();
+      checkRecord(record, route?.maxBytes ?? MESSAGE_MAX_BYTES);
+      if (route === undefined || this.#mustWait()) return this.#sendLater(topic, record);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const promise = new Promise<RecordPlace>(capture);
+    route.append(record, capturedResolve);
+    return promise;
   }
 
   /**
@@ -105,8 +122,25 @@ export class Producer {
    */
   sendBatch(topic: string, records: readonly RecordInput[]): Promise<RecordPlace[]> {
     const route = this.#routes.get(topic) ?? this.#newRoute(topic);
-    if (route === undefined) return this.#findRoute(topic).then((found) => this.#sendBatch(found, records));
-    return this.#sendBatch(route, records);
+    try {
+      this.#checkOpen();
+      if (!Array.isArray(records)) {
+        throw new TidemarkError(
+          'INVALID_ARGUMENT',
+          `sendBatch takes an array of records; got ${show(records)}.`,
+        );
+      }
+      for (const record of records) checkRecord(record, route?.maxBytes ?? MESSAGE_MAX_BYTES);
+      if (route === undefined || this.#mustWait()) return this.#sendBatchLater(topic, records);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (records.length === 0) return Promise.resolve([]);
+    return new Promise((resolve) => {
+      const call = new BatchCall(records.length, resolve);
+      const next = route.appendRun(records, 0, call);
+      if (next < records.length) this.#waitWithRun(topic, records.slice(next), next, call);
+    });
   }
 
   /** Resolves when everything sent before has been acknowledged or has failed. */
@@ -117,7 +151,13 @@ export class Producer {
           resolve();
           return true;
         };
-        this.#waiting.push({ sinceMs: nowMs(), records: 0, resume, fail: () => resolve() });
+        this.#wait({
+          topic: '',
+          sinceMs: Number.POSITIVE_INFINITY,
+          records: 0,
+          resume,
+          fail: () => resolve(),
+        });
       });
     }
     for (const { accumulators } of this.#routes.values()) {
@@ -132,69 +172,71 @@ export class Producer {
     await Promise.all(closed);
   }
 
-  /** Sends what is buffered, waits for it, and takes no more. */
-  async close(): Promise<void> {
-    if (this.#state !== 'open') return;
-    this.#state = 'closing';
+  /** Sends what is buffered, waits for it, and takes no more. Closing twice waits for the same. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     await this.flush();
     this.#session.offTick(this.#expireWaiting);
-    this.#state = 'closed';
+    this.#routes.clear();
+    this.#onClosed?.(this);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  #mustWait(): boolean {
+    return this.#waiting.length > 0 || !this.#host.hasRoom();
   }
 
-  #send(route: Route, record: RecordInput): Promise<RecordPlace> {
-    try {
-      this.#checkOpen();
-      checkRecord(record, route.maxBytes);
-      if (this.#waiting.length > 0 || !this.#host.hasRoom()) return this.#sendLater(route, record);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const promise = new Promise<RecordPlace>(capture);
-    route.append(record, capturedResolve);
-    return promise;
-  }
-
-  #sendLater(route: Route, record: RecordInput): Promise<RecordPlace> {
+  /** What waits is kept as it was when it was sent: the caller may use its memory again. */
+  #sendLater(topic: string, record: RecordInput): Promise<RecordPlace> {
     this.#checkLine(1);
+    const kept = snapshotOf(record);
     return new Promise((resolve, reject) => {
       const resume = (): boolean => {
-        if (!this.#host.hasRoom()) return false;
-        route.append(record, resolve as Resolve);
+        const route = this.#routeFor(topic);
+        if (route === undefined || !this.#host.hasRoom()) return false;
+        checkRecord(kept, route.maxBytes);
+        route.append(kept, resolve as Resolve);
         return true;
       };
-      this.#wait({ sinceMs: nowMs(), records: 1, resume, fail: reject });
+      this.#wait({ topic, sinceMs: nowMs(), records: 1, resume, fail: reject });
     });
   }
 
-  #sendBatch(route: Route, records: readonly RecordInput[]): Promise<RecordPlace[]> {
-    try {
-      this.#checkOpen();
-      if (!Array.isArray(records)) {
-        throw new TidemarkError(
-          'INVALID_ARGUMENT',
-          `sendBatch takes an array of records; got ${show(records)}.`,
-        );
-      }
-      for (const record of records) checkRecord(record, route.maxBytes);
-      if (records.length === 0) return Promise.resolve([]);
-      if (this.#waiting.length > 0) this.#checkLine(records.length);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  #sendBatchLater(topic: string, records: readonly RecordInput[]): Promise<RecordPlace[]> {
+    this.#checkLine(records.length);
     return new Promise((resolve) => {
       const call = new BatchCall(records.length, resolve);
-      let next = 0;
-      const resume = (): boolean => {
-        next = route.appendRun(records, next, call);
-        return next === records.length;
-      };
-      if (this.#waiting.length === 0 && resume()) return;
-      this.#wait({ sinceMs: nowMs(), records: records.length, resume, fail: (error) => call.fail(error) });
+      this.#waitWithRun(topic, records.slice(), 0, call);
     });
+  }
+
+  /** `records` are what is left of a call, of which `written` have been written. */
+  #waitWithRun(topic: string, records: readonly RecordInput[], written: number, call: BatchCall): void {
+    const kept = records.map(snapshotOf);
+    let isChecked = false;
+    let next = 0;
+    const resume = (): boolean => {
+      const route = this.#routeFor(topic);
+      if (route === undefined) return false;
+      if (!isChecked) for (const record of kept) checkRecord(record, route.maxBytes);
+      isChecked = true;
+      next = route.appendRun(kept, next, call, written);
+      return next === kept.length;
+    };
+    const fail = (error: TidemarkError): void =>
+      call.fail(written + next === 0 ? error : partly(error, written + next));
+    this.#wait({ topic, sinceMs: nowMs(), records: kept.length, resume, fail });
+  }
+
+  #routeFor(topic: string): Route | undefined {
+    return this.#routes.get(topic) ?? this.#newRoute(topic);
   }
 
   #newRoute(name: string): Route | undefined {
@@ -205,9 +247,22 @@ export class Producer {
     return route;
   }
 
-  async #findRoute(name: string): Promise<Route> {
-    await this.#session.topic(name);
-    return (this.#routes.get(name) ?? this.#newRoute(name)) as Route;
+  /** Asks for a topic that is not known here, once; those who wait for it go on, or fail if there is none. */
+  #lookUp(topic: string): void {
+    if (this.#lookups.has(topic)) return;
+    this.#lookups.add(topic);
+    this.#session.topic(topic).then(
+      () => {
+        this.#lookups.delete(topic);
+        this.#resumeWaiting();
+      },
+      (error) => {
+        this.#lookups.delete(topic);
+        const inVain = this.#waiting.filter((send) => send.topic === topic && send.records > 0);
+        for (const send of inVain) this.#giveUp(send, error);
+        this.#resumeWaiting();
+      },
+    );
   }
 
   #dispatch(batch: ProducerBatch, info: PartitionInfo): void {
@@ -246,8 +301,9 @@ export class Producer {
 
   #checkOpen(): void {
     if (!this.#session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
-    if (this.#state !== 'open')
+    if (this.#closing !== undefined) {
       throw new TidemarkError('CLOSED', 'The producer is closed; make another one.');
+    }
   }
 
   /** The line of calls that wait for room holds the callers' records: it is bounded too. */
@@ -262,29 +318,48 @@ export class Producer {
   #wait(send: WaitingSend): void {
     this.#waiting.push(send);
     this.#waitingRecords += send.records;
+    if (send.records > 0 && this.#routeFor(send.topic) === undefined) this.#lookUp(send.topic);
   }
 
   #resumeWaiting(): void {
     // With acks 0 a batch is settled while it is sent, in the midst of the call that is being resumed.
     if (this.#isResuming) return;
     this.#isResuming = true;
-    while (this.#waiting.length > 0 && this.#waiting[0].resume()) {
-      this.#waitingRecords -= (this.#waiting.shift() as WaitingSend).records;
+    while (this.#waiting.length > 0) {
+      const send = this.#waiting[0];
+      try {
+        if (!send.resume()) break;
+        this.#leave(send);
+      } catch (error) {
+        this.#giveUp(send, error as TidemarkError);
+      }
     }
     this.#isResuming = false;
   }
 
+  #leave(send: WaitingSend): void {
+    this.#waiting.splice(this.#waiting.indexOf(send), 1);
+    this.#waitingRecords -= send.records;
+  }
+
+  #giveUp(send: WaitingSend, error: TidemarkError): void {
+    this.#leave(send);
+    send.fail(error);
+  }
+
   readonly #expireWaiting = (): void => {
     const sinceMs = nowMs() - this.#maxBlockMs;
+    const sentence = `No room came free in the producer's buffer of ${this.#bufferBytes} bytes for ${this.#maxBlockMs} ms.`;
     while (this.#waiting.length > 0 && this.#waiting[0].sinceMs < sinceMs) {
-      const late = this.#waiting.shift() as WaitingSend;
-      this.#waitingRecords -= late.records;
-      late.fail(
-        new TidemarkError(
-          'BUFFER_EXHAUSTED',
-          `No room came free in the producer's buffer of ${this.#bufferBytes} bytes for ${this.#maxBlockMs} ms.`,
-        ),
-      );
+      this.#giveUp(this.#waiting[0], new TidemarkError('BUFFER_EXHAUSTED', sentence));
     }
+    this.#resumeWaiting();
   };
+}
+
+/** A call that fails while the first of its records are on their way says so. */
+function partly(error: TidemarkError, written: number): TidemarkError {
+  const { code, message, cause } = error;
+  const warning = `The first ${written} records of the call may be written; sending them again may write them twice.`;
+  return new TidemarkError(code, `${message} ${warning}`, { cause });
 }

@@ -1,4 +1,4 @@
-import { requireInteger, TidemarkError } from '../errors.ts';
+import { requireInteger, requireOptions, TidemarkError } from '../errors.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
 import { batchBytes } from '../log/record-batch.ts';
 import { type DecodedHeader, readRecords } from '../log/record-batch-reader.ts';
@@ -39,10 +39,15 @@ export interface ReadResult {
 const READ_DEFAULT_BYTES = 1 << 20;
 const WAIT_MAX_MS = 2 ** 31 - 1;
 
-/** Committed records of a partition, from an offset. */
+/**
+ * Committed records of a partition, from an offset.
+ *
+ * @internal
+ */
 export async function read(session: Session, topicName: string, options: ReadOptions): Promise<ReadResult> {
   if (!session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
-  const offset = requireInteger('offset', options?.offset, 0);
+  requireOptions('read options', options, ['partition', 'offset', 'maxBytes', 'waitMs', 'broker']);
+  const offset = requireInteger('offset', options.offset, 0);
   const partition = requireInteger('partition', options.partition, 0);
   const maxBytes = requireInteger('maxBytes', options.maxBytes ?? READ_DEFAULT_BYTES, 1);
   const waitMs = requireInteger('waitMs', options.waitMs ?? 0, 0, WAIT_MAX_MS);

@@ -1,7 +1,7 @@
 import { isUint8Array } from 'node:util/types';
 import { show, TidemarkError } from '../errors.ts';
 import { loneBatchBytes } from '../log/record-batch-writer.ts';
-import type { RecordInput } from '../types.ts';
+import type { HeaderValueInput, RecordInput } from '../types.ts';
 
 /** A batch header and a record's own fields take less than this. */
 const OVERHEAD_BYTES = 128;
@@ -17,9 +17,15 @@ function bytesAtMost(data: Uint8Array | string | null | undefined, what: string)
   );
 }
 
+/** An object of names and values, of this realm or another: a Map would be taken for one without entries. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 function headersAtMost(headers: RecordInput['headers']): number {
   if (headers === undefined) return 0;
-  if (headers === null || typeof headers !== 'object' || isUint8Array(headers)) {
+  if (headers === null || typeof headers !== 'object' || !(Array.isArray(headers) || isPlain(headers))) {
     throw new TidemarkError(
       'INVALID_RECORD',
       `A record's headers must be an object or an array of [name, value] pairs; got ${show(headers)}.`,
@@ -35,9 +41,22 @@ function headersAtMost(headers: RecordInput['headers']): number {
   return bytes;
 }
 
+function ownBytes<T extends Uint8Array | string | null | undefined>(data: T): T | Uint8Array {
+  return data === null || data === undefined || typeof data === 'string'
+    ? data
+    : Uint8Array.from(data as Uint8Array);
+}
+
+/** A checked record with bytes of its own, for one that is written later. */
+export function snapshotOf({ key, value, headers, timestamp }: RecordInput): RecordInput {
+  const pairs = headers === undefined ? [] : Array.isArray(headers) ? headers : Object.entries(headers);
+  const own = pairs.map(([name, data]): [string, HeaderValueInput] => [name, ownBytes(data)]);
+  return { key: ownBytes(key), value: ownBytes(value), headers: headers && own, timestamp };
+}
+
 /** Throws unless the record can be written to a topic that takes batches of `maxBytes`; then nothing was written. */
 export function checkRecord(record: RecordInput, maxBytes: number): void {
-  if (record === null || typeof record !== 'object') {
+  if (record === null || typeof record !== 'object' || Array.isArray(record) || isUint8Array(record)) {
     throw new TidemarkError(
       'INVALID_RECORD',
       `A record must be an object with a value; got ${show(record)}.`,

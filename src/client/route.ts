@@ -100,13 +100,16 @@ export class Route {
     else if (!accumulator.isMarked) this.host.mark(accumulator);
   }
 
-  /** Adds checked records from `first` on while there is room; returns the first that found none. */
-  appendRun(records: readonly RecordInput[], first: number, call: BatchCall): number {
+  /**
+   * Adds checked records from `first` on while there is room; returns the first that found none. They are those of
+   * the call after the `written` that were written before.
+   */
+  appendRun(records: readonly RecordInput[], first: number, call: BatchCall, written = 0): number {
     const timestamp = wallClockMs();
     let next = first;
     while (next < records.length && this.host.hasRoom()) {
       const accumulator = this.#accumulatorFor(records[next]);
-      next = this.#appendTo(accumulator, records, next, timestamp, call);
+      next = this.#appendTo(accumulator, records, next, timestamp, call, written);
     }
     return next;
   }
@@ -118,6 +121,7 @@ export class Route {
     first: number,
     timestamp: number,
     call: BatchCall,
+    written: number,
   ): number {
     const { batchBytes } = this.host;
     const { writer } = accumulator.batch();
@@ -131,7 +135,7 @@ export class Route {
       // Full is what has no room for another record of that size: so the bytes stay within a power of two.
       isFull = added === 0 || writer.bytes + added > batchBytes;
     }
-    if (next > first) accumulator.batch().awaitRun(call, first, next - first);
+    if (next > first) accumulator.batch().awaitRun(call, written + first, next - first);
     if (isFull) accumulator.seal();
     else if (!accumulator.isMarked) this.host.mark(accumulator);
     return next;

@@ -49,7 +49,7 @@ export class Session {
     this.#int32 = arena.reach(attachment.bell + 4).int32;
     this.#sleeper = new Sleeper(this.#int32, this.#bell);
     this.#keepAlive = new KeepAlive(EXPIRY_CHECK_MS, () => this.#expire());
-    this.#ended = this.#run();
+    this.#ended = this.#run().catch((cause) => this.#broken(cause));
   }
 
   get isOpen(): boolean {
@@ -62,6 +62,10 @@ export class Session {
 
   /** The topic, or an error that says what to do. */
   async topic(name: string): Promise<TopicInfo> {
+    if (typeof name !== 'string') {
+      throw new TidemarkError('INVALID_ARGUMENT', `A topic is named by a string; got ${show(name)}.`);
+    }
+    if (!this.isOpen) throw new TidemarkError('CLOSED', 'The connection to the cluster is closed.');
     const topic = this.directory.known(name) ?? (await this.directory.find(name));
     if (topic !== undefined) return topic;
     throw new TidemarkError(
@@ -97,6 +101,18 @@ export class Session {
     for (const link of this.#links.values()) link.fail(error);
     forceRing(this.#int32, this.#bell);
     await this.#ended;
+    this.#keepAlive.end();
+  }
+
+  /** What a broker has sent makes no sense: nothing more can come of this session. */
+  #broken(cause: unknown): void {
+    this.#state = 'closed';
+    const error = new TidemarkError(
+      'BROKER_FAILED',
+      'The connection to the brokers is broken; start again.',
+      { cause },
+    );
+    for (const link of this.#links.values()) link.fail(error);
     this.#keepAlive.end();
   }
 

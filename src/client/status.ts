@@ -1,4 +1,4 @@
-import type { BrokerState } from '../runtime/broker-handle.ts';
+import type { BrokerState } from '../types.ts';
 
 /** Where a cluster stands: what `status()` answers. */
 export interface ClusterStatus {

@@ -38,15 +38,18 @@ export class SegmentPool {
 class Segment {
   readonly bytes: Buffer;
   readonly baseOffset: number;
+  /** Of a size that other segments have too. */
+  readonly isRegular: boolean;
   /** End of the last batch; what lies beyond is not part of the log. */
   used = 0;
   /** The sparse index: offset and position of a batch, both ascending. */
   readonly indexOffsets: number[] = [];
   readonly indexPositions: number[] = [];
 
-  constructor(bytes: Buffer, baseOffset: number) {
+  constructor(bytes: Buffer, baseOffset: number, isRegular: boolean) {
     this.bytes = bytes;
     this.baseOffset = baseOffset;
+    this.isRegular = isRegular;
   }
 
   index(offset: number, position: number): void {
@@ -135,7 +138,12 @@ export class MemoryLog implements PartitionLog {
 
   truncateTo(offset: number): void {
     while (this.#leo > offset) {
-      const segment = this.#segments.at(-1) as Segment;
+      const segment = this.#segments.at(-1);
+      if (segment === undefined) {
+        // What lay between has been dropped by retention: the log is empty and goes on from here.
+        this.#leo = offset;
+        break;
+      }
       if (segment.used > 0) {
         const position = segment.baseOffset >= offset ? 0 : segment.find(offset);
         this.#bytes -= segment.used - position;
@@ -144,17 +152,22 @@ export class MemoryLog implements PartitionLog {
         if (position > 0) break;
       }
       this.#segments.pop();
-      this.#pool.give(segment.bytes);
+      this.#giveBack(segment);
     }
     this.#logStart = Math.min(this.#logStart, this.#leo);
   }
 
   restartAt(offset: number): void {
-    for (const segment of this.#segments) this.#pool.give(segment.bytes);
+    for (const segment of this.#segments) this.#giveBack(segment);
     this.#segments.length = 0;
     this.#bytes = 0;
     this.#logStart = offset;
     this.#leo = offset;
+  }
+
+  /** A segment that was made for one large batch would hardly serve another. */
+  #giveBack(segment: Segment): void {
+    if (segment.isRegular) this.#pool.give(segment.bytes);
   }
 
   #segmentOf(offset: number): Segment {
@@ -173,7 +186,7 @@ export class MemoryLog implements PartitionLog {
     const last = this.#segments.at(-1);
     const planned = last === undefined ? startBytes : Math.min(2 * last.bytes.length, segmentBytes);
     this.#retain();
-    const segment = new Segment(this.#pool.take(Math.max(planned, length)), this.#leo);
+    const segment = new Segment(this.#pool.take(Math.max(planned, length)), this.#leo, length <= planned);
     this.#segments.push(segment);
     return segment;
   }
@@ -186,7 +199,7 @@ export class MemoryLog implements PartitionLog {
       const oldest = this.#segments.shift() as Segment;
       this.#bytes -= oldest.used;
       this.#logStart = this.#segments[0].baseOffset;
-      this.#pool.give(oldest.bytes);
+      this.#giveBack(oldest);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { Kernels, WORKSPACE_BYTES } from '../../native-free/kernels/index.ts';
+import { TidemarkError } from '../errors.ts';
 
 const PAGE_BYTES = 65536;
 /** Two cache lines: the adjacent-line prefetcher pulls lines in pairs. */
@@ -88,8 +89,7 @@ export class Arena extends ArenaView {
     const address = this.#end;
     const end = address + size;
     if (end > this.buffer.byteLength) {
-      this.memory.grow(Math.ceil((end - this.buffer.byteLength) / PAGE_BYTES));
-      this.reach(end);
+      this.#grow(end);
     }
     this.#end = end;
     return address;
@@ -101,6 +101,19 @@ export class Arena extends ArenaView {
     const same = this.#free.get(size);
     if (same === undefined) this.#free.set(size, [address]);
     else same.push(address);
+  }
+
+  #grow(end: number): void {
+    try {
+      this.memory.grow(Math.ceil((end - this.buffer.byteLength) / PAGE_BYTES));
+    } catch (cause) {
+      throw new TidemarkError(
+        'UNSUPPORTED',
+        "The cluster's shared memory of 4 GiB is full: close clients that are not needed, or start fewer brokers.",
+        { cause },
+      );
+    }
+    this.reach(end);
   }
 
   allocateWorkspace(): number {

@@ -11,7 +11,11 @@ import { timeLimit } from './timers.ts';
 export interface ClusterHandle {
   readonly kind: 'tidemark-cluster';
   readonly clusterId: string;
+  /** One word of shared memory that says whether the cluster is open: nobody would answer for a closed one. */
+  readonly state: Int32Array;
 }
+
+const OPEN = 1;
 
 interface Question {
   readonly type: 'question';
@@ -43,9 +47,15 @@ function channelName(clusterId: string): string {
 
 /** The cluster's side: answers questions, and tells everybody what they ought to know. */
 export class AttachServer {
+  readonly handle: ClusterHandle;
   readonly #channel: BroadcastChannel;
 
   constructor(clusterId: string, answer: (name: string, argument: unknown) => unknown) {
+    this.handle = {
+      kind: 'tidemark-cluster',
+      clusterId,
+      state: new Int32Array(new SharedArrayBuffer(4)).fill(OPEN),
+    };
     this.#channel = new BroadcastChannel(channelName(clusterId));
     this.#channel.unref();
     this.#channel.onmessage = async (event) => {
@@ -67,6 +77,12 @@ export class AttachServer {
     this.#channel.postMessage({ type: 'notice', name, argument } satisfies Notice);
   }
 
+  /** From here on nobody new can attach; those who are attached are told. */
+  announceEnd(): void {
+    Atomics.store(this.handle.state, 0, 0);
+    this.tell('closing', undefined);
+  }
+
   close(): void {
     this.#channel.close();
   }
@@ -78,8 +94,10 @@ export class AttachClient {
   readonly #self = randomUUID();
   readonly #asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   #sequence = 0;
+  #isClosed = false;
 
   constructor(handle: ClusterHandle, notice: (name: string, argument: unknown) => void) {
+    if (Atomics.load(handle.state, 0) !== OPEN) throw endedError();
     this.#channel = new BroadcastChannel(channelName(handle.clusterId));
     this.#channel.onmessage = (event) => {
       const message = (event as { data: Message }).data;
@@ -92,6 +110,7 @@ export class AttachClient {
   }
 
   ask(name: string, argument: unknown): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(endedError());
     const sequence = ++this.#sequence;
     const answered = new Promise((resolve, reject) => {
       this.#asked.set(sequence, { resolve, reject });
@@ -111,7 +130,14 @@ export class AttachClient {
     return timeLimit(answered, CONTROL_TIMEOUT_MS, late).finally(() => this.#asked.delete(sequence));
   }
 
+  /** Nothing is answered any more. */
   close(): void {
+    this.#isClosed = true;
     this.#channel.close();
+    for (const { reject } of this.#asked.values()) reject(endedError());
   }
+}
+
+function endedError(): TidemarkError {
+  return new TidemarkError('CLOSED', 'The cluster, or this connection to it, is closed.');
 }

@@ -2,10 +2,9 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
 import { BROKER_START_TIMEOUT_MS, BROKER_STOP_TIMEOUT_MS, CONTROL_TIMEOUT_MS } from '../limits.ts';
+import type { BrokerState } from '../types.ts';
 import type { BrokerAddresses, BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
 import { timeLimit } from './timers.ts';
-
-export type BrokerState = 'starting' | 'running' | 'closing' | 'closed' | 'failed';
 
 interface PendingControl {
   resolve(value: unknown): void;

@@ -6,13 +6,13 @@ import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS
 import { copyOf } from '../log/copy.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import { batchBytes, CRC_FROM, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
-import type { PartitionInfo } from '../types.ts';
+import type { PartitionInfo, ReplicaBytes } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
-import type { BrokerAddresses, BrokerThreadData, PartitionAssignment, ReplicaBytes } from './directory.ts';
+import type { BrokerAddresses, BrokerThreadData, PartitionAssignment } from './directory.ts';
 import { LeaderTail } from './leader-tail.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';

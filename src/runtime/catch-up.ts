@@ -29,7 +29,9 @@ interface LogResult {
   readonly logStart: number;
   /** Whole batches from the follower's LEO; empty where it has everything, or where the answer was full. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-  /** Set where the follower now has all that the leader has: later batches lie in the ring from here on. */
+  /** The offset after them. */
+  readonly end: number;
+  /** Set where the follower then has all that the leader has: later batches lie in the ring from here on. */
   readonly ringPosition: number | undefined;
 }
 
@@ -106,13 +108,14 @@ export class CatchUp {
         results.push(failed(id, 'OFFSET_OUT_OF_RANGE', log.logStart));
         continue;
       }
-      const bytes = copyFrom(log, leo, room);
+      const { bytes, end } = copyFrom(log, leo, room);
       if (bytes !== undefined) {
         room -= bytes.length;
         transfer.push(bytes.buffer);
       }
-      const ringPosition = leo === log.leo ? this.#broker.ringPosition : undefined;
-      results.push({ id, error: 'NONE', logStart: log.logStart, bytes, ringPosition });
+      // Where the answer reaches the leader's end, everything later lies in the ring from here on.
+      const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
+      results.push({ id, error: 'NONE', logStart: log.logStart, bytes, end, ringPosition });
     }
     port.postMessage({ type: 'answer', results } satisfies LogAnswer, transfer);
   }
@@ -127,7 +130,9 @@ export class CatchUp {
       if (result.error === 'OFFSET_OUT_OF_RANGE') this.#restart(replica, result.logStart);
       else if (result.error !== 'NONE') again = false;
       else if (result.bytes !== undefined) progressed = this.#append(replica, result.bytes) || progressed;
-      if (result.ringPosition !== undefined) this.#rejoin(replica, result.ringPosition);
+      if (result.ringPosition !== undefined && replica.log.leo === result.end) {
+        this.#rejoin(replica, result.ringPosition);
+      }
     }
     if (progressed) this.#broker.progressed(leader);
     if (again) this.#ask(leader);
@@ -169,7 +174,11 @@ export class CatchUp {
 }
 
 /** Whole batches from `offset` on, up to `room` bytes, out of as many segments as that takes. */
-function copyFrom(log: PartitionLog, offset: number, room: number): Uint8Array<ArrayBuffer> | undefined {
+function copyFrom(
+  log: PartitionLog,
+  offset: number,
+  room: number,
+): { bytes: Uint8Array<ArrayBuffer> | undefined; end: number } {
   const extents: Extent[] = [];
   let left = room;
   let next = offset;
@@ -180,7 +189,7 @@ function copyFrom(log: PartitionLog, offset: number, room: number): Uint8Array<A
     left -= extent.to - extent.from;
     next = endOf(extent);
   }
-  return extents.length === 0 ? undefined : copyOf(extents);
+  return { bytes: extents.length === 0 ? undefined : copyOf(extents), end: next };
 }
 
 /** The offset after an extent's last batch. */
@@ -191,5 +200,5 @@ function endOf({ bytes, from, to }: Extent): number {
 }
 
 function failed(id: number, error: LogError, logStart: number): LogResult {
-  return { id, error, logStart, bytes: undefined, ringPosition: undefined };
+  return { id, error, logStart, bytes: undefined, end: -1, ringPosition: undefined };
 }

@@ -12,11 +12,11 @@ import {
   RESPONSE_CHANNEL_BYTES,
   TAIL_RING_BYTES,
 } from '../limits.ts';
-import type { PartitionInfo } from '../types.ts';
+import type { BrokerState, PartitionInfo, ReplicaBytes } from '../types.ts';
 import { Arena } from './arena.ts';
-import { BrokerHandle, type BrokerState } from './broker-handle.ts';
+import { BrokerHandle } from './broker-handle.ts';
 import { channelsOf, type LinkAddresses } from './client-frames.ts';
-import type { BrokerAddresses, PartitionAssignment, ReplicaBytes } from './directory.ts';
+import type { BrokerAddresses, PartitionAssignment } from './directory.ts';
 import { METRICS_BYTES, Metrics } from './metrics.ts';
 import { PARTITION_CHUNK_BYTES, PartitionTable } from './partition-table.ts';
 import { PROGRESS_BYTES } from './progress.ts';
@@ -129,11 +129,16 @@ export class Coordinator {
     }));
     const attachment: Attachment = { client, bell, workspace, endpoints };
     this.#attachments.set(client, attachment);
-    await Promise.all(
-      endpoints.map(({ broker, addresses }) =>
-        this.#member(broker).handle.request({ type: 'attach', client, addresses }),
-      ),
+    const attached = endpoints.map(({ broker, addresses }) =>
+      this.#member(broker).handle.request({ type: 'attach', client, addresses }),
     );
+    try {
+      await Promise.all(attached);
+    } catch (error) {
+      await Promise.allSettled(attached);
+      await this.detach(client);
+      throw error;
+    }
     return attachment;
   }
 
@@ -150,8 +155,12 @@ export class Coordinator {
     this.#attachments.delete(client);
     for (const { broker, addresses } of attachment.endpoints) {
       const { handle } = this.#member(broker);
-      if (handle.state !== 'running') continue;
-      await handle.request({ type: 'detach', client });
+      try {
+        if (handle.state === 'running') await handle.request({ type: 'detach', client });
+      } catch {
+        // A broker that does not answer may still write there; one that has ended does not.
+        if (handle.state === 'running') continue;
+      }
       this.arena.release(addresses.link, channelsOf(addresses).end - addresses.link);
     }
     this.arena.releaseWorkspace(attachment.workspace);
@@ -242,11 +251,12 @@ export class Coordinator {
         epoch: 0,
       }),
     );
+    // Ids are used once, also those of a creation that fails halfway.
+    this.#partitions = first + partitions;
     await this.#assign(
       infos.map((info) => ({ info, config })),
       first + partitions,
     );
-    this.#partitions = first + partitions;
     const topic: TopicInfo = { name, config, partitions: infos };
     this.topics.set(name, topic);
     return topic;

@@ -56,13 +56,3 @@ export interface ControlReply {
   readonly error?: string;
   readonly value?: unknown;
 }
-
-/** A replica's raw batches, for comparing it with its leader. */
-export interface ReplicaBytes {
-  readonly logStart: number;
-  readonly leo: number;
-  readonly hwm: number;
-  /** Whole batches from the one that holds the wanted offset; empty at the end of the log. */
-  readonly bytes: Uint8Array;
-  readonly nextOffset: number;
-}

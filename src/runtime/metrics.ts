@@ -1,17 +1,14 @@
+import type { BrokerMetrics, CounterName } from '../types.ts';
 import type { ArenaView } from './arena.ts';
 import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
 
-/** What a broker counts. Each counter is one word of its metrics region; the broker alone writes it. */
-const counters = ['batchesAppended', 'batchesRefused', 'corruptFrames', 'laps', 'catchUps'] as const;
-export type CounterName = (typeof counters)[number];
-
-export interface BrokerMetrics {
-  readonly broker: number;
-  readonly counters: Readonly<Record<CounterName, number>>;
-  /** Histograms: counts by bucket, for `percentiles`. */
-  readonly lagHwm: Uint32Array;
-  readonly lagFollower: Uint32Array;
-}
+const counters: readonly CounterName[] = [
+  'batchesAppended',
+  'batchesRefused',
+  'corruptFrames',
+  'laps',
+  'catchUps',
+];
 
 const COUNTERS_BYTES = 128;
 export const METRICS_BYTES = COUNTERS_BYTES + 2 * HISTOGRAM_BYTES;

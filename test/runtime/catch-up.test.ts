@@ -14,7 +14,7 @@ test('a log of many segments comes in pieces, until the ring is reached again', 
     for (let n = 0; n < 400; n++) brokers.append(partition, 2, 7_000);
     wantLog(brokers, partition);
     await brokers.settle();
-    assert.ok(brokers.counters(2).catchUps > 2);
+    assert.ok(brokers.counters(2).catchUps >= 2);
     assert.is(brokers.replica(2, partition).source, 'ring');
     assert.is(brokers.replica(2, partition).log.leo, 800);
     assert.is(brokers.get(1).table.loadHwm(partition), 800);
@@ -96,12 +96,12 @@ test('what came by the ring while the answer was under way is read again', () =>
     let answers = 0;
     Object.defineProperty(leader, 'ringPosition', {
       get() {
-        // After the leader has answered that nothing is missing, and before the follower learns of it.
+        // After the leader has answered with all it has, and before the follower learns of it.
         if (answers++ === 0) {
           queueMicrotask(() => {
             brokers.append(partition, 2);
             brokers.get(2).pass();
-            assert.is(brokers.replica(2, partition).log.leo, 3);
+            assert.is(brokers.replica(2, partition).log.leo, 0);
           });
         }
         return ringPosition;

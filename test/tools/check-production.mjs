@@ -17,7 +17,7 @@ const PROGRAM_LIMIT_MS = 60_000;
 
 /** As a user's own project might be set up; the types of Node are the one thing it must have besides the package. */
 const TYPE_CHECK = [
-  ...['--ignoreConfig', '--noEmit', '--allowJs', '--checkJs', '--strict', '--skipLibCheck'],
+  ...['--ignoreConfig', '--noEmit', '--allowJs', '--checkJs', '--strict'],
   ...['--target', 'es2023', '--lib', 'es2023', '--module', 'nodenext'],
   ...['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')],
 ];
