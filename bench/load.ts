@@ -111,7 +111,7 @@ export async function pacedLoad(
   durationMs: number,
   recordsPerSecond: number,
 ): Promise<RoundResult> {
-  const records = sampleRecords(1024);
+  const records = sampleRecords(2048);
   const latenciesMs: number[] = [];
   const calls: Promise<void>[] = [];
   let due = 0;
