@@ -96,7 +96,7 @@ export async function singleLoad(
 }
 
 const pacer = new Sleeper(new Int32Array(new SharedArrayBuffer(4)), 0);
-const TICK_MS = 0.25;
+const TICK_MS = 0.05;
 
 /** Timers know whole milliseconds only, in which bursts would build up: this blocks for a part of one, then yields. */
 function pause(): Promise<void> {

@@ -45,6 +45,9 @@ export const PASS_BYTES = 512 * KIB;
 /** A bell is rung for this much that was published, or at the end of a turn or pass: a ring costs both sides. */
 export const RING_EVERY_BYTES = 256 * KIB;
 
+/** A follower tells its leader how far it is after this much, or at the end of a pass: commits wait for it. */
+export const REPORT_EVERY_BYTES = 64 * KIB;
+
 /**
  * How long a broker that has run out of work blocks before it goes back to its event loop. A blocked thread wakes at
  * half the cost; ports and timers of a busy broker wait this long at most.

@@ -130,8 +130,13 @@ export class Broker implements BrokerHost {
     let worked = false;
     if (!this.isThrottled) for (const link of this.#links.values()) if (link.serve()) worked = true;
     if (this.#unrungBytes > 0) this.#ringFollowers();
-    for (const tail of this.#tails) if (tail.pass()) worked = true;
     if (this.#commit()) worked = true;
+    for (const tail of this.#tails) {
+      if (!tail.pass()) continue;
+      worked = true;
+      // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
+      this.#commit();
+    }
     for (const link of this.#links.values()) link.flush();
     return worked;
   }

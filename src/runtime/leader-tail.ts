@@ -1,5 +1,5 @@
 import { RingReader, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { PASS_BYTES } from '../limits.ts';
+import { PASS_BYTES, REPORT_EVERY_BYTES } from '../limits.ts';
 import {
   batchBytes,
   CRC_FROM,
@@ -51,14 +51,18 @@ export class LeaderTail {
   pass(): boolean {
     const reader = this.#reader;
     let taken = 0;
+    let reported = 0;
     if (!this.#isActive) return false;
     while (taken < PASS_BYTES && reader.next()) {
       taken += reader.length;
       // Nothing that was read of an overwritten frame holds, not even that it could be passed over.
       if (!this.#take() && !reader.intact()) break;
+      if (taken - reported < REPORT_EVERY_BYTES) continue;
+      reported = taken;
+      this.#broker.progressed(this.leader);
     }
     if (reader.lapped || (taken > 0 && !reader.intact())) this.#recover();
-    if (taken > 0) this.#broker.progressed(this.leader);
+    if (taken > reported) this.#broker.progressed(this.leader);
     return taken > 0;
   }
 
