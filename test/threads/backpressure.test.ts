@@ -64,14 +64,17 @@ test('a send that finds no room for maxBlockMs is refused, and one that is not a
     const outcomes = await Promise.all(sends);
     const late = outcomes.filter((outcome) => refusal('BUFFER_EXHAUSTED', /for 200 ms/)(outcome));
     const unanswered = outcomes.filter((outcome) => refusal('REQUEST_TIMED_OUT', /in 300 ms/)(outcome));
+    // The batch that was still gathering is sent after the others have failed; the broker may be free by then.
+    const placed = outcomes.filter((outcome) => !(outcome instanceof Error));
     assert.equal(
-      [late.length > 10, unanswered.length > 0, late.length + unanswered.length],
+      [late.length > 10, unanswered.length > 0, late.length + unanswered.length + placed.length],
       [true, true, 20],
     );
+    const written = 1 + unanswered.length + placed.length;
     assert.is(producer.bufferedBytes, 0);
     // What was sent is written, though its fate was not known; what found no room is not.
-    await until('the broker has caught up', () => partitionOf(cluster).hwm === 1 + unanswered.length);
-    assert.equal(await producer.send('t', { value: 'w' }), { partition: 0, offset: 1 + unanswered.length });
+    await until('the broker has caught up', () => partitionOf(cluster).hwm === written);
+    assert.equal(await producer.send('t', { value: 'w' }), { partition: 0, offset: written });
   }));
 
 test.run();
