@@ -131,11 +131,11 @@ export class Producer {
         );
       }
       for (const record of records) checkRecord(record, route?.maxBytes ?? MESSAGE_MAX_BYTES);
+      if (records.length === 0) return Promise.resolve([]);
       if (route === undefined || this.#mustWait()) return this.#sendBatchLater(topic, records);
     } catch (error) {
       return Promise.reject(error);
     }
-    if (records.length === 0) return Promise.resolve([]);
     return new Promise((resolve) => {
       const call = new BatchCall(records.length, resolve);
       const next = route.appendRun(records, 0, call);

@@ -113,8 +113,8 @@ export class Broker implements BrokerHost {
   };
 
   /**
-   * Whether requests have to wait for the followers: so that no producer, whatever its acks, drives a leader
-   * further ahead than its ring holds. A follower that does not move for a while is not waited for.
+   * Whether requests have to wait for the followers, so that no producer, whatever its acks, drives a leader far
+   * ahead of them. A follower that does not move for a while is not waited for.
    */
   get isThrottled(): boolean {
     const end = this.#ring.position;
@@ -180,10 +180,6 @@ export class Broker implements BrokerHost {
     const tail = this.#tails.find((candidate) => candidate.leader === leader) as LeaderTail;
     this.#progress.advance(leader, tail.cursor);
     this.#ringPeer(leader);
-  }
-
-  link(client: number): ClientLink | undefined {
-    return this.#links.get(client);
   }
 
   attach(client: number, link: ClientLink): void {

@@ -354,4 +354,13 @@ test('LESSONS 35: nothing is kept of records that are settled', async () => {
   assert.ok(process.memoryUsage().heapUsed - before < 64 << 20);
 });
 
+test('a call without records is answered at once, also while others wait for room', async () => {
+  const bench = new ProducerBench({ bufferBytes: 200, batchBytes: 100 });
+  const waiting = Array.from({ length: 5 }, () => bench.producer.send('t', { value: 'v'.repeat(100) }));
+  assert.equal(await bench.producer.sendBatch('t', []), []);
+  assert.equal(await bench.producer.sendBatch('unheard of', []), []);
+  await bench.settleAll();
+  assert.is((await Promise.all(waiting)).length, 5);
+});
+
 test.run();
