@@ -3,6 +3,7 @@ import { requireInteger, requireOneOf, requireOptions, TidemarkError } from '../
 import { BROKERS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
+import { watchThreads } from '../runtime/thread-watch.ts';
 import type { BrokerMetrics, Durability, ReplicaBytes } from '../types.ts';
 import { Admin, type TopicRequest } from './admin.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
@@ -41,6 +42,7 @@ export class Cluster {
   readonly #session: Session;
   readonly #server: AttachServer;
   readonly #producers = new Set<Producer>();
+  readonly #unwatch: () => void;
   #closing: Promise<void> | undefined;
 
   private constructor(coordinator: Coordinator, session: Session, config: TopicConfig) {
@@ -50,6 +52,7 @@ export class Cluster {
     this.admin = new Admin((request) => this.#createTopic(request));
     this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
     const failed = (broker: number, cause: Error): void => session.brokerFailed(broker, cause);
+    this.#unwatch = watchThreads((threadId) => coordinator.threadEnded(threadId));
     coordinator.onBrokerFailure((broker, cause) => {
       failed(broker, cause);
       this.#server.tell('broker-failed', { broker, message: cause.message });
@@ -160,6 +163,7 @@ export class Cluster {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#producers].map((producer) => producer.close()));
+    this.#unwatch();
     this.#server.announceEnd();
     await this.#session.close();
     await this.#coordinator.close();
@@ -182,7 +186,7 @@ export class Cluster {
     this.#checkOpen();
     switch (question) {
       case 'attach':
-        return this.#coordinator.attachThread(this.#session.deliveryTimeoutMs);
+        return this.#coordinator.attachThread(argument as number, this.#session.deliveryTimeoutMs);
       case 'detach':
         return this.#coordinator.detach(argument as number);
       case 'topic':

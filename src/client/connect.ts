@@ -105,7 +105,7 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
   try {
     const { memory, module, attachment, deliveryTimeoutMs } = (await channel.ask(
       'attach',
-      undefined,
+      channel.threadId,
     )) as ThreadAttachment;
     const directory = {
       known: (name: string) => topics.get(name),

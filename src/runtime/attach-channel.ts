@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { BroadcastChannel } from 'node:worker_threads';
+import { BroadcastChannel, threadId } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
 import { CONTROL_TIMEOUT_MS } from '../limits.ts';
 import { timeLimit } from './timers.ts';
@@ -90,6 +90,8 @@ export class AttachServer {
 
 /** Another thread's side. It keeps that thread's event loop alive until it is closed. */
 export class AttachClient {
+  /** The thread that this client lives in. */
+  readonly threadId = threadId;
   readonly #channel: BroadcastChannel;
   readonly #self = randomUUID();
   readonly #asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();

@@ -67,6 +67,8 @@ export class Coordinator {
   readonly topics = new Map<string, TopicInfo>();
   readonly #members = new Map<number, Member>();
   readonly #attachments = new Map<number, Attachment>();
+  /** By client: the thread it lives in, where that is another than this one. */
+  readonly #threads = new Map<number, number>();
   readonly #failureListeners = new Set<(brokerId: number, cause: Error) => void>();
   /** Creations run one after the other: ids and chunks are given out in order. */
   #creating: Promise<unknown> = Promise.resolve();
@@ -143,9 +145,20 @@ export class Coordinator {
   }
 
   /** As attach, for a thread that does not share this one's objects. */
-  async attachThread(deliveryTimeoutMs: number): Promise<ThreadAttachment> {
+  async attachThread(threadId: number, deliveryTimeoutMs: number): Promise<ThreadAttachment> {
     const attachment = await this.attach();
+    this.#threads.set(attachment.client, threadId);
     return { memory: this.arena.memory, module: this.module, attachment, deliveryTimeoutMs };
+  }
+
+  /** Clients of a thread that has ended without detaching. */
+  threadEnded(threadId: number): void {
+    for (const [client, thread] of this.#threads) {
+      if (thread !== threadId) continue;
+      this.#ringEverybody();
+      // What a broker that fails meanwhile does not give back is lost with it.
+      this.detach(client).catch(() => undefined);
+    }
   }
 
   /** The client uses its regions no more. */
@@ -153,6 +166,7 @@ export class Coordinator {
     const attachment = this.#attachments.get(client);
     if (attachment === undefined) return;
     this.#attachments.delete(client);
+    this.#threads.delete(client);
     for (const { broker, addresses } of attachment.endpoints) {
       const { handle } = this.#member(broker);
       try {
@@ -291,10 +305,14 @@ export class Coordinator {
     return { ...shape, link: this.arena.allocate(end), clientBell, brokerBell };
   }
 
-  #brokerFailed(id: number, cause: Error): void {
-    // The dead thread may have taken a sleeper's flag down without notifying it: ring everybody.
+  /** After a thread's death: it may have taken a sleeper's flag down without notifying it. */
+  #ringEverybody(): void {
     for (const { addresses } of this.#members.values()) forceRing(this.arena.int32, addresses.bell / 4);
     for (const { bell } of this.#attachments.values()) forceRing(this.arena.int32, bell / 4);
+  }
+
+  #brokerFailed(id: number, cause: Error): void {
+    this.#ringEverybody();
     this.#shrinkIsr(id);
     for (const listener of this.#failureListeners) listener(id, cause);
   }

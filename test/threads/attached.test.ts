@@ -106,6 +106,17 @@ test('a thread that is terminated at any moment does no harm', () =>
     await assertReplicated(cluster, partitionOf(cluster).hwm);
   }));
 
+test('what threads held that ended without letting go is used again', () =>
+  withCluster({ brokers: 12 }, async (cluster) => {
+    // Their links to twelve brokers take 100 MB each: the shared memory of 4 GiB would hold forty of them.
+    for (let n = 0; n < 50; n++) {
+      const [code] = await once(attach(cluster, { end: 'desert', records: 10 }), 'exit');
+      assert.is(code, 0);
+    }
+    const { places } = await writtenBy(attach(cluster));
+    assert.is(places.length, 100);
+  }));
+
 test('the thread that started the cluster may attach to it as well, and links are used again', () =>
   withCluster({ brokers: 2 }, async (cluster) => {
     for (let n = 0; n < 12; n++) {
