@@ -16,6 +16,10 @@ export interface ClusterOptions {
   readonly brokers?: number;
   /** What an acknowledgement means. This version keeps records in memory only. */
   readonly durability?: Durability;
+  /** This version writes no files, so there is none. */
+  readonly dataDir?: undefined;
+  /** This version has no Kafka listener yet. */
+  readonly listen?: false;
   /** Defaults for topics, under Kafka's property names. */
   readonly config?: TopicConfigInput;
   /** After this time without an answer a request fails with REQUEST_TIMED_OUT. */
@@ -31,7 +35,7 @@ export interface InspectOptions {
 }
 
 const INSPECT_BYTES = 1 << 20;
-const OPTIONS = ['brokers', 'durability', 'config', 'deliveryTimeoutMs'];
+const OPTIONS = ['brokers', 'durability', 'dataDir', 'listen', 'config', 'deliveryTimeoutMs'];
 const BROKERS_A_PROCESS_MAX = Math.min(100, BROKERS_MAX - 1);
 
 /** Brokers in this process, and a client to them. */
@@ -216,6 +220,18 @@ function checkedOptions(options: ClusterOptions): {
     throw new TidemarkError(
       'UNSUPPORTED',
       `durability '${durability}' is not available in this version, which keeps records in memory only; pass durability: 'memory'.`,
+    );
+  }
+  if (options.dataDir !== undefined) {
+    throw new TidemarkError(
+      'UNSUPPORTED',
+      'dataDir is not available in this version, which writes no files; leave it out.',
+    );
+  }
+  if (options.listen !== undefined && options.listen !== false) {
+    throw new TidemarkError(
+      'UNSUPPORTED',
+      'listen is not available in this version, which has no Kafka listener yet; leave it out, or pass false.',
     );
   }
   return {

@@ -23,6 +23,13 @@ test('a cluster is not started with bad options', async () => {
     'INVALID_ARGUMENT',
     /no option 'toString'/,
   );
+  await assertRefused(start({ durability: 'memory', dataDir: './data' }), 'UNSUPPORTED', /writes no files/);
+  await assertRefused(
+    start({ durability: 'memory', listen: { port: 0 } }),
+    'UNSUPPORTED',
+    /no Kafka listener/,
+  );
+  await (await start({ durability: 'memory', listen: false })).close();
   await assertRefused(
     start({ durability: 'disk' }),
     'INVALID_ARGUMENT',
