@@ -55,16 +55,15 @@ export class Cluster {
     this.#config = config;
     this.admin = new Admin((request) => this.#createTopic(request));
     this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
-    const failed = (broker: number, cause: Error): void => session.brokerFailed(broker, cause);
     this.#unwatch = watchThreads((threadId) => coordinator.threadEnded(threadId));
     coordinator.onBrokerFailure((broker, cause) => {
-      failed(broker, cause);
+      session.brokerFailed(broker, cause);
       this.#server.tell('broker-failed', { broker, message: cause.message });
     });
     // One that has failed since this thread was attached has told nobody.
     for (const id of coordinator.brokerIds) {
-      if (coordinator.brokerState(id) === 'failed')
-        failed(id, new Error('its thread ended during the start'));
+      if (coordinator.brokerState(id) !== 'failed') continue;
+      session.brokerFailed(id, new Error('its thread ended during the start'));
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
-import { forceRing, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { show, TidemarkError } from '../errors.ts';
 import { YIELD_EVERY_MS } from '../limits.ts';
 import { type ArenaView, kernelsOver } from '../runtime/arena.ts';
@@ -22,8 +22,6 @@ export interface Directory {
 export class Session {
   readonly directory: Directory;
   readonly deliveryTimeoutMs: number;
-  readonly #int32: Int32Array;
-  readonly #bell: number;
   readonly #kernels: Kernels;
   readonly #sleeper: Sleeper;
   readonly #links = new Map<number, BrokerLink>();
@@ -45,9 +43,7 @@ export class Session {
     for (const { broker, addresses } of attachment.endpoints) {
       this.#links.set(broker, new BrokerLink(arena, this.#kernels, broker, addresses, nowMs));
     }
-    this.#bell = attachment.bell / 4;
-    this.#int32 = arena.reach(attachment.bell + 4).int32;
-    this.#sleeper = new Sleeper(this.#int32, this.#bell);
+    this.#sleeper = new Sleeper(arena.reach(attachment.bell + 4).int32, attachment.bell / 4);
     this.#keepAlive = new KeepAlive(EXPIRY_CHECK_MS, () => this.#expire());
     this.#ended = this.#run().catch((cause) => this.#broken(cause));
   }
@@ -99,7 +95,7 @@ export class Session {
     this.#state = 'closed';
     const error = new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.');
     for (const link of this.#links.values()) link.fail(error);
-    forceRing(this.#int32, this.#bell);
+    this.#sleeper.ring();
     await this.#ended;
     this.#keepAlive.end();
   }

@@ -208,7 +208,6 @@ export class Broker implements BrokerHost {
         this.#pool,
       );
       this.replicas[info.id] = new Replica(info, config, log, this.id);
-      this.table.storeEpoch(info.id, info.epoch);
       this.#meetReplicas(info);
     }
   }

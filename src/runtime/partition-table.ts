@@ -17,7 +17,6 @@ const slot = defineLayout(
     { field: 'leo', type: 'position', writer: 'broker' },
     { field: 'hwm', type: 'position', writer: 'broker' },
     { field: 'logStart', type: 'position', writer: 'broker' },
-    { field: 'epoch', type: 'int32', writer: 'broker' },
   ],
   { alignBytes: 64 },
 );
@@ -67,14 +66,6 @@ export class PartitionTable {
 
   storeLogStart(id: number, logStart: number): void {
     storePosition(this.#arena.int32, this.#slot(id) + slot.index.logStart, logStart);
-  }
-
-  loadEpoch(id: number): number {
-    return Atomics.load(this.#arena.int32, this.#slot(id) + slot.index.epoch);
-  }
-
-  storeEpoch(id: number, epoch: number): void {
-    Atomics.store(this.#arena.int32, this.#slot(id) + slot.index.epoch, epoch);
   }
 
   #slot(id: number): number {
