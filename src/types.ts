@@ -43,31 +43,66 @@ export interface Extent {
 
 /** Tells, after bytes were used, whether they were whole throughout: a ring's reader. */
 export interface Guard {
+  /** Where the present frame begins, for intactSince(). */
+  readonly framePosition: number;
+  /** Whether the present frame still is what it was. */
   intact(): boolean;
+  /** The same for all frames from the one that began at this position. */
+  intactSince(framePosition: number): boolean;
+}
+
+/** Where a leader's epoch ended in a log: the offset after its last batch there. */
+export interface EpochEnd {
+  readonly epoch: number;
+  readonly endOffset: number;
+}
+
+/** The place that a search by time found, and the timestamp of the record there. */
+export interface TimestampedOffset {
+  readonly offset: number;
+  readonly timestamp: number;
 }
 
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
 export interface PartitionLog {
   /** The first offset that can be read. */
   readonly logStart: number;
-  /** The next offset to be written. */
+  /** The next offset to be assigned: what is staged counts. */
   readonly leo: number;
+  /** End of what the disk has taken: everything below can be read. Never above the LEO. */
+  readonly written: number;
   /** Nothing at or above it is dropped by retention. Its owner keeps it at the HWM. */
   committed: number;
+  /** The epoch that the log's next batch belongs to; -1 where none has begun. */
+  readonly lastEpoch: number;
   /**
-   * Takes a whole batch with its offsets stamped, which must begin at the LEO. With a guard it may be overwritten
-   * while it is read: then nothing of it is kept, and the answer is false.
+   * Takes a whole batch with its offsets stamped, which must begin at the LEO. It is staged: `source` has to stay as
+   * it is until flush(). With a guard it may be overwritten meanwhile, and then nothing is kept of all that is staged.
+   * Flushes by itself once enough is staged, so it answers and throws what flush() does.
    */
   append(source: Uint8Array, at: number, length: number, guard?: Guard): boolean;
   /**
+   * Hands everything staged to the disk, in one write where possible. False where a guard said that bytes were
+   * overwritten: then the log is as it was before they were staged. Throws a DiskError.
+   */
+  flush(): boolean;
+  /** Makes durable what was written before the call, and resolves to its end. Rejects with a DiskError. */
+  sync(): Promise<number>;
+  /**
    * Whole batches from the one that holds `offset`, up to `maxBytes` but at least one, all of them below
-   * `endOffset`; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
+   * `endOffset` and written; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
    */
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined;
+  /** The first record below `endOffset` that is not older than `timestamp`. */
+  offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined;
   /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */
   truncateTo(offset: number): void;
   /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
   restartAt(offset: number): void;
+  /** The log's next batch belongs to this epoch, which never goes back. */
+  beginEpoch(epoch: number): void;
+  /** Where the newest epoch that is not above `epoch` ended here (KIP-101); epoch -1 where there is none. */
+  endOfEpoch(epoch: number): EpochEnd;
 }
 
 /** A replica's raw batches, for comparing it with its leader. */

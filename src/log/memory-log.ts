@@ -1,7 +1,9 @@
 import { Buffer } from 'node:buffer';
-import type { Extent, Guard, PartitionLog } from '../types.ts';
+import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
 import { copyBytes } from './copy.ts';
+import { EpochList } from './epoch-list.ts';
 import { batchBytes, nextOffset, readBaseOffset } from './record-batch.ts';
+import { firstRecordSince } from './timestamp-search.ts';
 
 /** One entry of the sparse index for about this many bytes; a read scans batch headers from there. */
 const INDEX_INTERVAL_BYTES = 4096;
@@ -88,6 +90,7 @@ export class MemoryLog implements PartitionLog {
   readonly #pool: SegmentPool;
   /** Ascending and without gaps; every one but the last holds at least one batch. */
   readonly #segments: Segment[] = [];
+  readonly #epochs = new EpochList();
   #bytes = 0;
   #logStart = 0;
   #leo = 0;
@@ -104,6 +107,15 @@ export class MemoryLog implements PartitionLog {
 
   get leo(): number {
     return this.#leo;
+  }
+
+  /** Nothing is staged here: a batch is copied when it is appended. */
+  get written(): number {
+    return this.#leo;
+  }
+
+  get lastEpoch(): number {
+    return this.#epochs.last;
   }
 
   append(source: Uint8Array, at: number, length: number, guard?: Guard): boolean {
@@ -123,6 +135,14 @@ export class MemoryLog implements PartitionLog {
     return true;
   }
 
+  flush(): boolean {
+    return true;
+  }
+
+  async sync(): Promise<number> {
+    return this.#leo;
+  }
+
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
     if (offset >= endOffset || offset >= this.#leo) return undefined;
     const segment = this.#segmentOf(offset);
@@ -136,7 +156,27 @@ export class MemoryLog implements PartitionLog {
     return to === from ? undefined : { bytes: segment.bytes, from, to };
   }
 
+  offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined {
+    for (const { bytes, used } of this.#segments) {
+      for (let at = 0; at < used; at += batchBytes(bytes, at)) {
+        if (nextOffset(bytes, at) > endOffset) return undefined;
+        const found = firstRecordSince(bytes, at, at + batchBytes(bytes, at), timestamp);
+        if (found !== undefined) return found;
+      }
+    }
+    return undefined;
+  }
+
+  beginEpoch(epoch: number): void {
+    this.#epochs.begin(epoch, this.#leo);
+  }
+
+  endOfEpoch(epoch: number): EpochEnd {
+    return this.#epochs.endOf(epoch, this.#logStart, this.#leo);
+  }
+
   truncateTo(offset: number): void {
+    if (offset >= this.#leo) return;
     while (this.#leo > offset) {
       const segment = this.#segments.at(-1);
       if (segment === undefined) {
@@ -155,11 +195,13 @@ export class MemoryLog implements PartitionLog {
       this.#giveBack(segment);
     }
     this.#logStart = Math.min(this.#logStart, this.#leo);
+    this.#epochs.truncateTo(this.#leo);
   }
 
   restartAt(offset: number): void {
     for (const segment of this.#segments) this.#giveBack(segment);
     this.#segments.length = 0;
+    this.#epochs.clear();
     this.#bytes = 0;
     this.#logStart = offset;
     this.#leo = offset;
@@ -199,6 +241,7 @@ export class MemoryLog implements PartitionLog {
       const oldest = this.#segments.shift() as Segment;
       this.#bytes -= oldest.used;
       this.#logStart = this.#segments[0].baseOffset;
+      this.#epochs.startAt(this.#logStart);
       this.#giveBack(oldest);
     }
   }

@@ -1,0 +1,51 @@
+import type { EpochEnd } from '../types.ts';
+
+/** The epochs of a log's leaders, and where the first batch of each lies or will lie. Both ascend. */
+export class EpochList {
+  readonly #epochs: number[] = [];
+  readonly #starts: number[] = [];
+
+  /** -1 where no epoch has begun. */
+  get last(): number {
+    return this.#epochs.at(-1) ?? -1;
+  }
+
+  /** The batch at `offset` and those after it belong to `epoch`. Epochs that have left no batch are forgotten. */
+  begin(epoch: number, offset: number): void {
+    if (epoch === this.last) return;
+    if (epoch < this.last) throw new Error(`epoch ${epoch} begins after epoch ${this.last}`);
+    this.truncateTo(offset);
+    this.#epochs.push(epoch);
+    this.#starts.push(offset);
+  }
+
+  /** Where the newest epoch that is not above `epoch` ended, in a log of these bounds. */
+  endOf(epoch: number, logStart: number, leo: number): EpochEnd {
+    let index = this.#epochs.length - 1;
+    while (index >= 0 && this.#epochs[index] > epoch) index--;
+    const endOffset = this.#starts[index + 1] ?? leo;
+    return index < 0 ? { epoch: -1, endOffset: logStart } : { epoch: this.#epochs[index], endOffset };
+  }
+
+  /** The log now ends at `leo`: epochs that have no batch below it are forgotten. */
+  truncateTo(leo: number): void {
+    while (this.#starts.length > 0 && (this.#starts.at(-1) as number) >= leo) {
+      this.#starts.pop();
+      this.#epochs.pop();
+    }
+  }
+
+  /** The log now begins at `logStart`: epochs that ended before it are forgotten. */
+  startAt(logStart: number): void {
+    while (this.#starts.length > 1 && this.#starts[1] <= logStart) {
+      this.#starts.shift();
+      this.#epochs.shift();
+    }
+    if (this.#starts.length > 0 && this.#starts[0] < logStart) this.#starts[0] = logStart;
+  }
+
+  clear(): void {
+    this.#starts.length = 0;
+    this.#epochs.length = 0;
+  }
+}
