@@ -6,6 +6,7 @@ const codes = {
   OFFSET_OUT_OF_RANGE: { kafka: 1, retriable: false },
   CORRUPT_MESSAGE: { kafka: 2, retriable: true },
   UNKNOWN_TOPIC_OR_PARTITION: { kafka: 3, retriable: true },
+  LEADER_NOT_AVAILABLE: { kafka: 5, retriable: true },
   NOT_LEADER_OR_FOLLOWER: { kafka: 6, retriable: true },
   REQUEST_TIMED_OUT: { kafka: 7, retriable: true },
   MESSAGE_TOO_LARGE: { kafka: 10, retriable: false },
@@ -16,12 +17,15 @@ const codes = {
   INVALID_PARTITIONS: { kafka: 37, retriable: false },
   INVALID_REPLICATION_FACTOR: { kafka: 38, retriable: false },
   INVALID_CONFIG: { kafka: 40, retriable: false },
+  KAFKA_STORAGE_ERROR: { kafka: 56, retriable: true },
   INVALID_RECORD: { kafka: 87, retriable: false },
   // Ours: Kafka has no name for these, and they never travel on the wire.
   INVALID_ARGUMENT: { kafka: 42, retriable: false },
   UNSUPPORTED: { kafka: 35, retriable: false },
   CLOSED: { kafka: -1, retriable: false },
   BROKER_FAILED: { kafka: -1, retriable: true },
+  DATA_DIRECTORY_INVALID: { kafka: -1, retriable: false },
+  DATA_DIRECTORY_LOCKED: { kafka: -1, retriable: true },
   BUFFER_EXHAUSTED: { kafka: -1, retriable: true },
 } as const;
 
