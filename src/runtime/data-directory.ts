@@ -1,0 +1,210 @@
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { show, TidemarkError } from '../errors.ts';
+import type { Durability } from '../types.ts';
+import {
+  ClusterFile,
+  type ClusterState,
+  type ClusterStore,
+  decodeClusterState,
+  ForgetfulStore,
+} from './cluster-file.ts';
+import { DirectoryLock, isLockFile } from './directory-lock.ts';
+import { newUuid } from './uuid.ts';
+
+const CLUSTER_FILE = 'cluster.json';
+
+/** What file systems and file managers put into a directory that is empty as far as people are concerned. */
+const LITTER = new Set(['lost+found', '.DS_Store', 'desktop.ini', 'Thumbs.db']);
+
+/** Names that a sentence about a foreign directory shows. */
+const SHOWN_MAX = 3;
+
+/**
+ * The directory of a cluster: `.lock`, `cluster.json`, and `broker-N/` for each broker. Nothing in it is touched before
+ * it was found to be ours, or empty, and free.
+ */
+export class DataDirectory {
+  /** Undefined where nothing is kept: durability memory. */
+  readonly path: string | undefined;
+  /** What the cluster was when it stopped; without topics where it is new. */
+  readonly state: ClusterState;
+  readonly store: ClusterStore;
+  readonly #close: () => void;
+
+  constructor(path: string | undefined, state: ClusterState, store: ClusterStore, close: () => void) {
+    this.path = path;
+    this.state = state;
+    this.store = store;
+    this.#close = close;
+  }
+
+  brokerPath(id: number): string | undefined {
+    return this.path === undefined ? undefined : join(this.path, brokerName(id));
+  }
+
+  /** Lets go of it; a temporary one is removed. */
+  close(): void {
+    this.#close();
+  }
+}
+
+/** Refuses with a sentence whatever is no place for this cluster. */
+export async function openDataDirectory(
+  dataDir: string | undefined,
+  durability: Durability,
+  brokers: number,
+): Promise<DataDirectory> {
+  if (durability === 'memory') {
+    return new DataDirectory(undefined, newState(brokers), new ForgetfulStore(), () => undefined);
+  }
+  return dataDir === undefined ? openTemporary(brokers) : openKept(resolve(dataDir), brokers);
+}
+
+function brokerName(id: number): string {
+  return `broker-${id}`;
+}
+
+function newState(brokers: number): ClusterState {
+  const ids = Array.from({ length: brokers }, (_, n) => n + 1);
+  return { clusterId: newUuid(), brokers: ids, topics: [], nextPartition: 0 };
+}
+
+/** Gone when the cluster closes, and when the process ends without that. */
+async function openTemporary(brokers: number): Promise<DataDirectory> {
+  const path = guarded('made', join(tmpdir(), 'tidemark-...'), () =>
+    mkdtempSync(join(tmpdir(), 'tidemark-')),
+  );
+  const state = newState(brokers);
+  const store = new ClusterFile(join(path, CLUSTER_FILE), false);
+  const close = onceAndAtExit(() => rmSync(path, { recursive: true, force: true }));
+  try {
+    await store.save(state);
+    makeBrokerDirectories(path, brokers);
+    return new DataDirectory(path, state, store, close);
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function openKept(path: string, brokers: number): Promise<DataDirectory> {
+  guarded('made', path, () => mkdirSync(path, { recursive: true }));
+  if (!statSync(path).isDirectory())
+    throw invalid(`The path ${path} is a file, and dataDir must be a directory.`);
+  guarded('used', path, () => accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK));
+  refuseForeign(path);
+  const lock = guarded('locked', path, () => DirectoryLock.acquire(path));
+  const close = onceAndAtExit(() => lock.release());
+  try {
+    const file = join(path, CLUSTER_FILE);
+    const store = new ClusterFile(file, true);
+    const text = guarded('read', file, () => readIfThere(file));
+    const state = text === undefined ? newState(brokers) : decodeClusterState(text, file);
+    if (text === undefined) await store.save(state);
+    else refuseOtherBrokers(path, state.brokers.length, brokers);
+    makeBrokerDirectories(path, brokers);
+    return new DataDirectory(path, state, store, close);
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** Best effort where a process ends without closing its cluster; a process that is killed leaves a lock that says so. */
+function onceAndAtExit(act: () => void): () => void {
+  let done = false;
+  const once = (): void => {
+    if (done) return;
+    done = true;
+    process.off('exit', once);
+    act();
+  };
+  process.on('exit', once);
+  return once;
+}
+
+/** A directory that holds something else stays as it is: no lock, no file of ours. */
+function refuseForeign(path: string): void {
+  const names = readdirSync(path).filter((name) => !LITTER.has(name) && !isLockFile(name));
+  if (names.length === 0 || names.includes(CLUSTER_FILE)) return;
+  // A first start that was killed while it wrote the first file has left no other.
+  if (names.every((name) => name === `${CLUSTER_FILE}.tmp`)) return;
+  const found = names.slice(0, SHOWN_MAX).map(show).join(', ');
+  const more = names.length > SHOWN_MAX ? ` and ${names.length - SHOWN_MAX} more` : '';
+  const advice = names.some((name) => /^broker-\d+$/.test(name))
+    ? `${CLUSTER_FILE} is missing there: restore it from a copy, or use an empty directory`
+    : 'use an empty directory, or one that Tidemark has made';
+  throw invalid(
+    `The directory ${path} is no data directory of Tidemark: it holds ${found}${more}; ${advice}.`,
+  );
+}
+
+function refuseOtherBrokers(path: string, made: number, wanted: number): void {
+  if (made === wanted) return;
+  if (wanted > made) {
+    throw invalid(
+      `The directory ${path} was made with brokers: ${made}, and ${wanted} were asked for: this version adds no brokers to a cluster. Start it with brokers: ${made}, or use another directory.`,
+    );
+  }
+  const left = Array.from({ length: made - wanted }, (_, n) => brokerName(wanted + n + 1));
+  throw invalid(
+    `The directory ${path} was made with brokers: ${made}, and with ${wanted} the replicas in ${left.join(', ')} would be left out. Start it with brokers: ${made}, or use another directory.`,
+  );
+}
+
+function makeBrokerDirectories(path: string, brokers: number): void {
+  for (let id = 1; id <= brokers; id++) {
+    const directory = join(path, brokerName(id));
+    guarded('made', directory, () => mkdirSync(directory, { recursive: true }));
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw cause;
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'this user has no permission; grant it, or use another directory',
+  EPERM: 'this user has no permission; grant it, or use another directory',
+  EROFS: 'it lies on a file system that is read-only; use another directory',
+  ENOSPC: 'the disk is full; make room, or use another directory',
+  EDQUOT: 'the quota is used up; make room, or use another directory',
+  EEXIST: 'a file of this name is there already; dataDir must be a directory',
+  ENOTDIR: 'a part of the path is a file; dataDir must be a directory',
+};
+
+/** What the operating system refuses, in a sentence. */
+function guarded<T>(done: string, path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    if (cause instanceof TidemarkError) throw cause;
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    const reason = reasons[code] ?? message;
+    throw new TidemarkError(
+      'DATA_DIRECTORY_INVALID',
+      `The data directory cannot be used: ${path} could not be ${done} (${code || basename(path)}): ${reason}.`,
+      { cause },
+    );
+  }
+}
+
+function invalid(sentence: string): TidemarkError {
+  return new TidemarkError('DATA_DIRECTORY_INVALID', sentence);
+}
