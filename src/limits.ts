@@ -57,8 +57,17 @@ export const HOT_WAIT_MS = 1;
 /** A busy broker lets its event loop turn this often, for ports and timers. */
 export const YIELD_EVERY_MS = 2;
 
+/** The same while a sync is under way, whose end the event loop hears of and producers wait for. */
+export const YIELD_SYNCING_MS = 0.25;
+
+/** Syncs of one broker that run at a time: as many as Node's pool has threads. */
+export const SYNCS_MAX = 4;
+
 /** One answer of a leader to a follower that reads the log, over all partitions; bounds a copy in flight. */
 export const CATCH_UP_BYTES = 4 * MIB;
+
+/** A log that has staged so much writes it at once, while it is still in a cache; less waits for the turn's end. */
+export const WRITE_AT_ONCE_BYTES = 64 * KIB;
 
 /** A memory segment starts small, so that a thousand partitions cost little, and doubles up to segment.bytes. */
 export const SEGMENT_START_BYTES = 16 * KIB;

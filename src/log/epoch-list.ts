@@ -1,9 +1,23 @@
 import type { EpochEnd } from '../types.ts';
 
+/** An epoch, and the offset of the first batch that belongs to it. */
+export interface EpochStart {
+  readonly epoch: number;
+  readonly startOffset: number;
+}
+
 /** The epochs of a log's leaders, and where the first batch of each lies or will lie. Both ascend. */
 export class EpochList {
   readonly #epochs: number[] = [];
   readonly #starts: number[] = [];
+
+  constructor(entries: readonly EpochStart[] = []) {
+    for (const { epoch, startOffset } of entries) this.begin(epoch, startOffset);
+  }
+
+  get entries(): EpochStart[] {
+    return this.#epochs.map((epoch, index) => ({ epoch, startOffset: this.#starts[index] }));
+  }
 
   /** -1 where no epoch has begun. */
   get last(): number {
@@ -27,21 +41,25 @@ export class EpochList {
     return index < 0 ? { epoch: -1, endOffset: logStart } : { epoch: this.#epochs[index], endOffset };
   }
 
-  /** The log now ends at `leo`: epochs that have no batch below it are forgotten. */
-  truncateTo(leo: number): void {
+  /** The log now ends at `leo`: epochs that have no batch below it are forgotten. True where there were any. */
+  truncateTo(leo: number): boolean {
+    const count = this.#epochs.length;
     while (this.#starts.length > 0 && (this.#starts.at(-1) as number) >= leo) {
       this.#starts.pop();
       this.#epochs.pop();
     }
+    return this.#epochs.length < count;
   }
 
-  /** The log now begins at `logStart`: epochs that ended before it are forgotten. */
-  startAt(logStart: number): void {
+  /** The log now begins at `logStart`: epochs that ended before it are forgotten. True where that changed anything. */
+  startAt(logStart: number): boolean {
+    const first = this.#starts[0];
     while (this.#starts.length > 1 && this.#starts[1] <= logStart) {
       this.#starts.shift();
       this.#epochs.shift();
     }
     if (this.#starts.length > 0 && this.#starts[0] < logStart) this.#starts[0] = logStart;
+    return this.#starts[0] !== first;
   }
 
   clear(): void {

@@ -1,0 +1,27 @@
+// What the files of a partition are called: Kafka's names.
+
+const OFFSET_DIGITS = 20;
+
+export const LOG_SUFFIX = '.log';
+export const INDEX_SUFFIX = '.index';
+export const TIME_INDEX_SUFFIX = '.timeindex';
+export const EPOCHS_FILE = 'leader-epoch-checkpoint';
+/** A segment that was damaged and set aside: kept for people, never read again. */
+export const DAMAGED_SUFFIX = '.damaged';
+
+export function partitionDirectory(topic: string, partition: number): string {
+  return `${topic}-${partition}`;
+}
+
+/** A segment's file: its base offset in twenty digits, so that names sort as offsets do. */
+export function segmentFile(baseOffset: number, suffix: string): string {
+  return `${String(baseOffset).padStart(OFFSET_DIGITS, '0')}${suffix}`;
+}
+
+/** The base offset in a segment file's name, or undefined where the name is none. */
+export function baseOffsetOf(name: string, suffix: string): number | undefined {
+  if (name.length !== OFFSET_DIGITS + suffix.length || !name.endsWith(suffix)) return undefined;
+  const digits = name.slice(0, OFFSET_DIGITS);
+  const offset = Number(digits);
+  return /^\d+$/.test(digits) && Number.isSafeInteger(offset) ? offset : undefined;
+}

@@ -1,0 +1,279 @@
+import type { TopicConfig } from '../config.ts';
+import { finishSwaps } from './compaction-swap.ts';
+import type { Disk } from './disk.ts';
+import { readEpochs } from './epoch-file.ts';
+import { EpochList } from './epoch-list.ts';
+import {
+  baseOffsetOf,
+  DAMAGED_SUFFIX,
+  INDEX_SUFFIX,
+  LOG_SUFFIX,
+  segmentFile,
+  TIME_INDEX_SUFFIX,
+} from './file-names.ts';
+import type { OpenFiles } from './open-files.ts';
+import { DamagedSegmentError, Segment } from './segment.ts';
+import { SegmentLog } from './segment-log.ts';
+import { indexOfScan, type SegmentScan, type SegmentScanOptions, scanSegment } from './segment-scan.ts';
+
+export interface LogSettings {
+  /** The partition's, on the disk. */
+  readonly directory: string;
+  readonly config: TopicConfig;
+  /** Whether it was closed as it should be: then nothing is scanned. */
+  readonly isClean: boolean;
+  /**
+   * Whether the machine may have lost power: then writes may be missing while later ones are there, and the log ends at
+   * the first fault above the recovery point. Otherwise such a hole is damage.
+   */
+  readonly wasPowerLost: boolean;
+  /** Everything below was on the device. */
+  readonly recoveryPoint: number;
+  readonly logStart: number;
+}
+
+/** Bytes that opening a log took out of it. */
+export interface RecoveryCut {
+  readonly file: string;
+  readonly position: number;
+  readonly bytes: number;
+  /** The first offset that is no longer there; how far it went nobody may know. */
+  readonly fromOffset: number;
+  readonly action: 'cut' | 'removed' | 'set aside';
+  readonly reason: string;
+}
+
+/** Bytes in the midst of a log that are not what was written. Nothing was changed. */
+export interface LogDamage {
+  readonly file: string;
+  /** Of the segment. */
+  readonly baseOffset: number;
+  readonly position: number;
+  readonly fromOffset: number;
+  readonly sentence: string;
+}
+
+export interface OpenedLog {
+  /** Undefined where the log is damaged. */
+  readonly log: SegmentLog | undefined;
+  readonly damage: LogDamage | undefined;
+  readonly cuts: readonly RecoveryCut[];
+}
+
+/** Scans a segment file, here or in another thread. */
+export type ScanFile = (path: string, options: SegmentScanOptions) => SegmentScan | Promise<SegmentScan>;
+
+/** The scans of this thread. */
+export function scanHere(files: OpenFiles): ScanFile {
+  return (path, options) => scanSegment(files.get(path), options);
+}
+
+/** Opens a partition's log, or makes a new one, and brings it into order after whatever end the last run had. */
+export async function openLog(
+  files: OpenFiles,
+  settings: LogSettings,
+  scanFile: ScanFile = scanHere(files),
+): Promise<OpenedLog> {
+  files.disk.makeDirectory(settings.directory);
+  return new Opening(files, settings, scanFile).run();
+}
+
+/**
+ * Sets a damaged segment aside, under a name of its own, and removes what lies behind it: for a replica whose peers
+ * have it all. The log can be opened then, and ends where the segment began.
+ */
+export function setAside(disk: Disk, directory: string, damage: LogDamage): RecoveryCut[] {
+  const cuts: RecoveryCut[] = [];
+  for (const base of baseOffsets(disk, directory).filter((offset) => offset >= damage.baseOffset)) {
+    const file = `${directory}/${segmentFile(base, LOG_SUFFIX)}`;
+    const { size: bytes } = sized(disk, file);
+    const isDamaged = base === damage.baseOffset;
+    if (isDamaged) disk.rename(file, `${file}${DAMAGED_SUFFIX}`);
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+      disk.remove(`${directory}/${segmentFile(base, suffix)}`);
+    const reason = isDamaged ? damage.sentence : 'It lies behind a segment that is damaged.';
+    cuts.push({
+      file,
+      position: 0,
+      bytes,
+      fromOffset: base,
+      action: isDamaged ? 'set aside' : 'removed',
+      reason,
+    });
+  }
+  return cuts;
+}
+
+function baseOffsets(disk: Disk, directory: string): number[] {
+  const found = disk.list(directory).map((name) => baseOffsetOf(name, LOG_SUFFIX));
+  return found.filter((base) => base !== undefined).sort((one, other) => one - other);
+}
+
+function sized(disk: Disk, path: string): { size: number } {
+  const file = disk.open(path);
+  const { size } = file;
+  file.close();
+  return { size };
+}
+
+class Opening {
+  readonly #files: OpenFiles;
+  readonly #disk: Disk;
+  readonly #settings: LogSettings;
+  readonly #scanFile: ScanFile;
+  readonly #cuts: RecoveryCut[] = [];
+  readonly #segments: Segment[] = [];
+
+  constructor(files: OpenFiles, settings: LogSettings, scanFile: ScanFile) {
+    this.#files = files;
+    this.#disk = files.disk;
+    this.#settings = settings;
+    this.#scanFile = scanFile;
+  }
+
+  async run(): Promise<OpenedLog> {
+    const { directory, config } = this.#settings;
+    finishSwaps(this.#disk, directory);
+    const names = new Set(this.#disk.list(directory));
+    const bases = baseOffsets(this.#disk, directory);
+    const stored = readEpochs(this.#disk, directory);
+    const firstScanned = stored === undefined ? 0 : this.#adopt(bases, names);
+    const scans = await this.#scan(bases.slice(firstScanned));
+    const damage = this.#judge(bases, firstScanned, scans);
+    if (damage !== undefined) return { log: undefined, damage, cuts: [] };
+    this.#mend(bases.slice(firstScanned), scans, names);
+
+    const last = this.#segments.at(-1);
+    const leo = last?.nextOffset ?? this.#settings.logStart;
+    const logStart = Math.min(Math.max(this.#settings.logStart, this.#segments[0]?.baseOffset ?? 0), leo);
+    const epochs = new EpochList(stored ?? []);
+    // An epoch that began at the very end has left no batch, and is known all the same.
+    epochs.truncateTo(leo + 1);
+    for (const { epoch, startOffset } of scans.flatMap((scan) => scan.epochs))
+      if (epoch > epochs.last) epochs.begin(epoch, startOffset);
+    const recoveryPoint = scans.length === 0 ? leo : (this.#segments[firstScanned]?.baseOffset ?? leo);
+    const state = { segments: this.#segments, epochs, logStart, leo, recoveryPoint };
+    const log = new SegmentLog(this.#files, directory, config, state);
+    return { log, damage: undefined, cuts: this.#cuts };
+  }
+
+  /** Takes over the segments that need no scan; the number of them. */
+  #adopt(bases: readonly number[], names: ReadonlySet<string>): number {
+    const { isClean, recoveryPoint } = this.#settings;
+    const holding = bases.findLastIndex((base) => base <= recoveryPoint);
+    const count = isClean ? bases.length : Math.max(holding, 0);
+    for (let index = 0; index < count; index++) {
+      const segment = this.#segment(bases[index]);
+      const isIndexed = [INDEX_SUFFIX, TIME_INDEX_SUFFIX].every((suffix) =>
+        names.has(segmentFile(bases[index], suffix)),
+      );
+      try {
+        const next = bases[index + 1];
+        segment.adopt(this.#files.get(segment.path).size, isIndexed, next);
+      } catch (error) {
+        // It is not as a clean stop leaves it: it has to be looked at.
+        if (!(error instanceof DamagedSegmentError)) throw error;
+        return index;
+      }
+      this.#segments.push(segment);
+    }
+    return count;
+  }
+
+  async #scan(bases: readonly number[]): Promise<SegmentScan[]> {
+    return Promise.all(
+      bases.map((base) => this.#scanFile(this.#segment(base).path, this.#scanOptions(base))),
+    );
+  }
+
+  #scanOptions(baseOffset: number): SegmentScanOptions {
+    const { config } = this.#settings;
+    return {
+      baseOffset,
+      intervalBytes: config['index.interval.bytes'],
+      gapsAllowed: config['cleanup.policy'] !== 'delete',
+    };
+  }
+
+  #segment(base: number): Segment {
+    const { directory, config } = this.#settings;
+    return new Segment(this.#files, directory, base, config['index.interval.bytes']);
+  }
+
+  /** Whether something is missing in the midst of what was scanned, rather than at its end. */
+  #judge(bases: readonly number[], first: number, scans: readonly SegmentScan[]): LogDamage | undefined {
+    if (this.#settings.wasPowerLost) return undefined;
+    for (let index = 0; index < scans.length; index++) {
+      const { fault, soundBeyond, nextOffset, bytes } = scans[index];
+      const isLast = index === scans.length - 1;
+      const following = bases[first + index + 1];
+      const isTorn = fault !== undefined && fault.kind !== 'end-mark';
+      const isGap = !isLast && this.#isGap(nextOffset, following);
+      if (isLast ? soundBeyond === undefined : !isTorn && !isGap) continue;
+      const file = this.#segment(bases[first + index]).path;
+      const sentence = isTorn
+        ? fault.sentence
+        : `It ends at ${nextOffset}, the next segment begins at ${following}.`;
+      const baseOffset = bases[first + index];
+      return { file, baseOffset, position: fault?.position ?? bytes, fromOffset: nextOffset, sentence };
+    }
+    return undefined;
+  }
+
+  #isGap(end: number, next: number): boolean {
+    return this.#settings.config['cleanup.policy'] === 'delete' ? end !== next : end > next;
+  }
+
+  /** Takes over what was found sound, and cuts off what was not. */
+  #mend(bases: readonly number[], scans: readonly SegmentScan[], names: ReadonlySet<string>): void {
+    let isOver = false;
+    for (let index = 0; index < scans.length; index++) {
+      const found = scans[index];
+      const segment = this.#segment(bases[index]);
+      for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+        if (names.has(segmentFile(bases[index], suffix))) this.#disk.remove(segment.pathOf(suffix));
+      isOver ||= index > 0 && this.#isGap(scans[index - 1].nextOffset, bases[index]);
+      if (isOver) {
+        this.#remove(segment, found);
+        continue;
+      }
+      segment.bytes = found.bytes;
+      segment.nextOffset = found.nextOffset;
+      segment.staleEnd = found.fileBytes;
+      const built = indexOfScan(found, this.#scanOptions(bases[index]));
+      if (built !== undefined) segment.adoptIndex(built);
+      segment.cut();
+      this.#report(segment, found);
+      this.#segments.push(segment);
+      isOver = found.fault !== undefined && found.fault.kind !== 'end-mark';
+    }
+  }
+
+  #remove(segment: Segment, found: SegmentScan): void {
+    segment.release();
+    this.#disk.remove(segment.path);
+    if (found.fileBytes === 0) return;
+    this.#cuts.push({
+      file: segment.path,
+      position: 0,
+      bytes: found.fileBytes,
+      fromOffset: segment.baseOffset,
+      action: 'removed',
+      reason: 'What should lie before it is missing.',
+    });
+  }
+
+  #report(segment: Segment, { fault, fileBytes, soundBeyond }: SegmentScan): void {
+    if (fault === undefined || fault.kind === 'end-mark') return;
+    // Older bytes of a file that was recycled, and written to no further.
+    if (fault.kind === 'offset' && soundBeyond === undefined) return;
+    this.#cuts.push({
+      file: segment.path,
+      position: segment.bytes,
+      bytes: fileBytes - segment.bytes,
+      fromOffset: segment.nextOffset,
+      action: 'cut',
+      reason: fault.sentence,
+    });
+  }
+}

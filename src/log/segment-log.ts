@@ -1,0 +1,463 @@
+import type { TopicConfig } from '../config.ts';
+import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
+import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
+import { writeEpochs } from './epoch-file.ts';
+import type { EpochList } from './epoch-list.ts';
+import { EPOCHS_FILE, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
+import type { OpenFiles } from './open-files.ts';
+import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
+import { Segment } from './segment.ts';
+import { firstRecordSince } from './timestamp-search.ts';
+
+/** Indexes hold offsets as distances from a segment's base in 32 bits. */
+const OFFSETS_A_SEGMENT_MAX = 2 ** 31 - 1;
+/** Indexes of sealed segments that are kept in memory, beyond those that were not stored yet. */
+const LOADED_INDEXES_MAX = 4;
+
+/** What opening found of a log, or nothing where it is new. */
+export interface LogState {
+  /** Ascending; all but the last are sealed. */
+  readonly segments: Segment[];
+  readonly epochs: EpochList;
+  readonly logStart: number;
+  readonly leo: number;
+  /** Everything below is on the device. */
+  readonly recoveryPoint: number;
+}
+
+/** A partition's batches in segment files, on whatever disk. One thread owns it. */
+export class SegmentLog implements PartitionLog {
+  readonly directory: string;
+  readonly config: TopicConfig;
+  readonly #files: OpenFiles;
+  readonly #segments: Segment[];
+  readonly #epochs: EpochList;
+  readonly #gapsAllowed: boolean;
+  #logStart: number;
+  #leo: number;
+  #written: number;
+  /** In all segments. */
+  #bytes = 0;
+  #recoveryPoint: number;
+  committed = 0;
+
+  /** Batches that were taken and not written: their bytes, ends, and largest timestamps. */
+  #staged: Uint8Array[] = [];
+  readonly #stagedNext: number[] = [];
+  readonly #stagedTimes: number[] = [];
+  #stagedBytes = 0;
+  #guard: Guard | undefined;
+  /** Of the first staged batch. */
+  #guardFrom = 0;
+
+  /** Segments with bytes that may not be on the device. */
+  readonly #unsynced = new Set<Segment>();
+  /** What files the directory holds has changed since it was synced. */
+  #isDirectoryUnsynced = true;
+  #areEpochsUnsynced = false;
+  /** The directory's sync under way: whoever comes meanwhile has to wait for it too. */
+  #directorySync: Promise<void> = Promise.resolve();
+  /** Syncs under way: each promises no more than what was never truncated since it began. */
+  readonly #syncs = new Set<{ end: number }>();
+
+  constructor(files: OpenFiles, directory: string, config: TopicConfig, state: LogState) {
+    this.#files = files;
+    this.directory = directory;
+    this.config = config;
+    this.#gapsAllowed = config['cleanup.policy'] !== 'delete';
+    this.#segments = state.segments;
+    this.#epochs = state.epochs;
+    this.#logStart = state.logStart;
+    this.#leo = state.leo;
+    this.#written = state.leo;
+    this.#recoveryPoint = state.recoveryPoint;
+    for (const segment of state.segments) {
+      this.#bytes += segment.bytes;
+      if (segment.syncedBytes < segment.bytes) this.#unsynced.add(segment);
+    }
+  }
+
+  get logStart(): number {
+    return this.#logStart;
+  }
+
+  get leo(): number {
+    return this.#leo;
+  }
+
+  get written(): number {
+    return this.#written;
+  }
+
+  get lastEpoch(): number {
+    return this.#epochs.last;
+  }
+
+  /** Everything below is on the device, with its indexes, and needs no scan at the next start. */
+  get recoveryPoint(): number {
+    return this.#recoveryPoint;
+  }
+
+  /** Bytes of all batches. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  append(source: Uint8Array, at: number, length: number, guard?: Guard): boolean {
+    const baseOffset = readBaseOffset(source, at);
+    const next = nextOffset(source, at);
+    const epoch = readLeaderEpoch(source, at);
+    const maxTimestamp = readMaxTimestamp(source, at);
+    // Only now is it known that these were the batch's own: before, the bytes may be anything.
+    if (guard !== undefined && !guard.intact()) {
+      this.#unstage();
+      return false;
+    }
+    if (baseOffset !== this.#leo && !(this.#gapsAllowed && baseOffset > this.#leo))
+      throw new Error(`append at ${baseOffset}, but the log ends at ${this.#leo}`);
+    if (!this.#fits(length, next) || epoch > this.lastEpoch) {
+      if (!this.flush()) return false;
+      if (!this.#fits(length, next)) this.#roll(baseOffset);
+      if (epoch > this.lastEpoch) this.#beginEpoch(epoch, baseOffset);
+    }
+    if (this.#stagedBytes === 0) {
+      this.#guard = guard;
+      this.#guardFrom = guard?.framePosition ?? 0;
+    }
+    this.#staged.push(source.subarray(at, at + length));
+    this.#stagedNext.push(next);
+    this.#stagedTimes.push(maxTimestamp);
+    this.#stagedBytes += length;
+    this.#leo = next;
+    return this.#stagedBytes < WRITE_AT_ONCE_BYTES || this.flush();
+  }
+
+  flush(): boolean {
+    const length = this.#stagedBytes;
+    if (length === 0) return true;
+    const segment = this.#segments.at(-1) as Segment;
+    const count = this.#staged.length;
+    const sizes = count === 1 ? undefined : this.#staged.map((piece) => piece.length);
+    let isWhole = false;
+    try {
+      isWhole = segment.write(this.#staged, length, this.#guard, this.#guardFrom);
+    } finally {
+      if (!isWhole) this.#unstage();
+    }
+    if (!isWhole) return false;
+    for (let index = 0; index < count; index++) {
+      segment.extend(sizes?.[index] ?? length, this.#stagedNext[index], this.#stagedTimes[index]);
+    }
+    this.#bytes += length;
+    this.#written = this.#leo;
+    this.#unsynced.add(segment);
+    this.#unstage();
+    return true;
+  }
+
+  async sync(): Promise<number> {
+    const promise = { end: this.#written };
+    this.#syncs.add(promise);
+    try {
+      await this.#syncAll([...this.#unsynced]);
+    } finally {
+      this.#syncs.delete(promise);
+    }
+    return promise.end;
+  }
+
+  read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
+    const end = Math.min(endOffset, this.#written);
+    if (offset >= end) return undefined;
+    for (let index = this.#indexOf(offset); index < this.#segments.length; index++) {
+      const segment = this.#segments[index];
+      if (segment.baseOffset >= end) return undefined;
+      if (!segment.isIndexLoaded) this.#limitIndexes(segment);
+      // After compaction a segment may end before the offset, and the next one begin after it.
+      if (segment.nextOffset <= offset) continue;
+      return segment.read(offset, maxBytes, end);
+    }
+    return undefined;
+  }
+
+  offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined {
+    const end = Math.min(endOffset, this.#written);
+    for (const segment of this.#segments) {
+      if (!segment.isIndexLoaded) this.#limitIndexes(segment);
+      const found = segment.findTime(timestamp);
+      if (found === undefined) continue;
+      const { bytes, at } = found;
+      const record = firstRecordSince(bytes, at, at + batchBytes(bytes, at), timestamp);
+      if (record === undefined || record.offset >= end) return undefined;
+      // What was deleted is not found; the oldest that is left is not older.
+      if (record.offset >= this.#logStart) return record;
+    }
+    return undefined;
+  }
+
+  truncateTo(offset: number): void {
+    this.#unstage();
+    if (this.#leo <= offset) return;
+    while (this.#segments.length > 0) {
+      const segment = this.#segments.at(-1) as Segment;
+      this.#bytes -= segment.bytes;
+      if (segment.baseOffset < offset) {
+        segment.truncateTo(offset);
+        this.#bytes += segment.bytes;
+        this.#unsynced.add(segment);
+        break;
+      }
+      this.#segments.pop();
+      this.#remove(segment);
+    }
+    const last = this.#segments.at(-1);
+    this.#end(last === undefined ? offset : last.nextOffset);
+    this.#logStart = Math.min(this.#logStart, this.#leo);
+    if (this.#epochs.truncateTo(this.#leo)) this.#epochsChanged();
+  }
+
+  restartAt(offset: number): void {
+    this.#unstage();
+    for (const segment of this.#segments) this.#remove(segment);
+    this.#segments.length = 0;
+    this.#bytes = 0;
+    this.#end(offset);
+    this.#logStart = offset;
+    this.#recoveryPoint = offset;
+    // What the log held is gone, and with it what was known of whose reign it was.
+    this.#epochs.truncateTo(0);
+    this.#epochsChanged();
+  }
+
+  beginEpoch(epoch: number): void {
+    if (epoch <= this.lastEpoch) return;
+    this.flush();
+    this.#beginEpoch(epoch, this.#leo);
+  }
+
+  endOfEpoch(epoch: number): EpochEnd {
+    return this.#epochs.endOf(epoch, this.#logStart, this.#leo);
+  }
+
+  /** The log begins at `offset` from now on; what lies below is dropped with its segments. */
+  deleteBefore(offset: number): void {
+    if (offset <= this.#logStart) return;
+    this.flush();
+    this.#logStart = Math.min(offset, this.#leo);
+    if (this.#logStart === this.#leo && (this.#segments.at(-1)?.bytes ?? 0) > 0) this.#roll(this.#leo);
+    while (this.#segments.length > 1 && this.#segments[1].baseOffset <= this.#logStart) this.#dropOldest();
+    if (this.#epochs.startAt(this.#logStart)) this.#epochsChanged();
+  }
+
+  /** What time brings: segments that are old enough are closed or dropped. True where anything was. */
+  retain(wallClockMs: number): boolean {
+    const before = this.#segments[0]?.baseOffset;
+    const { config } = this;
+    const active = this.#segments.at(-1);
+    const keptMs = this.#isDeleting ? config['retention.ms'] : -1;
+    if (active === undefined) return false;
+    const isOld = active.bytes > 0 && wallClockMs - active.firstTimestamp >= config['segment.ms'];
+    const isExpired = keptMs >= 0 && active.bytes > 0 && wallClockMs - active.maxTimestamp > keptMs;
+    if (isOld || isExpired) {
+      this.flush();
+      this.#roll(this.#leo);
+    }
+    while (keptMs >= 0 && this.#mayDropOldest() && wallClockMs - this.#segments[0].maxTimestamp > keptMs)
+      this.#dropOldest();
+    while (this.#isTooLarge() && this.#mayDropOldest()) this.#dropOldest();
+    return this.#segments[0]?.baseOffset !== before || isOld;
+  }
+
+  /**
+   * In the background: brings what is sealed to the device, with its indexes, so that the next start need not look at
+   * it. Nothing waits for it.
+   */
+  async store(): Promise<void> {
+    const sealed = this.#segments.slice(0, -1).filter((segment) => this.#isUnstored(segment));
+    if (sealed.length === 0) return;
+    for (const segment of sealed) segment.storeIndex();
+    this.#isDirectoryUnsynced = true;
+    await this.#syncAll(sealed);
+    const first = this.#segments.findIndex((segment) => this.#isUnstored(segment));
+    this.#recoveryPoint = Math.max(this.#recoveryPoint, this.#segments[first]?.baseOffset ?? 0);
+    for (const segment of this.#segments.slice(0, -1)) segment.forgetIndex();
+  }
+
+  /** Everything written, on the device, cut to its end, with its indexes: nothing is left to do at the next start. */
+  async close(): Promise<void> {
+    this.flush();
+    for (const segment of this.#segments) {
+      segment.cut();
+      if (!this.#isUnstored(segment)) continue;
+      segment.storeIndex();
+      this.#unsynced.add(segment);
+      this.#isDirectoryUnsynced = true;
+    }
+    await this.#syncAll([...this.#unsynced]);
+    this.#recoveryPoint = this.#leo;
+    for (const segment of this.#segments) segment.release();
+  }
+
+  /** Those that no append changes any more, oldest first. */
+  get sealed(): readonly Segment[] {
+    return this.#segments.slice(0, -1);
+  }
+
+  /** Compaction has put `replacements` in the place of these sealed segments, which lay side by side. */
+  replace(replaced: readonly Segment[], replacements: readonly Segment[]): void {
+    const first = this.#segments.indexOf(replaced[0]);
+    this.#segments.splice(first, replaced.length, ...replacements);
+    for (const segment of replaced) {
+      this.#bytes -= segment.bytes;
+      this.#unsynced.delete(segment);
+    }
+    for (const segment of replacements) this.#bytes += segment.bytes;
+    this.#isDirectoryUnsynced = true;
+  }
+
+  get #isDeleting(): boolean {
+    return this.config['cleanup.policy'] !== 'compact';
+  }
+
+  #isUnstored(segment: Segment): boolean {
+    return segment.syncedBytes < segment.bytes || !segment.isIndexStored;
+  }
+
+  #unstage(): void {
+    this.#staged.length = 0;
+    this.#stagedNext.length = 0;
+    this.#stagedTimes.length = 0;
+    this.#stagedBytes = 0;
+    this.#guard = undefined;
+    this.#leo = this.#written;
+  }
+
+  #end(offset: number): void {
+    this.#leo = offset;
+    this.#written = offset;
+    this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
+    for (const promise of this.#syncs) promise.end = Math.min(promise.end, offset);
+  }
+
+  #beginEpoch(epoch: number, startOffset: number): void {
+    this.#epochs.begin(epoch, startOffset);
+    this.#epochsChanged();
+  }
+
+  #epochsChanged(): void {
+    writeEpochs(this.#files.disk, this.directory, this.#epochs.entries);
+    this.#areEpochsUnsynced = true;
+    this.#isDirectoryUnsynced = true;
+  }
+
+  #fits(length: number, next: number): boolean {
+    const active = this.#segments.at(-1);
+    if (active === undefined) return false;
+    const end = active.bytes + this.#stagedBytes + length;
+    const isInReach = next - active.baseOffset <= OFFSETS_A_SEGMENT_MAX;
+    return (end <= this.config['segment.bytes'] && isInReach) || active.bytes + this.#stagedBytes === 0;
+  }
+
+  /** Begins a new segment, in the file of one that retention drops, if there is one. Nothing may be staged. */
+  #roll(baseOffset: number): void {
+    const last = this.#segments.at(-1);
+    if (last?.bytes === 0 && last.baseOffset === baseOffset) return;
+    last?.cut();
+    const segment = new Segment(this.#files, this.directory, baseOffset, this.config['index.interval.bytes']);
+    const recycled = this.#retireForRoll();
+    if (recycled === undefined) this.#files.create(segment.path);
+    else segment.takeFileOf(recycled);
+    this.#isDirectoryUnsynced = true;
+    this.#segments.push(segment);
+  }
+
+  /** Drops what is too much, and gives one segment whose file may serve again. */
+  #retireForRoll(): Segment | undefined {
+    let recycled: Segment | undefined;
+    while (this.#isTooLarge() && this.#mayDropOldest(0)) {
+      if (recycled === undefined && !this.#segments[0].isHeld) {
+        recycled = this.#segments[0];
+        this.#forgetOldest();
+      } else {
+        this.#dropOldest();
+      }
+    }
+    return recycled;
+  }
+
+  #isTooLarge(): boolean {
+    const kept = this.config['retention.bytes'];
+    const first = this.#segments[0];
+    return this.#isDeleting && kept >= 0 && first !== undefined && this.#bytes - first.bytes >= kept;
+  }
+
+  /** Whether the oldest segment has nothing that is needed: it is sealed, and committed whole. */
+  #mayDropOldest(behind = 1): boolean {
+    const first = this.#segments[0];
+    if (first === undefined || this.#segments.length <= behind) return false;
+    return (this.#segments[1]?.baseOffset ?? first.nextOffset) <= this.committed;
+  }
+
+  #dropOldest(): void {
+    const segment = this.#segments[0];
+    this.#forgetOldest();
+    this.#remove(segment);
+  }
+
+  #forgetOldest(): void {
+    const segment = this.#segments.shift() as Segment;
+    this.#bytes -= segment.bytes;
+    this.#unsynced.delete(segment);
+    this.#logStart = Math.max(this.#logStart, this.#segments[0]?.baseOffset ?? segment.nextOffset);
+    this.#recoveryPoint = Math.max(this.#recoveryPoint, Math.min(this.#logStart, this.#written));
+  }
+
+  #remove(segment: Segment): void {
+    this.#unsynced.delete(segment);
+    segment.release();
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX]) {
+      if (suffix === LOG_SUFFIX || segment.isIndexStored) this.#files.disk.remove(segment.pathOf(suffix));
+    }
+    this.#isDirectoryUnsynced = true;
+  }
+
+  /** Segments, and then what the directory says of them. */
+  async #syncAll(segments: readonly Segment[]): Promise<void> {
+    await Promise.all(segments.map((segment) => segment.sync()));
+    if (this.#isDirectoryUnsynced) {
+      this.#isDirectoryUnsynced = false;
+      this.#directorySync = this.#directorySync.then(() => this.#syncNames());
+    }
+    await this.#directorySync;
+    for (const segment of segments) if (segment.syncedBytes >= segment.bytes) this.#unsynced.delete(segment);
+  }
+
+  async #syncNames(): Promise<void> {
+    const { disk } = this.#files;
+    if (this.#areEpochsUnsynced) {
+      this.#areEpochsUnsynced = false;
+      const file = disk.open(`${this.directory}/${EPOCHS_FILE}`);
+      await file.sync().finally(() => file.close());
+    }
+    await disk.syncDirectory(this.directory);
+  }
+
+  /** The segment that holds `offset`, or the last one before it. */
+  #indexOf(offset: number): number {
+    let low = 0;
+    let high = this.#segments.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#segments[middle].baseOffset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** An index is about to be loaded: the others that were stored need not all stay. */
+  #limitIndexes(wanted: Segment): void {
+    const loaded = this.#segments.filter((segment) => segment.isIndexStored && segment.isIndexLoaded);
+    for (const segment of loaded.slice(0, Math.max(0, loaded.length - LOADED_INDEXES_MAX + 1)))
+      if (segment !== wanted) segment.forgetIndex();
+  }
+}

@@ -1,0 +1,362 @@
+import { Buffer } from 'node:buffer';
+import type { Extent, Guard } from '../types.ts';
+import { INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
+import type { OpenFiles } from './open-files.ts';
+import { BATCH_HEADER_BYTES, batchBytes, checkBatch, nextOffset, readMaxTimestamp } from './record-batch.ts';
+import { batchFaultSentence } from './record-batch-fault.ts';
+import { type IndexEntry, SegmentIndex } from './segment-index.ts';
+
+/**
+ * Behind the last batch of a file that holds older bytes there. No batch begins with this, so what follows is never
+ * taken for one: neither what was truncated away, nor what the file held before it was recycled, whatever it looks
+ * like.
+ */
+const END_MARK = Buffer.alloc(BATCH_HEADER_BYTES);
+
+/** What a read asks of the disk besides the batches: those between an index entry and the first one wanted. */
+const SEARCH_BYTES = 8192;
+
+/** Bytes on a disk that cannot be a batch, in the midst of a segment that was sound when it was written. */
+export class DamagedSegmentError extends Error {
+  override readonly name = 'DamagedSegmentError';
+  readonly path: string;
+  readonly position: number;
+
+  constructor(path: string, position: number, sentence: string) {
+    super(`${path} is damaged at byte ${position}: ${sentence}`);
+    this.path = path;
+    this.position = position;
+  }
+}
+
+/** A batch as a search found it, in bytes that are valid until the next read. */
+interface Found {
+  readonly bytes: Buffer;
+  readonly at: number;
+  /** The same place, in the file. */
+  readonly position: number;
+}
+
+/** One file of batches. All but a log's last are sealed: they never change, until retention or compaction take them. */
+export class Segment {
+  readonly baseOffset: number;
+  readonly #files: OpenFiles;
+  readonly #directory: string;
+  readonly #intervalBytes: number;
+  /** End of the last batch; what the file holds behind it is no part of the log. */
+  bytes = 0;
+  /** The offset after the last batch. */
+  nextOffset: number;
+  /** The file may hold older bytes up to here. */
+  staleEnd = 0;
+  /** Up to here the file is known to be on the device. */
+  syncedBytes = 0;
+  /** Whether its two index files are on the disk, and the index in memory may be forgotten. */
+  isIndexStored = false;
+  /** Whether somebody reads the file by its name at present: then it is not recycled, though it may be removed. */
+  isHeld = false;
+  /** Why its offsets cannot be read; undefined while they can. */
+  damage: DamagedSegmentError | undefined;
+  #index: SegmentIndex | undefined;
+  #firstTimestamp: number | undefined;
+  /** Where the last read ended: most reads go on there. */
+  #readNext = -1;
+  #readEnd = 0;
+
+  constructor(files: OpenFiles, directory: string, baseOffset: number, intervalBytes: number) {
+    this.#files = files;
+    this.#directory = directory;
+    this.baseOffset = baseOffset;
+    this.nextOffset = baseOffset;
+    this.#intervalBytes = intervalBytes;
+  }
+
+  get path(): string {
+    return this.pathOf(LOG_SUFFIX);
+  }
+
+  pathOf(suffix: string): string {
+    return `${this.#directory}/${segmentFile(this.baseOffset, suffix)}`;
+  }
+
+  get isIndexLoaded(): boolean {
+    return this.#index !== undefined;
+  }
+
+  /** The index, read from its files if it was forgotten, or made again from the segment if they are no good. */
+  get index(): SegmentIndex {
+    this.#index ??= (this.isIndexStored ? this.#loadIndex() : undefined) ?? this.#buildIndex();
+    return this.#index;
+  }
+
+  get maxTimestamp(): number {
+    return this.index.maxTimestamp;
+  }
+
+  /** The largest timestamp of the first batch: the segment's age is counted from there. */
+  get firstTimestamp(): number {
+    if (this.#firstTimestamp === undefined) {
+      const first = this.#search(0, 0, () => true);
+      this.#firstTimestamp = first === undefined ? -1 : readMaxTimestamp(first.bytes, first.at);
+    }
+    return this.#firstTimestamp;
+  }
+
+  forgetIndex(): void {
+    if (this.isIndexStored) this.#index = undefined;
+  }
+
+  /** Takes over an index that somebody else has made. */
+  adoptIndex(index: SegmentIndex): void {
+    this.#index = index;
+  }
+
+  /**
+   * Writes batches behind the last one. False where the guard then says that they were overwritten meanwhile: what
+   * lies behind the last batch is marked as no part of the log. The caller moves the end.
+   */
+  write(pieces: Uint8Array[], length: number, guard: Guard | undefined, guardFrom: number): boolean {
+    const file = this.#files.get(this.path);
+    const end = this.bytes + length;
+    if (this.staleEnd > end) pieces.push(END_MARK);
+    file.write(this.bytes, pieces);
+    if (guard === undefined || guard.intactSince(guardFrom)) return true;
+    file.write(this.bytes, [END_MARK]);
+    this.staleEnd = Math.max(this.staleEnd, end);
+    return false;
+  }
+
+  /** The batch at `position`, which was written just now, becomes part of the segment. */
+  extend(length: number, next: number, maxTimestamp: number): void {
+    if (this.bytes === 0) this.#firstTimestamp = maxTimestamp;
+    this.index.add(this.bytes, next - 1, maxTimestamp);
+    this.bytes += length;
+    this.nextOffset = next;
+  }
+
+  /** Whole batches from the one that holds `offset`; undefined where this segment has none up to `endOffset`. */
+  read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
+    const found = this.find(offset, maxBytes);
+    if (found === undefined || nextOffset(found.bytes, found.at) > endOffset) return undefined;
+    const { bytes, at: from } = found;
+    // A read that goes on where this one ends need not look for its place.
+    let to = from + batchBytes(bytes, from);
+    let last = from;
+    while (to + BATCH_HEADER_BYTES <= bytes.length) {
+      const end = to + this.#soundBytes(bytes, to, found.position + to - from);
+      if (end > bytes.length || end - from > maxBytes || nextOffset(bytes, to) > endOffset) break;
+      last = to;
+      to = end;
+    }
+    this.#readEnd = found.position + to - from;
+    this.#readNext = nextOffset(bytes, last);
+    return { bytes, from, to };
+  }
+
+  /** The first batch that reaches beyond `offset`, whole, with up to `maxBytes` of what follows it. */
+  find(offset: number, maxBytes = 0): Found | undefined {
+    const isIt = (bytes: Buffer, at: number): boolean => nextOffset(bytes, at) > offset;
+    if (offset === this.#readNext) return this.#search(this.#readEnd, maxBytes, isIt);
+    return this.#search(
+      this.#position((index) => index.entryOf(offset)),
+      maxBytes,
+      isIt,
+    );
+  }
+
+  /** The first batch with a record that is not older than `timestamp`, if any. */
+  findTime(timestamp: number): Found | undefined {
+    if (this.maxTimestamp < timestamp) return undefined;
+    const from = this.#position((index) => index.entryOfTime(timestamp));
+    return this.#search(from, 0, (bytes, at) => readMaxTimestamp(bytes, at) >= timestamp);
+  }
+
+  /** Takes over what the file holds as it was left by a clean stop. Throws where it is not as it should be. */
+  adopt(fileBytes: number, isIndexStored: boolean, next: number | undefined): void {
+    this.bytes = fileBytes;
+    this.syncedBytes = fileBytes;
+    this.isIndexStored = isIndexStored;
+    this.nextOffset = next ?? this.#endOffset();
+  }
+
+  /** Drops the batches from the one that reaches beyond `offset`; the file is cut, so that nothing of them is left. */
+  truncateTo(offset: number): void {
+    const position = this.find(offset)?.position;
+    if (position === undefined) return;
+    this.#readNext = -1;
+    this.#removeIndexFiles();
+    this.#index = this.#buildIndex(position);
+    this.staleEnd = Math.max(this.staleEnd, this.bytes);
+    this.bytes = position;
+    this.syncedBytes = Math.min(this.syncedBytes, position);
+    this.cut();
+    this.nextOffset = this.#endOffset();
+    this.#firstTimestamp = undefined;
+  }
+
+  /** Cuts off what the file holds behind the last batch. */
+  cut(): void {
+    if (this.staleEnd <= this.bytes) return;
+    this.#files.get(this.path).truncate(this.bytes);
+    this.staleEnd = 0;
+  }
+
+  /** Goes on in the file of a segment that is given up: overwriting is several times cheaper than a new file. */
+  takeFileOf(old: Segment): void {
+    old.#removeIndexFiles();
+    this.#files.disk.rename(old.path, this.path);
+    this.#files.renamed(old.path, this.path);
+    this.staleEnd = this.#files.get(this.path).size;
+  }
+
+  /** Writes the two index files of a segment that is complete. */
+  storeIndex(): void {
+    if (this.isIndexStored) return;
+    this.index.seal();
+    this.#store(INDEX_SUFFIX, this.index.encodeOffsets(this.baseOffset));
+    this.#store(TIME_INDEX_SUFFIX, this.index.encodeTimes(this.baseOffset));
+    this.isIndexStored = true;
+  }
+
+  /** Every byte of it, and of its index files, on the device. */
+  async sync(): Promise<void> {
+    const { bytes } = this;
+    const paths = [this.path];
+    if (this.isIndexStored) paths.push(this.pathOf(INDEX_SUFFIX), this.pathOf(TIME_INDEX_SUFFIX));
+    await Promise.all(paths.map((path) => this.#files.get(path).sync()));
+    this.syncedBytes = Math.min(bytes, this.bytes);
+  }
+
+  /** Forgets the files; whether they are removed is the caller's business. */
+  release(): void {
+    this.#files.forget(this.path);
+    this.#forgetIndexFiles();
+  }
+
+  #removeIndexFiles(): void {
+    if (!this.isIndexStored) return;
+    this.#forgetIndexFiles();
+    for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX]) this.#files.disk.remove(this.pathOf(suffix));
+    this.isIndexStored = false;
+  }
+
+  #forgetIndexFiles(): void {
+    this.#files.forget(this.pathOf(INDEX_SUFFIX));
+    this.#files.forget(this.pathOf(TIME_INDEX_SUFFIX));
+  }
+
+  #store(suffix: string, bytes: Buffer): void {
+    const file = this.#files.create(this.pathOf(suffix));
+    if (bytes.length > 0) file.write(0, [bytes]);
+    if (file.size > bytes.length) file.truncate(bytes.length);
+  }
+
+  #loadIndex(): SegmentIndex | undefined {
+    const [offsets, times] = [INDEX_SUFFIX, TIME_INDEX_SUFFIX].map((suffix) => {
+      const file = this.#files.get(this.pathOf(suffix));
+      return Buffer.from(file.read(0, file.size));
+    });
+    const index = SegmentIndex.decode(this.#intervalBytes, this.baseOffset, this.bytes, offsets, times);
+    const isBelieved = index?.lastEntries.every((entry) => entry === undefined || this.#isTrue(entry, index));
+    return isBelieved ? index : undefined;
+  }
+
+  /** Where an entry of the index leads to; an index that does not hold with the segment is made again from it. */
+  #position(entryIn: (index: SegmentIndex) => IndexEntry | undefined): number {
+    const { index } = this;
+    const entry = entryIn(index);
+    if (entry === undefined) return 0;
+    if (this.isIndexStored && !this.#isTrue(entry, index)) {
+      this.#index = this.#buildIndex();
+      return entryIn(this.#index)?.position ?? 0;
+    }
+    return entry.position;
+  }
+
+  /** Whether the batch that an entry speaks of is where, and what, the entry says. */
+  #isTrue({ position, lastOffset, timestamp }: IndexEntry, index: SegmentIndex): boolean {
+    const file = this.#files.get(this.path);
+    const isBatch = (bytes: Buffer, at: number): boolean =>
+      checkBatch(bytes, 0, this.bytes - at, this.bytes - at) === 0;
+    if (position >= this.bytes) return false;
+    const header = file.read(position, BATCH_HEADER_BYTES);
+    if (!isBatch(header, position)) return false;
+    if (timestamp === undefined) return nextOffset(header, 0) - 1 === lastOffset;
+    // The batch of a time entry lies at its offset's entry or soon behind it.
+    const end = Math.min(this.bytes, position + index.intervalBytes + BATCH_HEADER_BYTES);
+    for (let at = position; at < end; ) {
+      const bytes = file.read(at, BATCH_HEADER_BYTES);
+      if (!isBatch(bytes, at)) return false;
+      if (nextOffset(bytes, 0) - 1 === lastOffset) return readMaxTimestamp(bytes, 0) === timestamp;
+      at += batchBytes(bytes, 0);
+    }
+    return false;
+  }
+
+  /** From the headers of the batches up to `end`. */
+  #buildIndex(end = this.bytes): SegmentIndex {
+    const index = new SegmentIndex(this.#intervalBytes);
+    this.#search(0, 0, (bytes, at, position) => {
+      if (position >= end) return true;
+      index.add(position, nextOffset(bytes, at) - 1, readMaxTimestamp(bytes, at));
+      return false;
+    });
+    return index;
+  }
+
+  #endOffset(): number {
+    let end = this.baseOffset;
+    this.#search(this.index.lastPosition, 0, (bytes, at) => {
+      end = nextOffset(bytes, at);
+      return false;
+    });
+    return end;
+  }
+
+  /**
+   * Goes from batch to batch, by their headers, until one is the one. It comes whole, with what follows up to
+   * `maxBytes` from its beginning on.
+   */
+  #search(
+    from: number,
+    maxBytes: number,
+    isIt: (bytes: Buffer, at: number, position: number) => boolean,
+  ): Found | undefined {
+    if (this.damage !== undefined) throw this.damage;
+    const file = this.#files.get(this.path);
+    let bytes = file.read(from, Math.min(SEARCH_BYTES, this.bytes - from));
+    for (let start = from, at = 0; start + at < this.bytes; ) {
+      const position = start + at;
+      const left = this.bytes - position;
+      if (bytes.length - at < BATCH_HEADER_BYTES) {
+        bytes = file.read(position, Math.min(SEARCH_BYTES, left));
+        if (bytes.length < BATCH_HEADER_BYTES) this.#damaged(position, 'The file ends there.');
+        start = position;
+        at = 0;
+      }
+      const length = this.#soundBytes(bytes, at, position);
+      if (!isIt(bytes, at, position)) {
+        at += length;
+        continue;
+      }
+      const wanted = Math.max(length, Math.min(maxBytes, left));
+      if (at + wanted <= bytes.length) return { bytes, at, position };
+      bytes = file.read(position, wanted);
+      if (bytes.length < length) this.#damaged(position, 'The file ends before the batch does.');
+      return { bytes, at: 0, position };
+    }
+    return undefined;
+  }
+
+  /** Size of the batch there, of which the header is at hand. */
+  #soundBytes(bytes: Buffer, at: number, position: number): number {
+    const available = this.bytes - position;
+    const fault = checkBatch(bytes, at, available, available);
+    return fault === 0 ? batchBytes(bytes, at) : this.#damaged(position, batchFaultSentence(fault));
+  }
+
+  #damaged(position: number, sentence: string): never {
+    this.damage = new DamagedSegmentError(this.path, position, sentence);
+    throw this.damage;
+  }
+}
