@@ -73,7 +73,7 @@ export interface PartitionLog {
   readonly written: number;
   /** Nothing at or above it is dropped by retention. Its owner keeps it at the HWM. */
   committed: number;
-  /** The epoch that the log's next batch belongs to; -1 where none has begun. */
+  /** The newest epoch that has begun here; -1 where there is none. */
   readonly lastEpoch: number;
   /**
    * Takes a whole batch with its offsets stamped, which must begin at the LEO. It is staged: `source` has to stay as
@@ -99,7 +99,7 @@ export interface PartitionLog {
   truncateTo(offset: number): void;
   /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
   restartAt(offset: number): void;
-  /** The log's next batch belongs to this epoch, which never goes back. */
+  /** A leader's epoch begins where the log ends, also if nothing of it follows. Batches of a newer one begin it too. */
   beginEpoch(epoch: number): void;
   /** Where the newest epoch that is not above `epoch` ended here (KIP-101); epoch -1 where there is none. */
   endOfEpoch(epoch: number): EpochEnd;

@@ -20,6 +20,7 @@ export function admitBatch(
 ): ErrorCode {
   if (replica === undefined) return 'UNKNOWN_TOPIC_OR_PARTITION';
   if (!replica.isLeader || epoch !== replica.info.epoch) return 'NOT_LEADER_OR_FOLLOWER';
+  if (replica.state !== 'online') return 'KAFKA_STORAGE_ERROR';
   if (length > replica.config['max.message.bytes']) return 'MESSAGE_TOO_LARGE';
   if (checkProducedBatch(bytes, at, length, length) !== 0 || batchBytes(bytes, at) !== length)
     return 'CORRUPT_MESSAGE';

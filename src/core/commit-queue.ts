@@ -1,14 +1,17 @@
-/** The client of a batch that nobody waits for (acks 0 and 1). Real clients count from 1. */
+/** The client of a batch that nobody waits for. Real clients count from 1. */
 export const NOBODY = 0;
 
-/** A batch above the HWM, and who is told when it is committed: one entry per batch, nothing per record. */
+/** A batch above the HWM, and who is told when: one entry per batch, nothing per record. */
 export interface PendingBatch {
-  /** The batch is committed once the HWM has reached this offset. */
+  /** The offset that an end has to reach for the batch to lie below it. */
   readonly nextOffset: number;
   readonly baseOffset: number;
   readonly appendedAtMs: number;
-  readonly client: number;
+  /** NOBODY with acks 0, and once the client has been told. */
+  client: number;
   readonly correlation: number;
+  /** What the client waits for: that the leader has the batch as durably as asked (acks 1), or its commitment. */
+  readonly waitsFor: 'stable' | 'committed';
 }
 
 const DROP_AFTER = 256;
@@ -17,6 +20,8 @@ const DROP_AFTER = 256;
 export class CommitQueue {
   readonly #batches: PendingBatch[] = [];
   #head = 0;
+  /** Batches before this one lie below the leader's stable end. */
+  #unstable = 0;
 
   get size(): number {
     return this.#batches.length - this.#head;
@@ -26,30 +31,59 @@ export class CommitQueue {
     this.#batches.push(batch);
   }
 
+  /** Tells those who wait for the leader alone, up to its stable end. Their batches stay pending. */
+  tellStable(end: number, tell: (client: number, batch: PendingBatch) => void): void {
+    while (this.#unstable < this.#batches.length) {
+      const batch = this.#batches[this.#unstable];
+      if (batch.nextOffset > end) return;
+      this.#unstable++;
+      const { client } = batch;
+      if (client === NOBODY || batch.waitsFor !== 'stable') continue;
+      batch.client = NOBODY;
+      tell(client, batch);
+    }
+  }
+
   /** The oldest batch that an HWM of `hwm` commits, taken out of the queue. */
   take(hwm: number): PendingBatch | undefined {
     const batch = this.#batches[this.#head];
     if (batch === undefined || batch.nextOffset > hwm) return undefined;
     this.#head++;
+    if (this.#unstable < this.#head) this.#unstable = this.#head;
     if (this.#head === this.#batches.length) {
       this.#batches.length = 0;
+      this.#unstable = 0;
       this.#head = 0;
     } else if (this.#head === DROP_AFTER) {
       this.#batches.splice(0, DROP_AFTER);
+      this.#unstable -= DROP_AFTER;
       this.#head = 0;
     }
     return batch;
   }
 
-  /** Those who wait, and who from now on do not: the batches stay pending. */
+  /** Those who wait for a commitment, and from now on do not: the batches stay pending. */
   disown(): PendingBatch[] {
-    const disowned: PendingBatch[] = [];
+    return this.#release((batch) => batch.waitsFor === 'committed');
+  }
+
+  /** Everybody who waits, and the end of all waiting: nothing stays pending. */
+  abandon(): PendingBatch[] {
+    const waiting = this.#release(() => true);
+    this.#batches.length = 0;
+    this.#head = 0;
+    this.#unstable = 0;
+    return waiting;
+  }
+
+  #release(isMeant: (batch: PendingBatch) => boolean): PendingBatch[] {
+    const released: PendingBatch[] = [];
     for (let index = this.#head; index < this.#batches.length; index++) {
       const batch = this.#batches[index];
-      if (batch.client === NOBODY) continue;
-      disowned.push(batch);
-      this.#batches[index] = { ...batch, client: NOBODY };
+      if (batch.client === NOBODY || !isMeant(batch)) continue;
+      released.push({ ...batch });
+      batch.client = NOBODY;
     }
-    return disowned;
+    return released;
   }
 }

@@ -1,12 +1,17 @@
 import type { TopicConfig } from '../config.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { PartitionInfo, PartitionLog } from '../types.ts';
 import { CommitQueue } from './commit-queue.ts';
+import { TakenBatches } from './taken-batches.ts';
 
 /** A read that waits for records: it is answered when the HWM passes its offset, or when its time is up. */
 export interface WaitingRead {
   readonly offset: number;
-  answer(): void;
+  answer(error: ErrorCode): void;
 }
+
+/** Offline: its disk has failed, and it neither takes nor gives anything any more. */
+export type ReplicaState = 'online' | 'offline';
 
 /** What a broker holds of one partition. The broker's thread owns it. */
 export class Replica {
@@ -15,6 +20,9 @@ export class Replica {
   readonly config: TopicConfig;
   readonly log: PartitionLog;
   readonly brokerId: number;
+  #state: ReplicaState = 'online';
+  #stable: number;
+  #restarts = 0;
   /** The ISR without its leader: a record is committed once all of these have it. */
   #inSyncFollowers: readonly number[] = [];
   /** Never goes back while this replica leads, and never exceeds the LEO of an ISR member. */
@@ -25,6 +33,10 @@ export class Replica {
   readonly reads = new Set<WaitingRead>();
   /** As a leader: whether the broker's list of partitions with uncommitted records names this one. */
   uncommitted = false;
+  /** Whether the broker's list of logs with staged batches names this one. */
+  isStaged = false;
+  /** As a follower: batches that are in the log and not yet below the stable end. */
+  readonly taken = new TakenBatches();
   /** As a follower: records come from the leader's ring, or, after a gap, from its log until the ring is reached. */
   source: 'ring' | 'log' = 'ring';
 
@@ -34,6 +46,8 @@ export class Replica {
     this.config = config;
     this.log = log;
     this.brokerId = brokerId;
+    // What a log holds when it is opened has been checked by then, and made durable.
+    this.#stable = log.written;
     this.become(info);
   }
 
@@ -47,6 +61,46 @@ export class Replica {
     this.#inSyncFollowers = info.isr.filter((id) => id !== info.leader);
   }
 
+  get state(): ReplicaState {
+    return this.#state;
+  }
+
+  becomeOffline(): void {
+    this.#state = 'offline';
+    this.taken.clear();
+  }
+
+  /**
+   * End of what is as durable as the cluster promises: written, or synced. It is what counts for the HWM, and what is
+   * published as this replica's LEO. Never above what is written; goes back only when the log does.
+   */
+  get stable(): number {
+    return this.#stable;
+  }
+
+  /** How often the log has gone back: a sync that began before has nothing to say about what was written since. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Everything below `end` is as durable as asked. */
+  settleTo(end: number): void {
+    if (end < this.#stable || end > this.log.written) {
+      throw new Error(
+        `partition ${this.id} cannot be stable up to ${end}: it was up to ${this.#stable}, and ${this.log.written} are written`,
+      );
+    }
+    this.#stable = end;
+  }
+
+  /** The log was truncated, or begins anew. What is left of the stable records is stable still. */
+  restart(): void {
+    const { logStart, written } = this.log;
+    this.#stable = Math.max(logStart, Math.min(this.#stable, written));
+    this.#restarts++;
+    this.taken.truncateTo(written);
+  }
+
   get hasEnoughInSync(): boolean {
     return this.info.isr.length >= this.config['min.insync.replicas'];
   }
@@ -58,7 +112,7 @@ export class Replica {
   /** The HWM that the LEOs of the ISR allow now: promise 2. `leoOf` tells a follower's LEO. */
   committable(leoOf: (brokerId: number, partitionId: number) => number): number {
     if (!this.hasEnoughInSync) return this.hwm;
-    let lowest = this.log.leo;
+    let lowest = this.#stable;
     for (const follower of this.#inSyncFollowers) {
       const leo = leoOf(follower, this.id);
       if (leo < lowest) lowest = leo;

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
 import { copyBytes } from './copy.ts';
 import { EpochList } from './epoch-list.ts';
-import { batchBytes, nextOffset, readBaseOffset } from './record-batch.ts';
+import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch } from './record-batch.ts';
 import { firstRecordSince } from './timestamp-search.ts';
 
 /** One entry of the sparse index for about this many bytes; a read scans batch headers from there. */
@@ -128,6 +128,8 @@ export class MemoryLog implements PartitionLog {
     const baseOffset = readBaseOffset(segment.bytes, position);
     if (baseOffset !== this.#leo)
       throw new Error(`append at ${baseOffset}, but the log ends at ${this.#leo}`);
+    const epoch = readLeaderEpoch(segment.bytes, position);
+    if (epoch > this.#epochs.last) this.#epochs.begin(epoch, baseOffset);
     segment.index(baseOffset, position);
     segment.used = position + length;
     this.#bytes += length;

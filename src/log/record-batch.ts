@@ -52,6 +52,8 @@ export const BatchAttribute = {
   LOG_APPEND_TIME: 0x08,
   TRANSACTIONAL: 0x10,
   CONTROL: 0x20,
+  /** The base timestamp says until when the tombstones of the batch are kept (KIP-534). */
+  DELETE_HORIZON: 0x40,
 } as const;
 
 /** The offset of the first record, exact to 2^53. */
@@ -107,6 +109,11 @@ export function readLastOffsetDelta(bytes: Uint8Array, at: number): number {
   return readInt32(bytes, at + LAST_OFFSET_DELTA);
 }
 
+/** After compaction a batch still reaches as far as it did, whatever records it has lost. */
+export function writeLastOffsetDelta(bytes: Uint8Array, at: number, delta: number): void {
+  writeInt32(bytes, at + LAST_OFFSET_DELTA, delta);
+}
+
 /** The offset behind the last record: where the next batch begins. */
 export function nextOffset(bytes: Uint8Array, at: number): number {
   return readBaseOffset(bytes, at) + readLastOffsetDelta(bytes, at) + 1;
@@ -118,6 +125,11 @@ export function readBaseTimestamp(bytes: Uint8Array, at: number): number {
 
 export function readMaxTimestamp(bytes: Uint8Array, at: number): number {
   return readInt64(bytes, at + MAX_TIMESTAMP);
+}
+
+/** Lies under the CRC. */
+export function writeMaxTimestamp(bytes: Uint8Array, at: number, timestamp: number): void {
+  writeInt64(bytes, at + MAX_TIMESTAMP, timestamp);
 }
 
 /** -1: the producer is not idempotent. */
@@ -227,7 +239,7 @@ export function checkProducedBatch(
   return sequenced ? 0 : BatchFault.SEQUENCE_MISSING;
 }
 
-function isTransactional(attributes: number): boolean {
+export function isTransactional(attributes: number): boolean {
   return (attributes & BatchAttribute.TRANSACTIONAL) !== 0;
 }
 

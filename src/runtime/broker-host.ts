@@ -1,4 +1,5 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
+import type { PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ArenaView } from './arena.ts';
 import type { Metrics } from './metrics.ts';
@@ -23,10 +24,27 @@ export interface BrokerHost {
   readonly stage: (from: number, length: number) => number;
   /**
    * Stamps the staged batch, publishes it to the followers, and appends it to the own log. `client` is told when
-   * the batch is committed, unless it is NOBODY.
+   * the batch is stable here or committed, whichever it waits for, unless it is NOBODY.
    */
-  append(replica: Replica, length: number, client: number, correlation: number): number;
-  /** As a follower: the LEO of some partition of that leader went up. */
+  append(
+    replica: Replica,
+    length: number,
+    client: number,
+    correlation: number,
+    waitsFor: PendingBatch['waitsFor'],
+  ): void;
+  /** A batch was appended to this replica's log, from elsewhere than its own ring: flush() is to come before long. */
+  staged(replica: Replica): void;
+  /**
+   * Writes what logs have staged. LEOs follow, at once or, with fsync, when the device has it; `progressed` is then
+   * called by itself. False where bytes in a leader's ring were overwritten meanwhile: of those logs nothing was kept.
+   */
+  flush(): boolean;
+  /** A replica's log was truncated, or begins anew: its LEO is published anew. */
+  restarted(replica: Replica): void;
+  /** What a log has thrown. A DiskError takes all replicas of this broker offline; anything else is thrown on. */
+  diskFailed(error: unknown): void;
+  /** As a follower: tells that leader how far its ring was read, and that LEOs may have gone up. */
   progressed(leader: number): void;
   /** As a follower: how far the leader has let this replica know that records are committed. */
   refreshHwm(replica: Replica): void;

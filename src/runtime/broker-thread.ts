@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { HOT_WAIT_MS, THROTTLE_MAX_MS, YIELD_EVERY_MS } from '../limits.ts';
+import { HOT_WAIT_MS, THROTTLE_MAX_MS, YIELD_EVERY_MS, YIELD_SYNCING_MS } from '../limits.ts';
 import { Broker } from './broker.ts';
 import { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
@@ -12,7 +12,7 @@ import { yieldToEventLoop } from './timers.ts';
 if (parentPort === null) throw new Error('broker-thread runs as a worker thread of a cluster');
 const parent = parentPort;
 const data = workerData as BrokerThreadData;
-const broker = new Broker(data);
+const broker = new Broker(data, (notice) => parent.postMessage(notice));
 const own = data.brokers.find(({ id }) => id === data.id);
 if (own === undefined) throw new Error(`broker ${data.id} is not in its own directory`);
 const sleeper = new Sleeper(broker.arena.int32, own.bell / 4);
@@ -67,14 +67,17 @@ async function sleep(): Promise<void> {
   clearTimeout(patience);
 }
 
+/** How long a busy broker keeps its event loop waiting. */
+const patienceMs = (): number => (broker.isSyncing ? YIELD_SYNCING_MS : YIELD_EVERY_MS);
+
 async function run(): Promise<void> {
   let yieldedMs = nowMs();
   while (!closing) {
-    while (broker.pass() && nowMs() - yieldedMs < YIELD_EVERY_MS);
-    if (nowMs() - yieldedMs > YIELD_EVERY_MS) {
+    while (broker.pass() && nowMs() - yieldedMs < patienceMs());
+    if (nowMs() - yieldedMs > patienceMs()) {
       await yieldToEventLoop();
       yieldedMs = nowMs();
-    } else if (broker.catchUp.isBusy || !sleeper.sleepSync(hasWork, HOT_WAIT_MS)) {
+    } else if (broker.catchUp.isBusy || broker.isSyncing || !sleeper.sleepSync(hasWork, HOT_WAIT_MS)) {
       await sleep();
       yieldedMs = nowMs();
     }

@@ -1,18 +1,32 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { NOBODY } from '../core/commit-queue.ts';
+import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import { Replica } from '../core/replica.ts';
+import type { ErrorCode } from '../errors.ts';
 import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
+import type { DiskError } from '../log/disk.ts';
 import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
-import { batchBytes, CRC_FROM, nextOffset, writeBaseOffset, writeLeaderEpoch } from '../log/record-batch.ts';
+import {
+  BatchAttribute,
+  batchBytes,
+  CRC_FROM,
+  nextOffset,
+  readAttributes,
+  writeAttributes,
+  writeBaseOffset,
+  writeCrc,
+  writeLeaderEpoch,
+  writeMaxTimestamp,
+} from '../log/record-batch.ts';
 import type { PartitionInfo, ReplicaBytes } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
-import { nowMs } from './clock.ts';
-import type { BrokerAddresses, BrokerThreadData, PartitionAssignment } from './directory.ts';
+import { nowMs, wallClockMs } from './clock.ts';
+import type { BrokerAddresses, BrokerNotice, BrokerThreadData, PartitionAssignment } from './directory.ts';
+import { DurableLogs } from './durable-logs.ts';
 import { LeaderTail } from './leader-tail.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
@@ -49,6 +63,10 @@ export class Broker implements BrokerHost {
   readonly #tails: LeaderTail[] = [];
   readonly #links = new Map<number, ClientLink>();
   readonly #pool = new SegmentPool();
+  readonly #logs: DurableLogs;
+  readonly #notify: (notice: BrokerNotice) => void;
+  /** What of the own ring may be overwritten before the own logs have written it. */
+  readonly #stagedMaxBytes: number;
   /** Partitions led here with records above the HWM: those that a follower's progress may commit. */
   #uncommitted: Replica[] = [];
   /** Something has changed that an HWM may follow: an own LEO, a follower's progress, an ISR. */
@@ -57,15 +75,30 @@ export class Broker implements BrokerHost {
   #staged = 0;
   /** Published to the tail ring since the followers' bells were rung. */
   #unrungBytes = 0;
+  /** Where in the own ring the first frame lies that an own log may have staged and not written; -1: there is none. */
+  #unwrittenFrom = -1;
+  /** Leaders of followed partitions whose stable ends have moved since those leaders were told. */
+  readonly #unreported = new Set<number>();
+  /** When the batches settled that are being counted: one look at the clock for all of them. */
+  #settledAtMs = 0;
+  #diskState: 'sound' | 'failed' = 'sound';
 
-  constructor(data: BrokerThreadData) {
+  /** `notify` is for what the main thread has to know without having asked. */
+  constructor(data: BrokerThreadData, notify: (notice: BrokerNotice) => void) {
     this.id = data.id;
     this.arena = new ArenaView(data.memory);
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
     const own = data.brokers.find(({ id }) => id === data.id) as BrokerAddresses;
     this.arena.reach(own.ring + ringBytes(own.ringCapacity));
     this.#ring = new RingWriter(this.arena.buffer, own.ring, own.ringCapacity);
+    this.#stagedMaxBytes = own.ringCapacity / 4;
     this.table = new PartitionTable(this.arena, own.chunks);
+    this.#logs = new DurableLogs(data.durability, this.table, {
+      settled: this.#settled,
+      synced: this.#synced,
+      diskFailed: this.#diskFailed,
+    });
+    this.#notify = notify;
     this.#progress = new ProgressRow(this.arena, own.progress);
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
@@ -85,6 +118,11 @@ export class Broker implements BrokerHost {
 
   get ringPosition(): number {
     return this.#ring.position;
+  }
+
+  /** Whether the event loop will soon hear of a sync that producers wait for. */
+  get isSyncing(): boolean {
+    return this.#logs.isSyncing;
   }
 
   readLog(replica: Replica): void {
@@ -130,6 +168,8 @@ export class Broker implements BrokerHost {
     let worked = false;
     if (!this.isThrottled) for (const link of this.#links.values()) if (link.serve()) worked = true;
     if (this.#unrungBytes > 0) this.#ringFollowers();
+    // Followers read the ring meanwhile. Nothing is answered or committed before it is written here.
+    this.flush();
     if (this.#commit()) worked = true;
     for (const tail of this.#tails) {
       if (!tail.pass()) continue;
@@ -137,19 +177,30 @@ export class Broker implements BrokerHost {
       // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
       this.#commit();
     }
-    for (const link of this.#links.values()) link.flush();
+    this.#sendAnswers();
     return worked;
   }
 
   readonly stage = (from: number, length: number): number => {
+    // Own logs write straight from the ring, so it must not come round to what they have not written yet. The rest of
+    // the ring is room for a frame and for the padding before it, a quarter each at most.
+    if (this.#unwrittenFrom !== -1 && this.#ring.position - this.#unwrittenFrom >= this.#stagedMaxBytes)
+      this.flush();
     this.#staged = this.#ring.reserve(RING_HEADER_BYTES + CRC_FROM + length);
     const batch = this.#staged + RING_HEADER_BYTES;
     this.arena.bytes.copyWithin(batch, from - CRC_FROM, from);
     return this.kernels.crc32cCopy(from, length, batch + CRC_FROM);
   };
 
-  append(replica: Replica, length: number, client: number, correlation: number): number {
-    const baseOffset = replica.log.leo;
+  append(
+    replica: Replica,
+    length: number,
+    client: number,
+    correlation: number,
+    waitsFor: PendingBatch['waitsFor'],
+  ): void {
+    const { log } = replica;
+    const baseOffset = log.leo;
     const { bytes, int32, float64 } = this.arena;
     const appendedAtMs = nowMs();
     const frame = this.#staged;
@@ -158,26 +209,50 @@ export class Broker implements BrokerHost {
     int32[frame / 4 + RING_PARTITION_WORD] = replica.id;
     writeBaseOffset(bytes, batch, baseOffset);
     writeLeaderEpoch(bytes, batch, replica.info.epoch);
+    if (replica.config['message.timestamp.type'] === 'LogAppendTime') this.#stampTime(batch, length);
+    if (this.#unwrittenFrom === -1) this.#unwrittenFrom = this.#ring.position;
     this.#ring.commit();
     this.#ring.publish();
     this.#unrungBytes += length;
     if (this.#unrungBytes >= RING_EVERY_BYTES) this.#ringFollowers();
 
-    replica.log.append(bytes, batch, length);
-    const { leo } = replica.log;
-    this.table.storeLeo(replica.id, leo);
-    replica.pending.push({ nextOffset: leo, baseOffset, appendedAtMs, client, correlation });
-    this.#mayCommit = true;
+    const next = nextOffset(bytes, batch);
+    // Before the log may fail: then whoever waits is told with all the others.
+    replica.pending.push({ nextOffset: next, baseOffset, appendedAtMs, client, correlation, waitsFor });
     if (!replica.uncommitted) {
       replica.uncommitted = true;
       this.#uncommitted.push(replica);
     }
     this.metrics.count('batchesAppended');
-    return baseOffset;
+    try {
+      log.append(bytes, batch, length);
+    } catch (error) {
+      this.diskFailed(error);
+      return;
+    }
+    this.#logs.stage(replica);
+  }
+
+  staged(replica: Replica): void {
+    this.#logs.stage(replica);
+  }
+
+  flush(): boolean {
+    this.#unwrittenFrom = -1;
+    return this.#logs.flush();
+  }
+
+  restarted(replica: Replica): void {
+    this.#logs.restarted(replica);
+  }
+
+  diskFailed(error: unknown): void {
+    this.#logs.failed(error);
   }
 
   progressed(leader: number): void {
     const tail = this.#tails.find((candidate) => candidate.leader === leader) as LeaderTail;
+    this.#unreported.delete(leader);
     this.#progress.advance(leader, tail.cursor);
     this.#ringPeer(leader);
   }
@@ -207,7 +282,9 @@ export class Broker implements BrokerHost {
         },
         this.#pool,
       );
-      this.replicas[info.id] = new Replica(info, config, log, this.id);
+      const replica = new Replica(info, config, log, this.id);
+      if (this.#diskState === 'failed') replica.becomeOffline();
+      this.replicas[info.id] = replica;
       this.#meetReplicas(info);
     }
   }
@@ -219,8 +296,8 @@ export class Broker implements BrokerHost {
       if (replica === undefined) continue;
       replica.become(info);
       if (!replica.isLeader || replica.hasEnoughInSync) continue;
-      for (const { client, correlation, baseOffset } of replica.pending.disown()) {
-        this.#links.get(client)?.respondProduced(correlation, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', baseOffset);
+      for (const batch of replica.pending.disown()) {
+        this.#answer(batch.client, batch, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND');
       }
     }
     this.#mayCommit = true;
@@ -228,6 +305,7 @@ export class Broker implements BrokerHost {
 
   /** Ends what would keep the thread alive. */
   close(): void {
+    this.#logs.close();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
     this.catchUp.close();
@@ -238,10 +316,10 @@ export class Broker implements BrokerHost {
     const replica = this.replicas[partitionId];
     if (replica === undefined)
       throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
-    const { logStart, leo } = replica.log;
+    const { logStart, leo, written } = replica.log;
     this.refreshHwm(replica);
     const from = Math.max(offset, logStart);
-    const extent = replica.log.read(from, maxBytes, leo);
+    const extent = replica.log.read(from, maxBytes, written);
     const bytes = copyOf(extent === undefined ? [] : [extent]);
     let next = from;
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
@@ -250,7 +328,7 @@ export class Broker implements BrokerHost {
 
   refreshHwm(replica: Replica): void {
     if (replica.isLeader) return;
-    const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.leo);
+    const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
 
@@ -270,6 +348,7 @@ export class Broker implements BrokerHost {
     this.#mayCommit = false;
     const still: Replica[] = [];
     for (const replica of this.#uncommitted) {
+      if (replica.state !== 'online') continue;
       const hwm = replica.committable(this.#leoOf);
       if (hwm > replica.hwm) this.#advance(replica, hwm);
       if (hwm < replica.log.leo) still.push(replica);
@@ -300,10 +379,67 @@ export class Broker implements BrokerHost {
     const committedAtMs = nowMs();
     for (let batch = replica.pending.take(hwm); batch !== undefined; batch = replica.pending.take(hwm)) {
       this.metrics.lagHwm.record(committedAtMs - batch.appendedAtMs);
-      if (batch.client === NOBODY) continue;
-      this.#links.get(batch.client)?.respondProduced(batch.correlation, 'NONE', batch.baseOffset);
+      if (batch.client !== NOBODY) this.#answer(batch.client, batch, 'NONE');
     }
-    for (const read of replica.reads) if (read.offset < hwm) read.answer();
+    for (const read of replica.reads) if (read.offset < hwm) read.answer('NONE');
+  }
+
+  /** What batches are to carry whose topic has LogAppendTime. The CRC covers it. */
+  #stampTime(batch: number, length: number): void {
+    const { bytes } = this.arena;
+    writeMaxTimestamp(bytes, batch, wallClockMs());
+    writeAttributes(bytes, batch, readAttributes(bytes, batch) | BatchAttribute.LOG_APPEND_TIME);
+    writeCrc(bytes, batch, this.kernels.crc32c(batch + CRC_FROM, length - CRC_FROM));
+  }
+
+  readonly #settled = (replica: Replica): void => {
+    if (!replica.isLeader) {
+      this.#settledAtMs = nowMs();
+      replica.taken.settle(replica.stable, this.#recordLag);
+      this.#unreported.add(replica.info.leader);
+      return;
+    }
+    this.#mayCommit = true;
+    replica.pending.tellStable(replica.stable, this.#tellStable);
+  };
+
+  readonly #recordLag = (appendedAtMs: number): void => {
+    this.metrics.lagFollower.record(this.#settledAtMs - appendedAtMs);
+  };
+
+  readonly #tellStable = (client: number, batch: PendingBatch): void => this.#answer(client, batch, 'NONE');
+
+  /** On the event loop: as a follower it tells its leaders, as a leader it commits and answers. */
+  readonly #synced = (): void => {
+    for (const leader of this.#unreported) this.progressed(leader);
+    this.#commit();
+    this.#sendAnswers();
+  };
+
+  /** Whoever waits is told, and the main thread: the broker leaves every ISR. Its thread lives on. */
+  readonly #diskFailed = (error: DiskError): void => {
+    if (this.#diskState === 'failed') return;
+    this.#diskState = 'failed';
+    this.#uncommitted = [];
+    for (const replica of this.replicas) {
+      if (replica === undefined) continue;
+      replica.becomeOffline();
+      replica.uncommitted = false;
+      for (const batch of replica.pending.abandon()) this.#answer(batch.client, batch, 'KAFKA_STORAGE_ERROR');
+      for (const read of replica.reads) read.answer('KAFKA_STORAGE_ERROR');
+    }
+    this.#sendAnswers();
+    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). Check the disk, then start the cluster again.`;
+    this.#notify({ notice: 'disk-failed', message });
+  };
+
+  /** Everything that was answered since the last time, with one ring for each client. */
+  #sendAnswers(): void {
+    for (const link of this.#links.values()) link.flush();
+  }
+
+  #answer(client: number, { correlation, baseOffset }: PendingBatch, error: ErrorCode): void {
+    this.#links.get(client)?.respondProduced(correlation, error, baseOffset);
   }
 
   /** Those who follow partitions led here; one that is awake costs one look. */

@@ -6,8 +6,10 @@ import { channelBytes } from '../../native-free/sharedarraybuffer-utils/index.ts
  *
  *   request PRODUCE   | correlation | partition id | leader epoch | acks (0, 1, -1)  | the batch ...
  *   request FETCH     | correlation | partition id | max bytes    | wait ms          | offset (2) | role (2) |
+ *   request OFFSET_FOR_TIME  | correlation | partition id | timestamp (2) | role (2) |
  *   response PRODUCED | correlation | error        | base offset (2)                 |
  *   response FETCHED  | correlation | error        | HWM (2)      | log start (2)    | unused (2) | batches ...
+ *   response OFFSET_FOR_TIME | correlation | error | offset (2) | timestamp (2) | HWM (2) |      (-1: none)
  *
  * Batches begin on a 16-byte boundary, where the kernels like them.
  */
@@ -15,11 +17,15 @@ export const REQUEST_PRODUCE = 1;
 export const REQUEST_FETCH = 2;
 export const RESPONSE_PRODUCED = 3;
 export const RESPONSE_FETCHED = 4;
+export const REQUEST_OFFSET_FOR_TIME = 5;
+export const RESPONSE_OFFSET_FOR_TIME = 6;
 
 export const PRODUCE_HEADER_BYTES = 16;
 export const FETCH_BYTES = 32;
 export const PRODUCED_BYTES = 16;
 export const FETCHED_HEADER_BYTES = 32;
+export const OFFSET_FOR_TIME_BYTES = 24;
+export const OFFSET_FOR_TIME_ANSWER_BYTES = 32;
 
 /** What a fetch asks of the replica it reaches. */
 export const FETCH_FROM_LEADER = 0;
@@ -27,7 +33,7 @@ export const FETCH_FROM_ANY_REPLICA = 1;
 
 const TWO_32 = 2 ** 32;
 
-/** Offsets from -1 upwards. */
+/** Offsets from -1 upwards, and timestamps. */
 export function putOffset(words: Int32Array, index: number, offset: number): void {
   words[index] = Math.floor(offset / TWO_32);
   words[index + 1] = (offset % TWO_32) | 0;

@@ -1,11 +1,13 @@
 import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { admitBatch } from '../api/00-produce.ts';
 import { admitRead } from '../api/01-fetch.ts';
+import { admitListOffsets } from '../api/02-list-offsets.ts';
 import { NOBODY } from '../core/commit-queue.ts';
 import type { Replica, WaitingRead } from '../core/replica.ts';
 import { type ErrorCode, errorNumber } from '../errors.ts';
 import { PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
 import { copyBytes } from '../log/copy.ts';
+import type { Extent, PartitionLog, TimestampedOffset } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import {
   channelsOf,
@@ -13,14 +15,17 @@ import {
   FETCHED_HEADER_BYTES,
   getOffset,
   type LinkAddresses,
+  OFFSET_FOR_TIME_ANSWER_BYTES,
   PRODUCE_HEADER_BYTES,
   PRODUCED_BYTES,
   putOffset,
   REQUEST_BLOCKED_AT,
   REQUEST_FETCH,
+  REQUEST_OFFSET_FOR_TIME,
   REQUEST_PRODUCE,
   RESPONSE_BLOCKED_AT,
   RESPONSE_FETCHED,
+  RESPONSE_OFFSET_FOR_TIME,
   RESPONSE_PRODUCED,
 } from './client-frames.ts';
 
@@ -75,6 +80,7 @@ export class ClientLink {
       const { kind, offset, length } = this.#requests;
       if (kind === REQUEST_PRODUCE) this.#produce(offset, length);
       else if (kind === REQUEST_FETCH) this.#fetch(offset);
+      else if (kind === REQUEST_OFFSET_FOR_TIME) this.#findOffset(offset);
       else throw new Error(`client ${this.#client} sent a frame of the unknown kind ${kind}`);
     }
     if (taken === 0) return false;
@@ -118,9 +124,9 @@ export class ClientLink {
       if (acks !== 0) this.respondProduced(correlation, error, -1);
       return;
     }
-    const waiter = acks === -1 ? this.#client : NOBODY;
-    const baseOffset = this.#broker.append(replica as Replica, bytes, waiter, correlation);
-    if (acks === 1) this.respondProduced(correlation, 'NONE', baseOffset);
+    const waiter = acks === 0 ? NOBODY : this.#client;
+    const waitsFor = acks === 1 ? 'stable' : 'committed';
+    this.#broker.append(replica as Replica, bytes, waiter, correlation, waitsFor);
   }
 
   #fetch(at: number): void {
@@ -154,14 +160,14 @@ export class ClientLink {
     };
     const read: WaitingRead = {
       offset: fetch.offset,
-      answer: () => {
+      answer: (error) => {
         end();
-        this.#respond(() => this.#writeFetched(fetch, replica, 'NONE'));
+        this.#respond(() => this.#writeFetched(fetch, replica, error));
       },
     };
     const timer = setTimeout(() => {
       this.#broker.refreshHwm(replica);
-      read.answer();
+      read.answer('NONE');
       this.flush();
     }, fetch.waitMs);
     replica.reads.add(read);
@@ -192,12 +198,14 @@ export class ClientLink {
     return true;
   }
 
-  #writeFetched(fetch: Fetch, replica: Replica | undefined, error: ErrorCode): boolean {
-    const log = replica?.log;
-    const extent =
-      error === 'NONE' && fetch.offset >= (log?.logStart ?? 0)
-        ? log?.read(fetch.offset, fetch.maxBytes, replica?.hwm ?? 0)
-        : undefined;
+  #writeFetched(fetch: Fetch, replica: Replica | undefined, admitted: ErrorCode): boolean {
+    let error = admitted;
+    let extent: Extent | undefined;
+    if (replica !== undefined && error === 'NONE') {
+      error = this.#fromLog(replica, (log) => {
+        if (fetch.offset >= log.logStart) extent = log.read(fetch.offset, fetch.maxBytes, replica.hwm);
+      });
+    }
     const size = extent === undefined ? 0 : extent.to - extent.from;
     const at = this.#reserve(FETCHED_HEADER_BYTES + size, RESPONSE_FETCHED);
     if (at === -1) return false;
@@ -205,10 +213,57 @@ export class ClientLink {
     int32[at / 4] = fetch.correlation;
     int32[at / 4 + 1] = errorNumber(error);
     putOffset(int32, at / 4 + 2, replica?.hwm ?? -1);
-    putOffset(int32, at / 4 + 4, log?.logStart ?? -1);
+    putOffset(int32, at / 4 + 4, replica?.log.logStart ?? -1);
     if (extent !== undefined) {
       copyBytes(bytes, at + FETCHED_HEADER_BYTES, extent.bytes.subarray(extent.from, extent.to));
     }
+    this.#responses.commit();
+    this.#answered = true;
+    return true;
+  }
+
+  #findOffset(at: number): void {
+    const words = this.#broker.arena.int32;
+    const correlation = words[at / 4];
+    const replica = this.#broker.replicas[words[at / 4 + 1]];
+    const timestamp = getOffset(words, at / 4 + 2);
+    if (replica !== undefined) this.#broker.refreshHwm(replica);
+    let error = admitListOffsets(replica, words[at / 4 + 4] === FETCH_FROM_ANY_REPLICA);
+    let found: TimestampedOffset | undefined;
+    if (replica !== undefined && error === 'NONE') {
+      error = this.#fromLog(replica, (log) => {
+        found = log.offsetForTimestamp(timestamp, replica.hwm);
+      });
+    }
+    this.#respond(() => this.#writeOffset(correlation, error, found, replica?.hwm ?? -1));
+  }
+
+  /** What asks a log on a disk may fail, and then the replica is offline. */
+  #fromLog(replica: Replica, ask: (log: PartitionLog) => void): ErrorCode {
+    if (replica.state !== 'online') return 'KAFKA_STORAGE_ERROR';
+    try {
+      ask(replica.log);
+      return 'NONE';
+    } catch (error) {
+      this.#broker.diskFailed(error);
+      return 'KAFKA_STORAGE_ERROR';
+    }
+  }
+
+  #writeOffset(
+    correlation: number,
+    error: ErrorCode,
+    found: TimestampedOffset | undefined,
+    hwm: number,
+  ): boolean {
+    const at = this.#reserve(OFFSET_FOR_TIME_ANSWER_BYTES, RESPONSE_OFFSET_FOR_TIME);
+    if (at === -1) return false;
+    const words = this.#broker.arena.int32;
+    words[at / 4] = correlation;
+    words[at / 4 + 1] = errorNumber(error);
+    putOffset(words, at / 4 + 2, found?.offset ?? -1);
+    putOffset(words, at / 4 + 4, found?.timestamp ?? -1);
+    putOffset(words, at / 4 + 6, hwm);
     this.#responses.commit();
     this.#answered = true;
     return true;

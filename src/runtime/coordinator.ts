@@ -16,7 +16,7 @@ import type { BrokerState, PartitionInfo, ReplicaBytes } from '../types.ts';
 import { Arena } from './arena.ts';
 import { BrokerHandle } from './broker-handle.ts';
 import { channelsOf, type LinkAddresses } from './client-frames.ts';
-import type { BrokerAddresses, PartitionAssignment } from './directory.ts';
+import type { BrokerAddresses, BrokerThreadData, PartitionAssignment } from './directory.ts';
 import { METRICS_BYTES, Metrics } from './metrics.ts';
 import { PARTITION_CHUNK_BYTES, PartitionTable } from './partition-table.ts';
 import { PROGRESS_BYTES } from './progress.ts';
@@ -215,10 +215,11 @@ export class Coordinator {
     }
     const ports = connectPeers(count);
     for (const addresses of all) {
-      const data = {
+      const data: BrokerThreadData = {
         memory: this.arena.memory,
         module: this.module,
         workspace: this.arena.allocateWorkspace(),
+        durability: 'memory',
         id: addresses.id,
         brokers: all,
         peers: ports.get(addresses.id) as Map<number, MessagePort>,

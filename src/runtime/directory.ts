@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TopicConfig } from '../config.ts';
-import type { PartitionInfo } from '../types.ts';
+import type { Durability, PartitionInfo } from '../types.ts';
 import type { LinkAddresses } from './client-frames.ts';
 
 /** Where one broker's shared regions lie. */
@@ -23,6 +23,8 @@ export interface BrokerThreadData {
   readonly workspace: number;
   readonly id: number;
   readonly brokers: readonly BrokerAddresses[];
+  /** How safe a batch has to be before it counts for the HWM and is acknowledged. */
+  readonly durability: Durability;
   /** A port to each other broker, for followers that read a leader's log. */
   readonly peers: ReadonlyMap<number, MessagePort>;
 }
@@ -55,4 +57,10 @@ export interface ControlReply {
   readonly sequence: number;
   readonly error?: string;
   readonly value?: unknown;
+}
+
+/** What a broker thread tells the main thread without having been asked: its partitions went offline. */
+export interface BrokerNotice {
+  readonly notice: 'disk-failed';
+  readonly message: string;
 }

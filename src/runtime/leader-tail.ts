@@ -1,4 +1,5 @@
 import { RingReader, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import type { Replica } from '../core/replica.ts';
 import { PASS_BYTES, REPORT_EVERY_BYTES } from '../limits.ts';
 import {
   batchBytes,
@@ -9,7 +10,6 @@ import {
   readLeaderEpoch,
 } from '../log/record-batch.ts';
 import type { BrokerHost } from './broker-host.ts';
-import { nowMs } from './clock.ts';
 import type { BrokerAddresses } from './directory.ts';
 import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
 
@@ -58,10 +58,13 @@ export class LeaderTail {
       // Nothing that was read of an overwritten frame holds, not even that it could be passed over.
       if (!this.#take() && !reader.intact()) break;
       if (taken - reported < REPORT_EVERY_BYTES) continue;
+      if (!this.#broker.flush()) break;
       reported = taken;
       this.#broker.progressed(this.leader);
     }
-    if (reader.lapped || (taken > 0 && !reader.intact())) this.#recover();
+    // Before the reader goes elsewhere, and before anything is reported: what is staged lies in the ring.
+    const isWhole = this.#broker.flush();
+    if (!isWhole || reader.lapped || (taken > 0 && !reader.intact())) this.#recover();
     if (taken > reported) this.#broker.progressed(this.leader);
     return taken > 0;
   }
@@ -73,12 +76,13 @@ export class LeaderTail {
 
   /** Appends the batch of the present frame, or finds that it is known already, or that something is missing. */
   #take(): boolean {
-    const { arena, kernels, metrics, table, replicas } = this.#broker;
+    const { arena, kernels, metrics, replicas } = this.#broker;
     const { bytes } = arena;
     const frame = this.#reader.offset;
     const replica = replicas[arena.int32[frame / 4 + RING_PARTITION_WORD]];
     if (replica === undefined || replica.info.leader !== this.leader || replica.source !== 'ring')
       return false;
+    if (replica.state !== 'online') return false;
     const at = frame + RING_HEADER_BYTES;
     const length = this.#reader.length - RING_HEADER_BYTES;
     const { log } = replica;
@@ -98,12 +102,23 @@ export class LeaderTail {
     }
     const appendedAtMs = arena.float64[frame / 8 + RING_TIME_WORD];
     log.committed = this.#broker.tableOf(this.leader).loadHwm(replica.id);
-    // What a lapped reader has taken is undone before anything of it is visible.
-    if (!log.append(bytes, at, length, this.#reader)) return false;
-    // Publishes the batch: the bytes are in the log before the LEO says so.
-    table.storeLeo(replica.id, log.leo);
-    metrics.lagFollower.record(nowMs() - appendedAtMs);
+    // What a lapped reader has taken is undone before anything of it is visible: here, or when it is flushed.
+    if (!this.#append(replica, at, length)) {
+      replica.taken.truncateTo(log.leo);
+      return false;
+    }
+    replica.taken.push(log.leo, appendedAtMs);
     return true;
+  }
+
+  #append(replica: Replica, at: number, length: number): boolean {
+    this.#broker.staged(replica);
+    try {
+      return replica.log.append(this.#broker.arena.bytes, at, length, this.#reader);
+    } catch (error) {
+      this.#broker.diskFailed(error);
+      return false;
+    }
   }
 
   /** The writer has overrun this reader: what any partition may have missed is in the leader's log. */

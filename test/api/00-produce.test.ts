@@ -27,8 +27,8 @@ interface ReplicaOptions {
 
 function replicaOf({ brokerId = 1, isr = [1, 2, 3], config = {} }: ReplicaOptions = {}): Replica {
   const info = { id: 0, topic: 't', partition: 0, replicas: [1, 2, 3], isr, leader: 1, epoch: 5 };
-  // Admission must not touch the log: there is none.
-  return new Replica(info, topicConfig(config), undefined as unknown as PartitionLog, brokerId);
+  // Admission must not touch the log: there is hardly one.
+  return new Replica(info, topicConfig(config), { written: 0 } as PartitionLog, brokerId);
 }
 
 const sound = encodeBatch([{ value: Buffer.from('one') }, { value: Buffer.from('two') }]);

@@ -7,7 +7,7 @@ import type { PartitionLog } from '../../src/types.ts';
 
 function replicaOf(brokerId: number): Replica {
   const info = { id: 0, topic: 't', partition: 0, replicas: [1, 2], isr: [1, 2], leader: 1, epoch: 0 };
-  const log = { logStart: 10, leo: 30 } as PartitionLog;
+  const log = { logStart: 10, leo: 30, written: 30 } as PartitionLog;
   const replica = new Replica(info, topicConfig({}), log, brokerId);
   replica.hwm = 20;
   return replica;

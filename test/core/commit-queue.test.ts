@@ -7,7 +7,14 @@ import { CommitQueue, NOBODY, type PendingBatch } from '../../src/core/commit-qu
 
 function batch(baseOffset: number, records: number): PendingBatch {
   const nextOffset = baseOffset + records;
-  return { baseOffset, nextOffset, appendedAtMs: 0, client: 1, correlation: baseOffset };
+  return {
+    baseOffset,
+    nextOffset,
+    appendedAtMs: 0,
+    client: 1,
+    correlation: baseOffset,
+    waitsFor: 'committed',
+  };
 }
 
 function takeAll(queue: CommitQueue, hwm: number): number[] {

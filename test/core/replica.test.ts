@@ -5,9 +5,15 @@ import { topicConfig } from '../../src/config.ts';
 import { Replica } from '../../src/core/replica.ts';
 import type { PartitionInfo, PartitionLog } from '../../src/types.ts';
 
-/** A log of which only the LEO matters. */
-interface LeoOnly {
-  leo: number;
+/** A log of which only its ends matter. */
+interface Ends {
+  logStart: number;
+  written: number;
+}
+
+function settle(replica: Replica, log: Ends, end: number): void {
+  log.written = end;
+  replica.settleTo(end);
 }
 
 interface ReplicaOptions {
@@ -18,10 +24,10 @@ interface ReplicaOptions {
   readonly minInsync?: number;
 }
 
-function replicaOf(options: ReplicaOptions = {}): { replica: Replica; log: LeoOnly } {
+function replicaOf(options: ReplicaOptions = {}): { replica: Replica; log: Ends } {
   const { replicas = [1, 2, 3], isr = replicas, leader = 1, brokerId = leader, minInsync = 1 } = options;
   const info: PartitionInfo = { id: 4, topic: 't', partition: 0, replicas, isr, leader, epoch: 0 };
-  const log: LeoOnly = { leo: 0 };
+  const log: Ends = { logStart: 0, written: 0 };
   const config = topicConfig({ 'min.insync.replicas': minInsync });
   return { replica: new Replica(info, config, log as unknown as PartitionLog, brokerId), log };
 }
@@ -43,38 +49,38 @@ test('the leader of a partition leads, the others do not', () => {
 
 test('LESSONS 2: the HWM is the end of what is committed, an exclusive one', () => {
   const { replica, log } = replicaOf();
-  log.leo = 1;
+  settle(replica, log, 1);
   assert.is(replica.committable(leosOf({ 2: 0, 3: 1 })), 0);
   assert.is(replica.committable(leosOf({ 2: 1, 3: 1 })), 1);
 });
 
 test('LESSONS 3: the ISR counts and not all replicas: a replica outside it holds nothing up', () => {
   const { replica, log } = replicaOf({ isr: [1, 3] });
-  log.leo = 9;
+  settle(replica, log, 9);
   assert.is(replica.committable(leosOf({ 3: 7 })), 7);
 });
 
 test('LESSONS 4: with an ISR smaller than min.insync.replicas nothing is committed', () => {
   const { replica, log } = replicaOf({ isr: [1], minInsync: 2 });
-  log.leo = 9;
+  settle(replica, log, 9);
   assert.is(replica.committable(leosOf({})), 0);
 });
 
 test('a leader alone in its ISR commits what it has, where that is allowed', () => {
   const { replica, log } = replicaOf({ isr: [1], minInsync: 1 });
-  log.leo = 9;
+  settle(replica, log, 9);
   assert.is(replica.committable(leosOf({})), 9);
 });
 
 test('the leader itself may be the one that is behind', () => {
   const { replica, log } = replicaOf();
-  log.leo = 3;
+  settle(replica, log, 3);
   assert.is(replica.committable(leosOf({ 2: 5, 3: 6 })), 3);
 });
 
 test('LESSONS 2: whatever the LEOs do, the HWM never goes back, and passes no LEO of the ISR to get ahead', () => {
   const leos = fc.record({
-    own: fc.integer({ min: 0, max: 20 }),
+    more: fc.integer({ min: 0, max: 5 }),
     second: fc.integer({ min: 0, max: 20 }),
     third: fc.integer({ min: 0, max: 20 }),
   });
@@ -82,8 +88,9 @@ test('LESSONS 2: whatever the LEOs do, the HWM never goes back, and passes no LE
   fc.assert(
     fc.property(isr, fc.integer({ min: 1, max: 4 }), fc.array(leos), (members, minInsync, states) => {
       const { replica, log } = replicaOf({ isr: members, minInsync });
-      for (const { own, second, third } of states) {
-        log.leo = own;
+      for (const { more, second, third } of states) {
+        const own = replica.stable + more;
+        settle(replica, log, own);
         const all: Record<number, number> = { 1: own, 2: second, 3: third };
         const hwm = replica.committable((broker) => all[broker]);
         assert.ok(hwm >= replica.hwm);
@@ -93,6 +100,35 @@ test('LESSONS 2: whatever the LEOs do, the HWM never goes back, and passes no LE
       }
     }),
   );
+});
+
+test("only what is stable counts as the leader's own, however much of it is written", () => {
+  const { replica, log } = replicaOf();
+  log.written = 9;
+  assert.is(replica.committable(leosOf({ 2: 9, 3: 9 })), 0);
+  replica.settleTo(4);
+  assert.is(replica.committable(leosOf({ 2: 9, 3: 9 })), 4);
+});
+
+test('the stable end neither goes back by itself nor beyond what is written', () => {
+  const { replica, log } = replicaOf();
+  settle(replica, log, 9);
+  assert.throws(() => replica.settleTo(8), /cannot be stable up to 8/);
+  assert.throws(() => replica.settleTo(10), /cannot be stable up to 10/);
+  assert.is(replica.stable, 9);
+});
+
+test('a log that goes back takes the stable end along, and one that begins anew puts it there', () => {
+  const { replica, log } = replicaOf();
+  settle(replica, log, 9);
+  log.written = 5;
+  replica.restart();
+  assert.is(replica.stable, 5);
+  log.logStart = 20;
+  log.written = 20;
+  replica.restart();
+  assert.is(replica.stable, 20);
+  assert.is(replica.restarts, 2);
 });
 
 test.run();

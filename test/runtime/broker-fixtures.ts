@@ -8,11 +8,11 @@ import type { Replica } from '../../src/core/replica.ts';
 import { CRC_FROM } from '../../src/log/record-batch.ts';
 import { Arena } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
-import type { BrokerAddresses } from '../../src/runtime/directory.ts';
+import type { BrokerAddresses, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
-import type { PartitionInfo } from '../../src/types.ts';
+import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 
 const BELL_BYTES = 128;
@@ -25,18 +25,21 @@ export interface BrokersOptions {
   readonly count?: number;
   /** Of the tail rings; small ones are lapped soon. */
   readonly ringCapacity?: number;
+  readonly durability?: Durability;
 }
 
 /** As a coordinator lays them out, with every replica where the test can reach it. */
 export class Brokers {
   readonly arena = new Arena();
+  /** What the main thread would be told. */
+  readonly notices: BrokerNotice[] = [];
   readonly #brokers = new Map<number, Broker>();
   readonly #ports: MessagePort[] = [];
   readonly #chunks = new Map<number, number>();
   readonly #scratch: number;
   #partitions = 0;
 
-  constructor({ count = 2, ringCapacity = 1 << 16 }: BrokersOptions = {}) {
+  constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory' }: BrokersOptions = {}) {
     const { arena } = this;
     this.#scratch = arena.allocate(SCRATCH_BYTES);
     const addresses: BrokerAddresses[] = [];
@@ -63,8 +66,16 @@ export class Brokers {
     }
     for (const { id } of addresses) {
       const workspace = arena.allocateWorkspace();
-      const data = { memory: arena.memory, module, workspace, id, brokers: addresses, peers: peers[id - 1] };
-      this.#brokers.set(id, new Broker(data));
+      const data = {
+        memory: arena.memory,
+        module,
+        workspace,
+        id,
+        brokers: addresses,
+        durability,
+        peers: peers[id - 1],
+      };
+      this.#brokers.set(id, new Broker(data, (notice) => this.notices.push(notice)));
     }
   }
 
@@ -103,7 +114,7 @@ export class Brokers {
     damage(batch);
     this.arena.bytes.set(batch, this.#scratch);
     leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
-    leader.append(this.replica(1, partition), batch.length, NOBODY, 0);
+    leader.append(this.replica(1, partition), batch.length, NOBODY, 0, 'committed');
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */

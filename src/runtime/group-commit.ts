@@ -1,0 +1,86 @@
+import type { Replica } from '../core/replica.ts';
+import { SYNCS_MAX } from '../limits.ts';
+
+/** A replica, and the end of what a sync has made durable of it. */
+interface Synced {
+  readonly replica: Replica;
+  readonly restarts: number;
+  end: number;
+}
+
+/**
+ * One flush of the device at a time: logs that are written meanwhile go with the next one, however many records that
+ * is. Nothing here blocks; completions arrive on the event loop. A sync that failed is never tried again: what the
+ * system could not write it may have forgotten, and a second call would not say so.
+ */
+export class GroupCommit {
+  readonly #settled: (replica: Replica, end: number) => void;
+  readonly #finished: () => void;
+  readonly #failed: (error: unknown) => void;
+  readonly #wanted = new Set<Replica>();
+  #state: 'idle' | 'syncing' | 'ended' = 'idle';
+
+  /** `settled` is called for each log of a group, then `finished` once. */
+  constructor(
+    settled: (replica: Replica, end: number) => void,
+    finished: () => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#settled = settled;
+    this.#finished = finished;
+    this.#failed = failed;
+  }
+
+  get isSyncing(): boolean {
+    return this.#state === 'syncing';
+  }
+
+  /** What is written of this log goes with the next group. */
+  want(replica: Replica): void {
+    this.#wanted.add(replica);
+  }
+
+  /** Begins a group of all that are wanted, unless one is under way: then they go when it has ended. */
+  begin(): void {
+    if (this.#state !== 'idle' || this.#wanted.size === 0) return;
+    this.#state = 'syncing';
+    const group = [...this.#wanted].map((replica) => ({ replica, restarts: replica.restarts, end: 0 }));
+    this.#wanted.clear();
+    syncAll(group).then(
+      () => this.#end(group),
+      (error) => {
+        this.close();
+        this.#failed(error);
+      },
+    );
+  }
+
+  /** Nobody is told anything any more. */
+  close(): void {
+    this.#state = 'ended';
+    this.#wanted.clear();
+  }
+
+  #end(group: readonly Synced[]): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'idle';
+    for (const { replica, restarts, end } of group) {
+      if (replica.restarts === restarts) this.#settled(replica, end);
+    }
+    // What came meanwhile is on its way to the device before anybody is told about this group.
+    this.begin();
+    this.#finished();
+  }
+}
+
+/** The syncs of a group run side by side, as many as the system's threads take at once. */
+async function syncAll(group: Synced[]): Promise<void> {
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < group.length) {
+      const each = group[next++];
+      each.end = await each.replica.log.sync();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(SYNCS_MAX, group.length) }, work));
+}
