@@ -19,8 +19,10 @@ import {
   replaceFile,
   replaceFileNow,
 } from '../../src/log/checkpoint-files.ts';
+import { DiskError } from '../../src/log/disk.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { textOf } from './disk-contract.ts';
+import { FaultyDisk } from './faulty-disk.ts';
 
 const TOPIC_ID = 'MZYAyzXvR1-X6jOKCmaLOQ';
 const META = { clusterId: 'mkU3OEVBNTcwNTJENDM2Qg', nodeId: 2, directoryId: 'T0k3rRRWQWaSSQ9K1D2R3w' };
@@ -282,6 +284,67 @@ test('replacements of one file follow one another, and nobody passes them by', a
   assert.is(textOf(disk, 'a'), 'three');
   replaceFileNow(disk, 'a', Buffer.from('now'));
   assert.is(textOf(disk, 'a'), 'now');
+});
+
+/** Every operation of replacing `a`, one after the other: what the disk is afterwards. */
+async function atEveryOperation(
+  replace: (disk: FaultyDisk) => Promise<void> | void,
+  judge: (disk: FaultyDisk, wasReplaced: boolean) => void,
+): Promise<void> {
+  for (const code of ['ENOSPC', 'EIO']) {
+    for (const always of [false, true]) {
+      for (let seed = 0; seed < 20; seed++) {
+        let wasReplaced = false;
+        for (let nth = 1; !wasReplaced; nth++) {
+          assert.ok(nth < 20);
+          const disk = new FaultyDisk({ seed: seed * 100 + nth });
+          await replaceFile(disk, 'a', Buffer.from('old'));
+          disk.fail({ kind: 'any', nth, code, always });
+          try {
+            await replace(disk);
+            wasReplaced = true;
+          } catch (error) {
+            assert.ok(error instanceof DiskError && error.code === code);
+          }
+          disk.heal();
+          judge(disk, wasReplaced);
+        }
+      }
+    }
+  }
+}
+
+test('a durable replacement that a fault or a power cut hits leaves the old file or the new one', async () => {
+  const seen = new Set<string>();
+  await atEveryOperation(
+    (disk) => replaceFile(disk, 'a', Buffer.from('new file')),
+    (disk, wasReplaced) => {
+      for (const after of [disk.kill('cut'), disk.crash(), disk.crash()]) {
+        const text = textOf(after, 'a');
+        assert.ok(text === 'new file' || (!wasReplaced && text === 'old'), text);
+        seen.add(`${wasReplaced} ${text}`);
+      }
+    },
+  );
+  assert.equal([...seen].sort(), ['false new file', 'false old', 'true new file']);
+});
+
+test('a replacement without syncs that a fault or a kill hits leaves the old file or the new one', () =>
+  atEveryOperation(
+    (disk) => replaceFileNow(disk, 'a', Buffer.from('new file')),
+    (disk, wasReplaced) => assert.is(textOf(disk.kill(), 'a'), wasReplaced ? 'new file' : 'old'),
+  ));
+
+test('after a replacement that failed, the next one succeeds', async () => {
+  const disk = new FaultyDisk();
+  disk.fail({ kind: 'sync', nth: 1, code: 'EIO' });
+  const first = replaceFile(disk, 'a', Buffer.from('first')).then(
+    () => 'done',
+    () => 'refused',
+  );
+  await replaceFile(disk, 'a', Buffer.from('second'));
+  assert.is(await first, 'refused');
+  assert.is(textOf(disk.crash(), 'a'), 'second');
 });
 
 test.run();

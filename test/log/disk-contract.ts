@@ -71,7 +71,9 @@ function testBytes(withDisk: WithDisk): void {
       assert.ok(file.read(0, file.size).equals(Buffer.concat(wanted)));
       file.close();
     }));
+}
 
+function testSizes(withDisk: WithDisk): void {
   test('zeros lie between the end of a file and what is written behind it', () =>
     withDisk((disk) => {
       // What was there before must not shine through: not after a truncation, nor out of another file's memory.
@@ -311,6 +313,7 @@ function testNames(withDisk: WithDisk): void {
 
 export function testDiskContract(withDisk: WithDisk): void {
   testBytes(withDisk);
+  testSizes(withDisk);
   testHandles(withDisk);
   testRenames(withDisk);
   testNames(withDisk);

@@ -106,7 +106,10 @@ export class FaultyDisk implements Disk {
     return after;
   }
 
-  /** The disk after the process was killed at this moment: all that was written, synced or not. */
+  /**
+   * The disk after the process was killed at this moment: all that was written, synced or not. With 'cut', it was killed
+   * in the middle of the last operation, if that was a write: it ends at some page's boundary, or never began.
+   */
   kill(last: 'whole' | 'cut' = 'whole'): FaultyDisk {
     const after = this.#successor();
     const copies = new Map<Entry, Entry>();
@@ -255,8 +258,6 @@ export class FaultyDisk implements Disk {
   truncateTo(file: FaultyFile, inode: Inode, size: number): void {
     this.#refuse('truncate', file.path);
     this.#invalidate(inode);
-    // That write was whole before anything else was done to the file.
-    if (this.#lastWrite?.inode === inode) this.#lastWrite = undefined;
     inode.truncate(size);
   }
 
@@ -313,6 +314,8 @@ export class FaultyDisk implements Disk {
   /** Counts the operation; the code with which it is to fail, or undefined. */
   #takeFault(kind: OperationKind, path: string): string | undefined {
     this.#options.observe?.(kind, path);
+    // Whoever goes on has seen the write end: it can no longer be cut.
+    this.#lastWrite = undefined;
     const changes = kind !== 'read' && kind !== 'list';
     for (const name of changes ? [kind, 'any'] : [kind])
       this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);

@@ -307,8 +307,8 @@ test('a slow sync takes the turns of the event loop that it was given', async ()
 test('a process that is killed leaves all that was written, or a part of its last write', async () => {
   const seen = await outcomes((disk) => {
     const file = write(disk, 'a', 'o'.repeat(PAGE_BYTES + 10));
-    file.write(10, [Buffer.alloc(2 * PAGE_BYTES, 'n')]);
     disk.rename('a', 'b');
+    file.write(10, [Buffer.alloc(2 * PAGE_BYTES, 'n')]);
     const whole = 'o'.repeat(10) + 'n'.repeat(2 * PAGE_BYTES);
     assert.is(textOf(disk.kill(), 'b'), whole);
     const cut = textOf(disk.kill('cut'), 'b');
@@ -316,6 +316,7 @@ test('a process that is killed leaves all that was written, or a part of its las
     const same = shared === -1 ? cut.length : shared;
     assert.ok(cut.length === PAGE_BYTES + 10 || cut.length === same);
     assert.is(textOf(disk, 'b'), whole);
+    assert.is(textOf(disk.kill('cut'), 'b'), whole, 'whoever reads has seen the write end');
     return `${same}/${cut.length}`;
   });
   assert.equal(namesOf(seen), [
