@@ -231,6 +231,25 @@ function testRenames(withDisk: WithDisk): void {
       assert.is(textOf(disk, 'a'), 'fresh');
     }));
 
+  test('a rename between directories takes along what is open, and opens what it brought', () =>
+    withDisk((disk) => {
+      disk.makeDirectory('one');
+      disk.makeDirectory('two');
+      const replaced = create(disk, 'two/b', 'replaced');
+      create(disk, 'one/a', 'brought').close();
+      disk.rename('one/a', 'two/b');
+      const file = disk.open('two/b');
+      assert.is(file.read(0, 9).toString(), 'brought');
+      assert.is(replaced.read(0, 9).toString(), 'replaced');
+      disk.rename('two/b', 'one/c');
+      assert.is(file.path, 'one/c');
+      disk.rename('one', 'three');
+      assert.is(file.path, 'three/c');
+      file.close();
+      replaced.close();
+      assert.is(textOf(disk, 'three/c'), 'brought');
+    }));
+
   test('a rename that cannot be is refused and changes nothing', () =>
     withDisk((disk) => {
       disk.makeDirectory('full/below');
