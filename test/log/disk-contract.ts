@@ -239,6 +239,7 @@ function testRenames(withDisk: WithDisk): void {
       create(disk, 'one/a', 'brought').close();
       disk.rename('one/a', 'two/b');
       const file = disk.open('two/b');
+      assert.is(file.path, 'two/b');
       assert.is(file.read(0, 9).toString(), 'brought');
       assert.is(replaced.read(0, 9).toString(), 'replaced');
       disk.rename('two/b', 'one/c');
