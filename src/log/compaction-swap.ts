@@ -18,7 +18,7 @@ import { scan } from './scan.ts';
 import { DamagedSegmentError } from './segment.ts';
 
 export const CLEANED_SUFFIX = '.cleaned';
-const SWAP_SUFFIX = '.swap';
+export const SWAP_SUFFIX = '.swap';
 
 /** The log comes last: it decides. */
 const SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, LOG_SUFFIX];

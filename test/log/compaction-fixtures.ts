@@ -28,7 +28,7 @@ import {
   writeAttributes,
   writeCrc,
 } from '../../src/log/record-batch.ts';
-import { scanSegment } from '../../src/log/segment-scan.ts';
+import { type SegmentScan, scanSegment } from '../../src/log/segment-scan.ts';
 import { encodeBatch, readBatch } from './record-batch-fixtures.ts';
 
 export const DIRECTORY = 'topic-0';
@@ -93,14 +93,40 @@ export function writeSegments(disk: Disk, segments: readonly (readonly Buffer[])
     const file = disk.open(`${DIRECTORY}/${segmentFile(base, LOG_SUFFIX)}`, 'create');
     file.write(0, batches);
     file.close();
-    for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX]) {
-      disk.open(`${DIRECTORY}/${segmentFile(base, suffix)}`, 'create').close();
-    }
+    const { offsets, times } = scanned(disk, base);
+    writeFile(disk, base, INDEX_SUFFIX, offsets);
+    writeFile(disk, base, TIME_INDEX_SUFFIX, times);
   }
 }
 
+function writeFile(disk: Disk, base: number, suffix: string, bytes: Uint8Array): void {
+  const file = disk.open(`${DIRECTORY}/${segmentFile(base, suffix)}`, 'create');
+  file.write(0, [bytes]);
+  file.close();
+}
+
+function readFile(disk: Disk, base: number, suffix: string): Buffer {
+  const file = disk.open(`${DIRECTORY}/${segmentFile(base, suffix)}`);
+  const bytes = Buffer.from(file.read(0, file.size));
+  file.close();
+  return bytes;
+}
+
+function scanned(disk: Disk, baseOffset: number): SegmentScan {
+  const file = disk.open(`${DIRECTORY}/${segmentFile(baseOffset, LOG_SUFFIX)}`);
+  const found = scanSegment(file, { baseOffset, intervalBytes: INTERVAL_BYTES, gapsAllowed: true });
+  file.close();
+  assert.is(found.fault?.sentence, undefined);
+  return found;
+}
+
+/** What was appended is on the device before anything is compacted. */
 export async function syncSegments(disk: Disk): Promise<void> {
-  for (const name of disk.list(DIRECTORY)) await disk.open(`${DIRECTORY}/${name}`).sync();
+  for (const name of disk.list(DIRECTORY)) {
+    const file = disk.open(`${DIRECTORY}/${name}`);
+    await file.sync();
+    file.close();
+  }
   await disk.syncDirectory(DIRECTORY);
   await disk.syncDirectory('');
 }
@@ -116,12 +142,8 @@ export function readLog(disk: Disk): StoredBatch[] {
   let least = 0;
   for (const base of basesOf(disk)) {
     assert.ok(base >= least, `the segment of ${base} begins before ${least}, where the one before it ends`);
-    const file = disk.open(`${DIRECTORY}/${segmentFile(base, LOG_SUFFIX)}`);
-    const found = scanSegment(file, { baseOffset: base, intervalBytes: INTERVAL_BYTES, gapsAllowed: true });
-    assert.is(found.fault?.sentence, undefined);
-    least = found.nextOffset;
-    const bytes = Buffer.from(file.read(0, file.size));
-    file.close();
+    least = scanned(disk, base).nextOffset;
+    const bytes = readFile(disk, base, LOG_SUFFIX);
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) {
       batches.push(storedBatch(Buffer.from(bytes.subarray(at, at + batchBytes(bytes, at)))));
     }
@@ -155,13 +177,7 @@ export function recordsOf(disk: Disk): StoredRecord[] {
 /** All segments of the directory as sealed ones. */
 export function sealedSegments(disk: Disk): SealedSegment[] {
   return basesOf(disk).map((baseOffset) => {
-    const file = disk.open(`${DIRECTORY}/${segmentFile(baseOffset, LOG_SUFFIX)}`);
-    const { nextOffset: next, bytes } = scanSegment(file, {
-      baseOffset,
-      intervalBytes: INTERVAL_BYTES,
-      gapsAllowed: true,
-    });
-    file.close();
+    const { nextOffset: next, bytes } = scanned(disk, baseOffset);
     return { baseOffset, nextOffset: next, bytes };
   });
 }
@@ -204,22 +220,13 @@ export async function compactNow(disk: Disk, given: Partial<CompactionJob> = {})
 }
 
 /** That the index files of every segment are those that a scan would make. */
-export function checkIndexes(disk: Disk, bases: readonly number[]): void {
-  for (const base of bases) {
-    const read = (suffix: string): Buffer => {
-      const file = disk.open(`${DIRECTORY}/${segmentFile(base, suffix)}`);
-      const bytes = Buffer.from(file.read(0, file.size));
-      file.close();
-      return bytes;
-    };
-    const file = disk.open(`${DIRECTORY}/${segmentFile(base, LOG_SUFFIX)}`);
-    const { offsets } = scanSegment(file, {
-      baseOffset: base,
-      intervalBytes: INTERVAL_BYTES,
-      gapsAllowed: true,
-    });
-    file.close();
-    assert.equal(read(INDEX_SUFFIX), Buffer.from(offsets));
-    assert.is(read(TIME_INDEX_SUFFIX).length % 12, 0);
+export function checkIndexes(disk: Disk): void {
+  for (const base of basesOf(disk)) {
+    const { offsets, times } = scanned(disk, base);
+    assert.equal(readFile(disk, base, INDEX_SUFFIX), Buffer.from(offsets));
+    // A sealed segment's time index ends with its largest timestamp, which a scan cannot know to be the end.
+    const stored = readFile(disk, base, TIME_INDEX_SUFFIX);
+    assert.equal(stored.subarray(0, times.length), Buffer.from(times));
+    assert.ok(stored.length <= times.length + 12);
   }
 }
