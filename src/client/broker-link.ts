@@ -13,12 +13,15 @@ import {
   FETCHED_HEADER_BYTES,
   getOffset,
   type LinkAddresses,
+  OFFSET_FOR_TIME_BYTES,
   PRODUCE_HEADER_BYTES,
   putOffset,
   REQUEST_BLOCKED_AT,
   REQUEST_FETCH,
+  REQUEST_OFFSET_FOR_TIME,
   REQUEST_PRODUCE,
   RESPONSE_BLOCKED_AT,
+  RESPONSE_OFFSET_FOR_TIME,
   RESPONSE_PRODUCED,
 } from '../runtime/client-frames.ts';
 
@@ -54,10 +57,24 @@ export interface FetchAnswer {
   readonly to: number;
 }
 
+export interface TimeRequest {
+  readonly partitionId: number;
+  readonly timestamp: number;
+  readonly fromAnyReplica: boolean;
+}
+
+export interface TimeAnswer {
+  readonly error: ErrorCode;
+  /** Of the first record that is not older; -1 where there is none. */
+  readonly offset: number;
+  readonly hwm: number;
+}
+
 interface PendingRequest {
   readonly sentAtMs: number;
   readonly batch?: OutboundBatch;
   readonly take?: (answer: FetchAnswer) => void;
+  readonly takeTime?: (answer: TimeAnswer) => void;
   fail(error: TidemarkError): void;
 }
 
@@ -130,6 +147,14 @@ export class BrokerLink {
     fail: (error: TidemarkError) => void,
   ): void {
     this.#submit(() => this.#writeFetch(request, take, fail), fail);
+  }
+
+  offsetForTime(
+    request: TimeRequest,
+    takeTime: (answer: TimeAnswer) => void,
+    fail: (error: TidemarkError) => void,
+  ): void {
+    this.#submit(() => this.#writeTime(request, takeTime, fail), fail);
   }
 
   /** Takes the answers that have come and sends what waited for room. */
@@ -221,6 +246,24 @@ export class BrokerLink {
     return true;
   }
 
+  #writeTime(
+    request: TimeRequest,
+    takeTime: (answer: TimeAnswer) => void,
+    fail: (error: TidemarkError) => void,
+  ): boolean {
+    const at = this.#reserve(OFFSET_FOR_TIME_BYTES, REQUEST_OFFSET_FOR_TIME);
+    if (at === -1) return false;
+    const { int32 } = this.#arena;
+    const correlation = this.#nextCorrelation();
+    int32[at / 4] = correlation;
+    int32[at / 4 + 1] = request.partitionId;
+    putOffset(int32, at / 4 + 2, request.timestamp);
+    int32[at / 4 + 4] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
+    this.#pending.set(correlation, { sentAtMs: this.#now(), takeTime, fail });
+    this.#send(OFFSET_FOR_TIME_BYTES);
+    return true;
+  }
+
   #answer(): void {
     const { int32, bytes } = this.#arena;
     const { offset: at, length, kind } = this.#responses;
@@ -234,6 +277,10 @@ export class BrokerLink {
     if (kind === RESPONSE_PRODUCED) {
       if (error === 'NONE') pending.batch?.settle(offset);
       else pending.fail(produceError(error));
+      return;
+    }
+    if (kind === RESPONSE_OFFSET_FOR_TIME) {
+      pending.takeTime?.({ error, offset, hwm: getOffset(int32, at / 4 + 6) });
       return;
     }
     const from = at + FETCHED_HEADER_BYTES;
@@ -293,6 +340,8 @@ const sentences: Partial<Record<ErrorCode, string>> = {
     'The batch was written, but too few replicas are left in sync to commit it; sending it again may write it twice.',
   MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
   CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
+  KAFKA_STORAGE_ERROR:
+    "The disk of the partition's leader has failed, so nobody knows whether the batch was kept; sending it again may write it twice. Check the disk, then start the cluster again.",
   NOT_LEADER_OR_FOLLOWER: 'The broker does not lead the partition.',
   UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',
 };

@@ -1,15 +1,19 @@
-import { requireInteger, requireOptions, TidemarkError } from '../errors.ts';
+import { type ErrorCode, requireInteger, requireOptions, TidemarkError } from '../errors.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
 import { batchBytes } from '../log/record-batch.ts';
 import { type DecodedHeader, readRecords } from '../log/record-batch-reader.ts';
 import type { PartitionInfo } from '../types.ts';
-import type { FetchAnswer } from './broker-link.ts';
+import type { BrokerLink, FetchAnswer, TimeAnswer } from './broker-link.ts';
 import type { Session } from './session.ts';
 
 export interface ReadOptions {
   readonly partition: number;
-  /** The first offset wanted. */
-  readonly offset: number;
+  /** The first offset wanted; or else `timestamp`. */
+  readonly offset?: number;
+  /**
+   * Reads from the first record on that is not older, in milliseconds since 1970; from the end where all are older.
+   */
+  readonly timestamp?: number;
   /** Bound of the batches read at once; one batch comes even if it is larger. */
   readonly maxBytes?: number;
   /** How long to wait for a record where there is none yet. */
@@ -46,8 +50,15 @@ const WAIT_MAX_MS = 2 ** 31 - 1;
  */
 export async function read(session: Session, topicName: string, options: ReadOptions): Promise<ReadResult> {
   if (!session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
-  requireOptions('read options', options, ['partition', 'offset', 'maxBytes', 'waitMs', 'broker']);
-  const offset = requireInteger('offset', options.offset, 0);
+  requireOptions('read options', options, [
+    'partition',
+    'offset',
+    'timestamp',
+    'maxBytes',
+    'waitMs',
+    'broker',
+  ]);
+  const start = startOf(options);
   const partition = requireInteger('partition', options.partition, 0);
   const maxBytes = requireInteger('maxBytes', options.maxBytes ?? READ_DEFAULT_BYTES, 1);
   const waitMs = requireInteger('waitMs', options.waitMs ?? 0, 0, WAIT_MAX_MS);
@@ -68,13 +79,15 @@ export async function read(session: Session, topicName: string, options: ReadOpt
   }
   const link = session.link(broker);
   if (link === undefined) throw new TidemarkError('BROKER_FAILED', `Broker ${broker} is not running.`);
+  const fromAnyReplica = options.broker !== undefined;
+  const offset = start.offset ?? (await offsetSince(session, link, info, start.timestamp, fromAnyReplica));
   return new Promise((resolve, reject) => {
     const request = {
       partitionId: info.id,
       offset,
       maxBytes: Math.min(maxBytes, READ_MAX_BYTES),
       waitMs,
-      fromAnyReplica: options.broker !== undefined,
+      fromAnyReplica,
     };
     const take = (answer: FetchAnswer): void => {
       try {
@@ -88,6 +101,44 @@ export async function read(session: Session, topicName: string, options: ReadOpt
   });
 }
 
+/** Where to begin: one of the two was given. */
+function startOf(options: ReadOptions): { offset: number } | { offset?: undefined; timestamp: number } {
+  if (options.timestamp === undefined) return { offset: requireInteger('offset', options.offset, 0) };
+  if (options.offset !== undefined) {
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      'A read begins at an offset or at a timestamp; give one of them.',
+    );
+  }
+  return { timestamp: requireInteger('timestamp', options.timestamp, 0) };
+}
+
+/** The offset of the first committed record that is not older, or the HWM where there is none. */
+function offsetSince(
+  session: Session,
+  link: BrokerLink,
+  info: PartitionInfo,
+  timestamp: number,
+  fromAnyReplica: boolean,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const take = ({ error, offset, hwm }: TimeAnswer): void => {
+      if (error !== 'NONE') reject(refusal(info, error));
+      else resolve(offset === -1 ? hwm : offset);
+    };
+    link.offsetForTime({ partitionId: info.id, timestamp, fromAnyReplica }, take, reject);
+    session.engaged();
+  });
+}
+
+function refusal({ topic, partition }: PartitionInfo, error: ErrorCode): TidemarkError {
+  const reason =
+    error === 'KAFKA_STORAGE_ERROR'
+      ? "the broker's disk has failed. Check the disk, then start the cluster again, or read from another replica"
+      : error;
+  return new TidemarkError(error, `Partition ${partition} of '${topic}' could not be read: ${reason}.`);
+}
+
 function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadResult {
   const { error, hwm, logStart, bytes, from, to } = answer;
   const { topic, partition } = info;
@@ -98,7 +149,7 @@ function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadR
     );
   }
   if (error !== 'NONE') {
-    throw new TidemarkError(error, `Partition ${partition} of '${topic}' could not be read: ${error}.`);
+    throw refusal(info, error);
   }
   const records: ReadRecord[] = [];
   let nextOffset = offset;

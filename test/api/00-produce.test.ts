@@ -119,4 +119,11 @@ test('LESSONS 5: too few in-sync replicas refuse acks=all before anything is app
   assert.is(admit({ replica: enough, acks: -1 }), 'NONE');
 });
 
+test('a replica whose disk has failed admits nothing, and says so before it looks at the batch', () => {
+  const replica = replicaOf();
+  replica.becomeOffline();
+  assert.is(admit({ replica }), 'KAFKA_STORAGE_ERROR');
+  assert.is(admit({ replica, batch: withByte(20, (byte) => byte ^ 1) }), 'KAFKA_STORAGE_ERROR');
+});
+
 test.run();

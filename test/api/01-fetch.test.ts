@@ -33,4 +33,11 @@ test('offsets from the start of the log up to the HWM can be asked for, and no o
   }
 });
 
+test('a replica whose disk has failed is not read', () => {
+  const replica = replicaOf(1);
+  replica.becomeOffline();
+  assert.is(admitRead(replica, 15, false), 'KAFKA_STORAGE_ERROR');
+  assert.is(admitRead(replica, 15, true), 'KAFKA_STORAGE_ERROR');
+});
+
 test.run();

@@ -105,4 +105,87 @@ test('those who are told that they wait in vain are told once, and the batches s
   assert.equal(takeAll(queue, 7), [0, 2, 3]);
 });
 
+test('those who wait for the leader alone are told when it is as far, each once; the others wait on', () => {
+  const queue = new CommitQueue();
+  for (const base of [0, 4, 8]) queue.push({ ...batch(base, 4), waitsFor: 'stable' });
+  queue.push(batch(12, 4));
+  queue.push({ ...batch(16, 4), waitsFor: 'stable', client: NOBODY });
+  const told: number[] = [];
+  const tell = (client: number, { baseOffset }: PendingBatch): void => {
+    assert.is(client, 1);
+    told.push(baseOffset);
+  };
+  queue.tellStable(7, tell);
+  assert.equal(told, [0]);
+  assert.is(queue.size, 5, 'what is told stays pending');
+  queue.tellStable(20, tell);
+  queue.tellStable(20, tell);
+  assert.equal(told, [0, 4, 8]);
+  assert.equal(
+    [queue.take(20), queue.take(20), queue.take(20), queue.take(20)].map((taken) => taken?.client),
+    [NOBODY, NOBODY, NOBODY, 1],
+  );
+});
+
+test('whoever waits for the leader alone is told once, however the HWM and the stable end move', () => {
+  const step = fc.oneof(
+    fc.record({ push: fc.integer({ min: 1, max: 300 }) }),
+    fc.record({ stable: fc.integer({ min: 0, max: 1_000 }) }),
+    fc.record({ commit: fc.integer({ min: 0, max: 1_000 }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const queue = new CommitQueue();
+      const told: number[] = [];
+      const expected: number[] = [];
+      let end = 0;
+      let stable = 0;
+      let hwm = 0;
+      for (const each of steps) {
+        if ('push' in each) {
+          for (let n = 0; n < each.push; n++) queue.push({ ...batch(end++, 1), waitsFor: 'stable' });
+        } else if ('stable' in each) {
+          while (stable < Math.min(end, hwm + each.stable)) expected.push(stable++);
+          queue.tellStable(stable, (_, { baseOffset }) => told.push(baseOffset));
+        } else {
+          hwm = Math.min(stable, hwm + each.commit);
+          takeAll(queue, hwm);
+        }
+        assert.equal(told, expected);
+        assert.is(queue.size, end - hwm);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('who waits for the leader alone does not mind that too few replicas are left', () => {
+  const queue = new CommitQueue();
+  queue.push({ ...batch(0, 1), waitsFor: 'stable' });
+  queue.push(batch(1, 1));
+  assert.equal(
+    queue.disown().map(({ baseOffset }) => baseOffset),
+    [1],
+  );
+});
+
+test('when all waiting ends, everybody who was not told is told once, and nothing stays', () => {
+  const queue = new CommitQueue();
+  for (const base of [0, 1, 2]) queue.push({ ...batch(base, 1), waitsFor: 'stable' });
+  for (const base of [3, 4]) queue.push(batch(base, 1));
+  queue.push({ ...batch(5, 1), client: NOBODY });
+  queue.tellStable(2, () => {});
+  queue.take(1);
+  assert.equal(
+    queue.abandon().map(({ baseOffset, client }) => [baseOffset, client]),
+    [
+      [2, 1],
+      [3, 1],
+      [4, 1],
+    ],
+  );
+  assert.is(queue.size, 0);
+  assert.equal(queue.abandon(), []);
+});
+
 test.run();

@@ -3,17 +3,20 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import { ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
-import { NOBODY } from '../../src/core/commit-queue.ts';
+import { NOBODY, type PendingBatch } from '../../src/core/commit-queue.ts';
 import type { Replica } from '../../src/core/replica.ts';
+import type { ErrorCode } from '../../src/errors.ts';
 import { CRC_FROM } from '../../src/log/record-batch.ts';
 import { Arena } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
+import type { ClientLink } from '../../src/runtime/client-link.ts';
 import type { BrokerAddresses, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
+import { StagedLog } from '../log/staged-log.ts';
 
 const BELL_BYTES = 128;
 const SCRATCH_BYTES = 1 << 16;
@@ -26,6 +29,19 @@ export interface BrokersOptions {
   /** Of the tail rings; small ones are lapped soon. */
   readonly ringCapacity?: number;
   readonly durability?: Durability;
+}
+
+/** Who waits for a batch, and for what. */
+export interface Waiter {
+  readonly client?: number;
+  readonly correlation?: number;
+  readonly waitsFor?: PendingBatch['waitsFor'];
+}
+
+export interface ProducedAnswer {
+  readonly correlation: number;
+  readonly error: ErrorCode;
+  readonly baseOffset: number;
 }
 
 /** As a coordinator lays them out, with every replica where the test can reach it. */
@@ -101,12 +117,35 @@ export class Brokers {
     return this.get(brokerId).replicas[partition] as Replica;
   }
 
+  /** Puts a log in a replica's place whose disk the test plays. Before anything was appended. */
+  stageLog(brokerId: number, partition: number): StagedLog {
+    const log = new StagedLog();
+    Object.assign(this.replica(brokerId, partition), { log });
+    return log;
+  }
+
+  /** A client of a broker, of which only the answers to what it produced are seen. */
+  attach(brokerId: number, client: number): ProducedAnswer[] {
+    const answers: ProducedAnswer[] = [];
+    const link = {
+      hasWork: () => false,
+      serve: () => false,
+      flush: () => {},
+      close: () => {},
+      respondProduced: (correlation: number, error: ErrorCode, baseOffset: number) =>
+        answers.push({ correlation, error, baseOffset }),
+    };
+    this.get(brokerId).attach(client, link as unknown as ClientLink);
+    return answers;
+  }
+
   /** The first broker appends a batch as a leader does that has admitted it. */
   append(
     partition: number,
     records = 1,
     valueBytes = 100,
     damage: (batch: Uint8Array) => void = () => {},
+    { client = NOBODY, correlation = 0, waitsFor = 'committed' }: Waiter = {},
   ): void {
     const leader = this.get(1);
     const value = new Uint8Array(valueBytes).fill(1 + (this.replica(1, partition).log.leo % 255));
@@ -114,7 +153,7 @@ export class Brokers {
     damage(batch);
     this.arena.bytes.set(batch, this.#scratch);
     leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
-    leader.append(this.replica(1, partition), batch.length, NOBODY, 0, 'committed');
+    leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor);
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */
