@@ -1,0 +1,134 @@
+// What a path on the command line is: a segment, one of the small files, a partition's directory, a broker's, or a
+// cluster's. It may be Tidemark's or Apache Kafka's, and it may be nothing of the kind.
+import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { META_PROPERTIES_FILE, PARTITION_METADATA_FILE } from '../log/checkpoint-files.ts';
+import { EPOCHS_FILE, LOG_SUFFIX } from '../log/file-names.ts';
+import { type ClusterState, decodeClusterState } from '../runtime/cluster-file.ts';
+import { CommandError } from './command-line.ts';
+
+export const CLUSTER_FILE = 'cluster.json';
+
+/** A segment's file or index, also one that was set aside under a longer name. */
+const SEGMENT_NAME = /^(\d{20})(\.log|\.index|\.timeindex)(\.[\w.-]+)?$/;
+const PARTITION_NAME = /^(.+)-(\d+)$/;
+
+export interface FilePath {
+  readonly kind: 'file';
+  /** Absolute. */
+  readonly directory: string;
+  readonly name: string;
+  /** Of a segment's log or index; undefined of other files. */
+  readonly segment: { readonly baseOffset: number; readonly suffix: string } | undefined;
+}
+
+export interface LogDirectory {
+  readonly kind: 'partition' | 'broker' | 'cluster';
+  /** Absolute: where a disk is opened. */
+  readonly root: string;
+  /** Relative to the root, in the order of their names. */
+  readonly partitions: readonly string[];
+  readonly brokers: readonly string[];
+  /** The data directory of the cluster that all this belongs to, if it is one of Tidemark's. */
+  readonly dataDirectory: string | undefined;
+}
+
+export function classify(path: string): FilePath | LogDirectory {
+  const absolute = resolve(path);
+  const stats = statSync(absolute, { throwIfNoEntry: false });
+  if (stats === undefined) throw new CommandError(`There is no ${path}.`);
+  if (!stats.isDirectory()) return classifyFile(absolute);
+  const entries = list(absolute);
+  if (isPartition(entries)) {
+    return {
+      kind: 'partition',
+      root: dirname(absolute),
+      partitions: [basename(absolute)],
+      brokers: [],
+      dataDirectory: dataDirectoryOf(dirname(dirname(absolute))),
+    };
+  }
+  const brokers = entries
+    .filter((entry) => entry.isDirectory() && /^broker-\d+$/.test(entry.name))
+    .map(({ name }) => name);
+  if (
+    entries.some(({ name }) => name === CLUSTER_FILE) ||
+    brokers.some((name) => isBroker(join(absolute, name)))
+  ) {
+    const partitions = brokers.flatMap((broker) =>
+      partitionsOf(join(absolute, broker)).map((name) => `${broker}/${name}`),
+    );
+    return { kind: 'cluster', root: absolute, partitions, brokers, dataDirectory: dataDirectoryOf(absolute) };
+  }
+  if (isBroker(absolute)) {
+    const partitions = partitionsOf(absolute);
+    const dataDirectory = dataDirectoryOf(dirname(absolute));
+    return { kind: 'broker', root: absolute, partitions, brokers: [''], dataDirectory };
+  }
+  throw new CommandError(
+    `${path} holds no log: expected a data directory (with ${CLUSTER_FILE}), a broker's directory (with ${META_PROPERTIES_FILE} or partitions such as orders-0), or a partition's (with files such as ${'0'.repeat(20)}${LOG_SUFFIX}).`,
+  );
+}
+
+function classifyFile(absolute: string): FilePath {
+  const name = basename(absolute);
+  const [, digits, suffix] = SEGMENT_NAME.exec(name) ?? [];
+  const baseOffset = Number(digits);
+  const isSegment = suffix !== undefined && Number.isSafeInteger(baseOffset);
+  return {
+    kind: 'file',
+    directory: dirname(absolute),
+    name,
+    segment: isSegment ? { baseOffset, suffix } : undefined,
+  };
+}
+
+function list(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).sort((one, other) =>
+      one.name < other.name ? -1 : 1,
+    );
+  } catch (error) {
+    throw new CommandError(`${directory} cannot be read: ${(error as Error).message}.`);
+  }
+}
+
+function isPartition(entries: readonly Dirent[]): boolean {
+  return entries.some(
+    (entry) =>
+      entry.isFile() &&
+      (SEGMENT_NAME.test(entry.name) || entry.name === PARTITION_METADATA_FILE || entry.name === EPOCHS_FILE),
+  );
+}
+
+function isBroker(directory: string): boolean {
+  const isMarked = list(directory).some(({ name }) => name === META_PROPERTIES_FILE);
+  return isMarked || partitionsOf(directory).length > 0;
+}
+
+function partitionsOf(directory: string): string[] {
+  return list(directory)
+    .filter((entry) => entry.isDirectory() && PARTITION_NAME.test(entry.name))
+    .filter(({ name }) => isPartition(list(join(directory, name))))
+    .map(({ name }) => name);
+}
+
+function dataDirectoryOf(candidate: string): string | undefined {
+  return statSync(join(candidate, CLUSTER_FILE), { throwIfNoEntry: false }) === undefined
+    ? undefined
+    : candidate;
+}
+
+/** What the cluster's own file says; undefined where there is none. Throws a TidemarkError where it is damaged. */
+export function clusterStateOf(dataDirectory: string | undefined): ClusterState | undefined {
+  if (dataDirectory === undefined) return undefined;
+  const path = join(dataDirectory, CLUSTER_FILE);
+  return decodeClusterState(readFileSync(path, 'utf8'), path);
+}
+
+/** Whether offsets may be missing between the batches of a partition, since its topic is compacted. */
+export function isCompacted(state: ClusterState | undefined, partition: string): boolean {
+  const [, topic] = PARTITION_NAME.exec(basename(partition)) ?? [];
+  const policy = state?.topics.find(({ name }) => name === topic)?.config['cleanup.policy'];
+  return policy !== undefined && String(policy).includes('compact');
+}

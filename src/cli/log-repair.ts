@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { inspectPartition } from '../log/inspection.ts';
+import { planRepair, type RepairStep, repairPartition } from '../log/repair.ts';
+import { DirectoryLock } from '../runtime/directory-lock.ts';
+import { FileDisk } from '../runtime/file-disk.ts';
+import { CommandError, ExitCode, type Terminal } from './command-line.ts';
+import { isCompacted, type LogDirectory } from './log-paths.ts';
+import { counted, logsAt, readState } from './log-verify.ts';
+import { Progress } from './progress.ts';
+
+interface RepairOptions {
+  readonly yes?: true;
+  readonly discard?: true;
+  readonly compacted?: true;
+}
+
+export function logRepairCommand(terminal: Terminal, done: (code: ExitCode) => void): Command {
+  return new Command('repair')
+    .description('drop what cannot be read any more from a damaged log, so that it can be opened')
+    .argument('<path>', "a data directory, a broker's directory, or a partition's")
+    .option('--yes', 'do it; without this it only shows what it would do')
+    .option('--discard', 'do not keep what is dropped; otherwise it lies beside the file as NAME.dropped-1')
+    .option(
+      '--compacted',
+      'offsets may be missing; what a data directory says of its topics is known without this',
+    )
+    .addHelpText(
+      'after',
+      '\nA torn end is cut off. Where sound batches lie behind the damage, they stay: a batch without records takes\n' +
+        'the place of what is lost. Repair a replica only if no other one has what it lost: from those it is fetched.',
+    )
+    .action(async (path: string, options: RepairOptions) => {
+      done(await repair(path, options, terminal));
+    });
+}
+
+async function repair(path: string, options: RepairOptions, terminal: Terminal): Promise<ExitCode> {
+  const { target, segment } = logsAt(path);
+  if (segment !== undefined) {
+    throw new CommandError(
+      `${path} is one segment: repair its partition, ${join(target.root, target.partitions[0] ?? '')}.`,
+    );
+  }
+  // A log that is being written looks torn, and must not change under its writer.
+  const lock = target.dataDirectory === undefined ? undefined : DirectoryLock.acquire(target.dataDirectory);
+  try {
+    return await repairAll(target, options, terminal);
+  } finally {
+    lock?.release();
+  }
+}
+
+async function repairAll(
+  target: LogDirectory,
+  options: RepairOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const { state, problem } = readState(target);
+  if (problem !== undefined) throw new CommandError(problem.sentence, ExitCode.FINDINGS);
+  const disk = new FileDisk(target.root);
+  const progress = new Progress(terminal);
+  let open = 0;
+  let done = 0;
+  for (const directory of target.partitions) {
+    const gapsAllowed = options.compacted === true || isCompacted(state, directory);
+    const inspect = () =>
+      inspectPartition(disk, directory, { gapsAllowed, progress: (bytes) => progress.add(bytes) });
+    const partition = inspect();
+    progress.clear();
+    const steps = planRepair(partition);
+    for (const step of steps) terminal.out(`${stepText(target, step, options.yes === true)}\n`);
+    if (!options.yes || steps.length === 0) {
+      open += steps.length;
+      continue;
+    }
+    const kept = await repairPartition(disk, partition, { keepDropped: !options.discard });
+    for (const file of kept) terminal.out(`  What was dropped is kept in ${join(target.root, file)}.\n`);
+    const left = planRepair(inspect());
+    for (const step of left) terminal.out(`  Still wrong: ${stepText(target, step, false)}\n`);
+    open += left.length;
+    done += Math.max(0, steps.length - left.length);
+  }
+  terminal.out(closing(open, done, options.yes === true));
+  return open === 0 ? ExitCode.FINE : ExitCode.FINDINGS;
+}
+
+function closing(open: number, done: number, isDone: boolean): string {
+  if (open === 0 && done === 0) return 'There is nothing to repair.\n';
+  if (!isDone) return `${counted(open, 'repair')} to be made. Nothing was changed; add --yes to do it.\n`;
+  const rest = open === 0 ? '' : ` ${counted(open, 'problem')} could not be repaired.`;
+  return `${counted(done, 'repair')} made.${rest}\n`;
+}
+
+const verbs: Readonly<Record<RepairStep['action'], readonly [string, string]>> = {
+  cut: ['would cut off', 'cutting off'],
+  bridge: [
+    'would put a batch without records in the place of',
+    'putting a batch without records in the place of',
+  ],
+  renumber: ['would correct the number in the header of', 'correcting the number in the header of'],
+  rebuild: ['would make anew', 'making anew'],
+  impossible: ['cannot repair', 'cannot repair'],
+};
+
+function stepText({ root }: LogDirectory, step: RepairStep, isDone: boolean): string {
+  const { action, position, bytes, fromOffset, toOffset } = step;
+  const verb = verbs[action][isDone ? 1 : 0];
+  const what =
+    action === 'rebuild' ? 'this file' : action === 'renumber' ? 'one batch' : counted(bytes, 'byte');
+  const end = toOffset === -1 ? 'up to the end of what was there' : `to ${toOffset - 1}`;
+  const lost = toOffset === fromOffset ? 'no records are lost' : `lost: offsets ${fromOffset} ${end}`;
+  return `${join(root, step.file)}, byte ${position}: ${step.sentence} ${capital(verb)} ${what}; ${lost}.`;
+}
+
+function capital(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}

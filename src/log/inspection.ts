@@ -1,0 +1,189 @@
+// What `tidemark log verify` and `tidemark log repair` know about a partition's files: nothing is believed, nothing is
+// changed.
+import {
+  CheckpointError,
+  CLEANER_OFFSETS_FILE,
+  decodeEpochs,
+  decodeMetaProperties,
+  decodeOffsets,
+  decodePartitionMetadata,
+  HIGH_WATERMARKS_FILE,
+  LOG_STARTS_FILE,
+  META_PROPERTIES_FILE,
+  PARTITION_METADATA_FILE,
+  RECOVERY_POINTS_FILE,
+  readWhole,
+} from './checkpoint-files.ts';
+import type { Disk } from './disk.ts';
+import type { EpochStart } from './epoch-list.ts';
+import {
+  baseOffsetOf,
+  EPOCHS_FILE,
+  INDEX_SUFFIX,
+  LOG_SUFFIX,
+  segmentFile,
+  TIME_INDEX_SUFFIX,
+} from './file-names.ts';
+import { IndexCheck, type IndexFault } from './index-check.ts';
+import { readBaseOffset, readLeaderEpoch, readRecordCount } from './record-batch.ts';
+import { type WalkResult, walkSegment } from './segment-walk.ts';
+
+export interface Problem {
+  /** On the disk. */
+  readonly file: string;
+  /** Undefined where it concerns the file as a whole. */
+  readonly position: number | undefined;
+  readonly sentence: string;
+}
+
+export interface InspectedSegment extends WalkResult {
+  readonly file: string;
+  readonly baseOffset: number;
+  readonly indexFaults: readonly IndexFault[];
+}
+
+export interface InspectedPartition {
+  readonly directory: string;
+  readonly gapsAllowed: boolean;
+  /** In the order of their offsets. */
+  readonly segments: readonly InspectedSegment[];
+  /** Whether the file of epochs is there and cannot be read. */
+  readonly areEpochsDamaged: boolean;
+  readonly problems: readonly Problem[];
+}
+
+export interface InspectionOptions {
+  /** Whether the topic is, or was, compacted. */
+  readonly gapsAllowed: boolean;
+  /** The base offset of the one segment to look at; all of them where it is left out. */
+  readonly segment?: number;
+  /** Called every few megabytes, with how many bytes have been gone through since the last call. */
+  readonly progress?: (bytes: number) => void;
+}
+
+/** Base offsets of a partition's segments, ascending. */
+export function segmentBases(disk: Disk, directory: string): number[] {
+  const bases = disk.list(directory).map((name) => baseOffsetOf(name, LOG_SUFFIX));
+  return bases.filter((base) => base !== undefined).sort((one, other) => one - other);
+}
+
+export function inspectPartition(
+  disk: Disk,
+  directory: string,
+  options: InspectionOptions,
+): InspectedPartition {
+  const problems: Problem[] = [];
+  const epochs = decoded(disk, `${directory}/${EPOCHS_FILE}`, decodeEpochs, problems);
+  decoded(disk, `${directory}/${PARTITION_METADATA_FILE}`, decodePartitionMetadata, problems);
+  const areEpochsDamaged = problems.some(({ file }) => file.endsWith(EPOCHS_FILE));
+  const epochCheck = new EpochCheck(epochs ?? []);
+  const bases = segmentBases(disk, directory);
+  const wanted = bases.filter((base) => options.segment === undefined || base === options.segment);
+  const segments = wanted.map((base) => {
+    const following = bases[bases.indexOf(base) + 1];
+    const segment = inspectSegment(disk, directory, base, following, options, epochCheck);
+    for (const { position, sentence } of segment.damages) {
+      problems.push({ file: segment.file, position, sentence });
+    }
+    for (const { kind, position, sentence } of segment.indexFaults) {
+      const suffix = kind === 'offsets' ? INDEX_SUFFIX : TIME_INDEX_SUFFIX;
+      const file = `${directory}/${segmentFile(base, suffix)}`;
+      problems.push({ file, position, sentence: `The index is wrong: ${sentence}.` });
+    }
+    return segment;
+  });
+  // Where batches themselves are damaged, what the epochs say of them is no news.
+  if (segments.every(({ damages }) => damages.length === 0)) problems.push(...epochCheck.problems);
+  return { directory, gapsAllowed: options.gapsAllowed, segments, areEpochsDamaged, problems };
+}
+
+function inspectSegment(
+  disk: Disk,
+  directory: string,
+  baseOffset: number,
+  endOffset: number | undefined,
+  options: InspectionOptions,
+  epochCheck: EpochCheck,
+): InspectedSegment {
+  const path = (suffix: string): string => `${directory}/${segmentFile(baseOffset, suffix)}`;
+  const offsets = readWhole(disk, path(INDEX_SUFFIX));
+  const times = readWhole(disk, path(TIME_INDEX_SUFFIX));
+  const indexCheck = new IndexCheck(offsets, times, baseOffset);
+  const file = disk.open(path(LOG_SUFFIX));
+  let done = 0;
+  try {
+    const walked = walkSegment(file, {
+      baseOffset,
+      endOffset,
+      gapsAllowed: options.gapsAllowed,
+      batch: (bytes, at, position) => {
+        indexCheck.add(bytes, at, position);
+        epochCheck.add(bytes, at, path(LOG_SUFFIX), position);
+      },
+      goOn: (position) => {
+        options.progress?.(position - done);
+        done = position;
+        return true;
+      },
+    });
+    const isSound = walked.damages.length === 0;
+    const indexFaults = isSound ? indexCheck.finish(walked.nextOffset) : [];
+    return { ...walked, file: path(LOG_SUFFIX), baseOffset, indexFaults };
+  } finally {
+    file.close();
+  }
+}
+
+/** Holds the epochs of batches against the file that tells where each began. */
+class EpochCheck {
+  readonly #epochs: readonly EpochStart[];
+  readonly problems: Problem[] = [];
+  #present = -1;
+
+  constructor(epochs: readonly EpochStart[]) {
+    this.#epochs = epochs;
+  }
+
+  add(bytes: Uint8Array, at: number, file: string, position: number): void {
+    const base = readBaseOffset(bytes, at);
+    while ((this.#epochs[this.#present + 1]?.startOffset ?? Number.POSITIVE_INFINITY) <= base)
+      this.#present += 1;
+    const known = this.#epochs[this.#present];
+    const epoch = readLeaderEpoch(bytes, at);
+    // What stands for lost offsets has the epoch of what came before them.
+    if (readRecordCount(bytes, at) === 0) return;
+    // The first mismatch is the news; those behind it follow from it as a rule.
+    if (known === undefined || known.epoch === epoch || this.problems.length > 0) return;
+    const sentence = `The batch at offset ${base} has leader epoch ${epoch}, and ${EPOCHS_FILE} says ${known.epoch}.`;
+    this.problems.push({ file, position, sentence });
+  }
+}
+
+/** What is wrong with the small files of a broker's directory. */
+export function inspectBrokerFiles(disk: Disk, directory: string): Problem[] {
+  const problems: Problem[] = [];
+  const path = (name: string): string => (directory === '' ? name : `${directory}/${name}`);
+  decoded(disk, path(META_PROPERTIES_FILE), decodeMetaProperties, problems);
+  for (const name of [RECOVERY_POINTS_FILE, LOG_STARTS_FILE, HIGH_WATERMARKS_FILE, CLEANER_OFFSETS_FILE]) {
+    decoded(disk, path(name), decodeOffsets, problems);
+  }
+  return problems;
+}
+
+/** What a small file says; undefined where there is none, or nothing that can be read. */
+function decoded<T>(
+  disk: Disk,
+  file: string,
+  decode: (path: string, bytes: Uint8Array) => T,
+  problems: Problem[],
+): T | undefined {
+  const bytes = readWhole(disk, file);
+  if (bytes === undefined) return undefined;
+  try {
+    return decode(file, bytes);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    problems.push({ file, position: undefined, sentence: error.message });
+    return undefined;
+  }
+}

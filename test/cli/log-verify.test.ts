@@ -1,0 +1,88 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DirectoryLock } from '../../src/runtime/directory-lock.ts';
+import { flip, put } from '../log/partition-fixtures.ts';
+import { linesOf, tidemark, withDataDirectory } from './fixtures.ts';
+
+test('a sound directory is fine, from whichever of its levels it is looked at', async () => {
+  await withDataDirectory({}, async ({ at, segments }) => {
+    for (const path of ['', 'broker-1', 'broker-1/t-0']) {
+      const { exitCode, out } = await tidemark('log', 'verify', at(path));
+      assert.is(exitCode, 0, out);
+      assert.match(
+        out,
+        /t-0: fine; offsets 0 to 54 \(exclusive\), 3 segments, 18 batches, 54 records, \d+ bytes\n/,
+      );
+      assert.match(out, /\n1 partition: nothing is wrong\.\n$/);
+    }
+    const one = await tidemark('log', 'verify', at(segments[1].path));
+    assert.match(one.out, /t-0: fine; offsets 18 to 36 \(exclusive\), 1 segment, /);
+  });
+});
+
+test('what is wrong is told with file, byte and offsets, and ends with 1', async () => {
+  await withDataDirectory({}, async ({ at, path, disk, segments }) => {
+    const [first, second] = segments;
+    flip(disk, first.path, first.positions[1] + 90);
+    flip(disk, second.path.replace('.log', '.index'), 6);
+    put(disk, 'broker-1/recovery-point-offset-checkpoint', Buffer.from('0\n'));
+    const { exitCode, out } = await tidemark('log', 'verify', path);
+    assert.is(exitCode, 1);
+    assert.ok(
+      out.includes(
+        `${at(first.path)}, byte ${first.positions[1]}: The batch of offsets 3 to 5 does not match its CRC.`,
+      ),
+    );
+    assert.match(out, /\.index, byte 0: The index is wrong: /);
+    assert.match(out, /recovery-point-offset-checkpoint: .*line 2 should be/);
+    assert.match(out, /t-0: 2 problems; /);
+    assert.match(out, /\n1 partition: 3 problems\.\n$/);
+    const lines = linesOf((await tidemark('log', 'verify', path, '--json')).out);
+    assert.is(lines.length, 4);
+    assert.equal(lines[2], {
+      problem: 'The batch of offsets 3 to 5 does not match its CRC.',
+      file: at(first.path),
+      position: first.positions[1],
+    });
+    const one = await tidemark('log', 'verify', at(second.path));
+    assert.is(one.exitCode, 1);
+    assert.match(one.out, /1 problem\.\n$/);
+  });
+});
+
+test('gaps are fine in a topic that the cluster knows as compacted, or that is said to be', async () => {
+  const gap = (batch: number): number => (batch === 1 ? 4 : 0);
+  await withDataDirectory({ gap, config: { 'cleanup.policy': 'compact,delete' } }, async ({ path, at }) => {
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
+    assert.is((await tidemark('log', 'verify', at('broker-1/t-0'))).exitCode, 0);
+  });
+  await withDataDirectory({ gap }, async ({ path }) => {
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 1);
+    assert.is((await tidemark('log', 'verify', path, '--compacted')).exitCode, 0);
+  });
+});
+
+test('a damaged cluster.json is a problem, and the logs are looked at all the same', async () => {
+  await withDataDirectory({}, async ({ path, disk }) => {
+    put(disk, 'cluster.json', Buffer.from('{ "version": 1'));
+    const { exitCode, out } = await tidemark('log', 'verify', path);
+    assert.is(exitCode, 1);
+    assert.match(out, /cluster\.json: .*is damaged: it is no JSON/);
+    assert.match(out, /t-0: fine/);
+  });
+});
+
+test('who writes here at the moment is told', async () => {
+  await withDataDirectory({}, async ({ path }) => {
+    const lock = DirectoryLock.acquire(path);
+    try {
+      const { exitCode, err } = await tidemark('log', 'verify', path);
+      assert.is(exitCode, 0);
+      assert.match(err, new RegExp(`^The process ${process.pid} is writing here`));
+    } finally {
+      lock.release();
+    }
+  });
+});
+
+test.run();
