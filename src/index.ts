@@ -19,5 +19,7 @@ export type {
   HeaderValueInput,
   RecordInput,
   RecordPlace,
+  RecoveryProgress,
+  RecoveryReport,
   ReplicaBytes,
 } from './types.ts';

@@ -85,6 +85,15 @@ export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
 /** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
 export const MAX_BLOCK_DEFAULT_MS = 60_000;
 
+/** Files that the logs of one broker keep open: three brokers stay below the thousand that many systems allow. */
+export const OPEN_FILES_MAX = 256;
+
+/** How often a broker looks after its logs and writes down how far they are; Kafka's interval for its HWM. */
+export const CHECKPOINT_EVERY_MS = 5_000;
+
+/** How long a broker thread may take to bring its logs to the device at the end. */
+export const BROKER_STORE_TIMEOUT_MS = 60_000;
+
 /** How long a broker thread may take to come up or to end before the cluster gives up on it. */
 export const BROKER_START_TIMEOUT_MS = 15_000;
 export const BROKER_STOP_TIMEOUT_MS = 5_000;

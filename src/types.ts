@@ -30,8 +30,11 @@ export interface PartitionInfo {
   /** Broker ids, the preferred leader first. */
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
+  /** -1 where nobody can lead it. */
   readonly leader: number;
   readonly epoch: number;
+  /** Why nobody leads it: a sentence that says what to do. */
+  readonly unavailable?: string;
 }
 
 /** A run of whole batches inside one stretch of memory. Valid until the log's next append or truncation. */
@@ -99,6 +102,8 @@ export interface PartitionLog {
   truncateTo(offset: number): void;
   /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
   restartAt(offset: number): void;
+  /** The log begins at `offset`, at most at its end; batches that lie below may go. */
+  deleteBefore(offset: number): void;
   /** A leader's epoch begins where the log ends, also if nothing of it follows. Batches of a newer one begin it too. */
   beginEpoch(epoch: number): void;
   /** Where the newest epoch that is not above `epoch` ended here (KIP-101); epoch -1 where there is none. */
@@ -127,4 +132,28 @@ export interface BrokerMetrics {
   readonly lagFollower: Uint32Array;
 }
 
-export type BrokerState = 'starting' | 'running' | 'closing' | 'closed' | 'failed';
+/** Offline: its thread runs, but its disk has failed. */
+export type BrokerState = 'starting' | 'running' | 'offline' | 'closing' | 'closed' | 'failed';
+
+/** Bytes that a start has taken out of a replica's files, because they were torn or damaged. */
+export interface RecoveryReport {
+  readonly broker: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly file: string;
+  readonly position: number;
+  readonly bytes: number;
+  /** The first offset that was no longer there. */
+  readonly fromOffset: number;
+  readonly action: 'cut' | 'removed' | 'set aside';
+  readonly reason: string;
+}
+
+/** How far a start has looked through the log of a replica. */
+export interface RecoveryProgress {
+  readonly broker: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}

@@ -18,14 +18,26 @@ export interface TopicRequest {
   readonly config: TopicConfigInput | undefined;
 }
 
+/** Partitions, and the offset that each is to begin at; -1 is its HWM. */
+export interface DeletionRequest {
+  readonly topic: string;
+  readonly offsets: readonly (readonly [number, number])[];
+}
+
 const NAME_MAX = 249;
 const PARTITIONS_A_TOPIC_MAX = 10_000;
 
 export class Admin {
   readonly #create: (request: TopicRequest) => Promise<void>;
+  readonly #delete: (request: DeletionRequest) => Promise<ReadonlyMap<number, number>>;
 
-  constructor(create: (request: TopicRequest) => Promise<void>) {
+  /** @internal */
+  constructor(
+    create: (request: TopicRequest) => Promise<void>,
+    deleteRecords: (request: DeletionRequest) => Promise<ReadonlyMap<number, number>>,
+  ) {
     this.#create = create;
+    this.#delete = deleteRecords;
   }
 
   /** Resolves when every replica is ready for records. */
@@ -38,6 +50,32 @@ export class Admin {
     topicConfig(config);
     await this.#create({ name, partitions, replicationFactor, config });
   }
+
+  /**
+   * Lets partitions begin at an offset of at most their HWM, or at the HWM itself with -1: what lies before can no
+   * longer be read, and its files go. Resolves to where each partition then begins.
+   */
+  async deleteRecords(
+    topic: string,
+    offsets: { readonly [partition: number]: number },
+  ): Promise<Record<number, number>> {
+    const starts = await this.#delete({ topic, offsets: checkOffsets(offsets) });
+    return Object.fromEntries(starts);
+  }
+}
+
+/** An offset for each partition, under its number. */
+function checkOffsets(offsets: unknown): [number, number][] {
+  if (offsets === null || typeof offsets !== 'object' || Array.isArray(offsets)) {
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `deleteRecords takes an object of offsets by partition, such as { 0: 100 }; got ${show(offsets)}.`,
+    );
+  }
+  return Object.entries(offsets).map(([partition, offset]) => [
+    requireInteger('a partition of deleteRecords', Number(partition), 0),
+    requireInteger(`the offset for partition ${partition}`, offset, -1),
+  ]);
 }
 
 /** Kafka's rules: the names become names of files and of metrics. */

@@ -1,29 +1,32 @@
-import { type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
-import { requireInteger, requireOneOf, requireOptions, TidemarkError } from '../errors.ts';
+import { type TopicConfig, type TopicConfigInput, topicConfig, topicDefaults } from '../config.ts';
+import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
 import { BROKERS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
+import { openDataDirectory } from '../runtime/data-directory.ts';
 import { watchThreads } from '../runtime/thread-watch.ts';
-import type { BrokerMetrics, Durability, ReplicaBytes } from '../types.ts';
-import { Admin, type TopicRequest } from './admin.ts';
+import type { BrokerMetrics, Durability, RecoveryProgress, RecoveryReport, ReplicaBytes } from '../types.ts';
+import { Admin, type DeletionRequest, type TopicRequest } from './admin.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import { Session } from './session.ts';
-import type { ClusterStatus } from './status.ts';
+import { type ClusterStatus, statusOf } from './status.ts';
 
 export interface ClusterOptions {
   /** How many brokers, each a thread with a replica of its own. Default 1: standalone. */
   readonly brokers?: number;
-  /** What an acknowledgement means. This version keeps records in memory only. */
+  /** What an acknowledgement means. Default 'os': written to the page cache by the in-sync replicas. */
   readonly durability?: Durability;
-  /** This version writes no files, so there is none. */
-  readonly dataDir?: undefined;
+  /** Where topics are kept. Omitted: a temporary directory, which is removed on close. */
+  readonly dataDir?: string;
   /** This version has no Kafka listener yet. */
   readonly listen?: false;
   /** Defaults for topics, under Kafka's property names. */
   readonly config?: TopicConfigInput;
   /** After this time without an answer a request fails with REQUEST_TIMED_OUT. */
   readonly deliveryTimeoutMs?: number;
+  /** Told while a start looks through logs that were not closed. */
+  readonly onRecovery?: (progress: RecoveryProgress) => void;
 }
 
 export interface InspectOptions {
@@ -35,7 +38,7 @@ export interface InspectOptions {
 }
 
 const INSPECT_BYTES = 1 << 20;
-const OPTIONS = ['brokers', 'durability', 'dataDir', 'listen', 'config', 'deliveryTimeoutMs'];
+const OPTIONS = ['brokers', 'durability', 'dataDir', 'listen', 'config', 'deliveryTimeoutMs', 'onRecovery'];
 const BROKERS_A_PROCESS_MAX = Math.min(100, BROKERS_MAX - 1);
 
 /** Brokers in this process, and a client to them. */
@@ -53,7 +56,10 @@ export class Cluster {
     this.#coordinator = coordinator;
     this.#session = session;
     this.#config = config;
-    this.admin = new Admin((request) => this.#createTopic(request));
+    this.admin = new Admin(
+      (request) => this.#createTopic(request),
+      (request) => this.#deleteRecords(request),
+    );
     this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
     this.#unwatch = watchThreads((threadId) => coordinator.threadEnded(threadId));
     coordinator.onBrokerFailure((broker, cause) => {
@@ -69,11 +75,12 @@ export class Cluster {
 
   /** Starts the brokers; resolves when they serve. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
-    const { brokers, config, deliveryTimeoutMs } = checkedOptions(options);
-    const coordinator = await Coordinator.start(brokers);
+    const { brokers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } = checkedOptions(options);
+    const directory = await openDataDirectory(dataDir, durability, brokers);
+    const coordinator = await Coordinator.start({ brokers, durability, directory, config, onRecovery });
     try {
       const attachment = await coordinator.attach();
-      const directory = {
+      const topics = {
         known: (name: string) => coordinator.topics.get(name),
         find: async (name: string) => coordinator.topics.get(name),
       };
@@ -81,7 +88,7 @@ export class Cluster {
         coordinator.arena,
         coordinator.module,
         attachment,
-        directory,
+        topics,
         deliveryTimeoutMs,
       );
       return new Cluster(coordinator, session, config);
@@ -109,28 +116,12 @@ export class Cluster {
   }
 
   status(): ClusterStatus {
-    const coordinator = this.#coordinator;
-    return {
-      clusterId: coordinator.clusterId,
-      brokers: coordinator.brokerIds.map((id) => ({
-        id,
-        state: coordinator.brokerState(id),
-        endpoint: null,
-      })),
-      topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({
-        name,
-        partitions: partitions.map(({ id, partition, leader, epoch, replicas, isr }) => ({
-          id: partition,
-          leader,
-          epoch,
-          replicas,
-          isr,
-          logStart: coordinator.table(leader).loadLogStart(id),
-          hwm: coordinator.table(leader).loadHwm(id),
-          leo: Object.fromEntries(replicas.map((broker) => [broker, coordinator.table(broker).loadLeo(id)])),
-        })),
-      })),
-    };
+    return statusOf(this.#coordinator);
+  }
+
+  /** What the start had to take out of the brokers' files: torn ends, damaged segments. */
+  get recovery(): readonly RecoveryReport[] {
+    return this.#coordinator.recovery;
   }
 
   /** What the brokers have counted since they started, read without disturbing them. */
@@ -181,7 +172,35 @@ export class Cluster {
   async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
     this.#checkOpen();
     const factor = replicationFactor ?? Math.min(3, this.#coordinator.brokerIds.length);
-    await this.#coordinator.createTopic(name, partitions, factor, topicConfig(config, this.#config));
+    const merged = topicConfig(config, this.#config);
+    await this.#coordinator.createTopic(name, partitions, factor, config ?? {}, merged);
+  }
+
+  async #deleteRecords({ topic, offsets }: DeletionRequest): Promise<Map<number, number>> {
+    this.#checkOpen();
+    const { partitions } = await this.#session.topic(topic);
+    const infos = offsets.map(([partition, offset]) => {
+      const info = partitions[partition];
+      if (info !== undefined) return { info, offset };
+      throw new TidemarkError(
+        'UNKNOWN_TOPIC_OR_PARTITION',
+        `Topic '${topic}' has no partition ${partition}; it has ${partitions.length}, counted from 0.`,
+      );
+    });
+    const starts = infos.map(async ({ info, offset }): Promise<[number, number]> => {
+      if (info.unavailable !== undefined) throw new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable);
+      const { error, logStart, hwm } = await this.#coordinator.deleteRecords(info, offset);
+      if (error === 'NONE') return [info.partition, logStart];
+      const sentence =
+        error === 'OFFSET_OUT_OF_RANGE'
+          ? `only what is committed can be deleted, which is up to ${hwm}; ${offset} lies above that.`
+          : `broker ${info.leader}, which leads it, answered ${error}.`;
+      throw new TidemarkError(
+        error,
+        `No records of partition ${info.partition} of '${topic}' were deleted: ${sentence}`,
+      );
+    });
+    return new Map(await Promise.all(starts));
   }
 
   /** What attached threads ask. */
@@ -196,6 +215,8 @@ export class Cluster {
         return this.#coordinator.topics.get(argument as string);
       case 'create-topic':
         return this.#createTopic(argument as TopicRequest);
+      case 'delete-records':
+        return this.#deleteRecords(argument as DeletionRequest);
       case 'status':
         return this.status();
       default:
@@ -204,28 +225,37 @@ export class Cluster {
   }
 }
 
-function checkedOptions(options: ClusterOptions): {
-  brokers: number;
-  config: TopicConfig;
-  deliveryTimeoutMs: number;
-} {
+interface CheckedOptions {
+  readonly brokers: number;
+  readonly durability: Durability;
+  readonly dataDir: string | undefined;
+  readonly config: TopicConfig;
+  readonly deliveryTimeoutMs: number;
+  readonly onRecovery: ((progress: RecoveryProgress) => void) | undefined;
+}
+
+function checkedOptions(options: ClusterOptions): CheckedOptions {
   requireOptions('Cluster.start options', options, OPTIONS);
+  const { dataDir, onRecovery } = options;
   const durability = requireOneOf('durability', options.durability ?? 'os', [
     'memory',
     'os',
     'fsync',
   ] as const);
-  if (durability !== 'memory') {
+  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === '')) {
     throw new TidemarkError(
-      'UNSUPPORTED',
-      `durability '${durability}' is not available in this version, which keeps records in memory only; pass durability: 'memory'.`,
+      'INVALID_ARGUMENT',
+      `dataDir must be the path of a directory; got ${show(dataDir)}.`,
     );
   }
-  if (options.dataDir !== undefined) {
+  if (dataDir !== undefined && durability === 'memory') {
     throw new TidemarkError(
-      'UNSUPPORTED',
-      'dataDir is not available in this version, which writes no files; leave it out.',
+      'INVALID_ARGUMENT',
+      "durability 'memory' writes no files, so there is nothing to keep in dataDir; leave it out, or choose durability 'os' or 'fsync'.",
     );
+  }
+  if (onRecovery !== undefined && typeof onRecovery !== 'function') {
+    throw new TidemarkError('INVALID_ARGUMENT', `onRecovery must be a function; got ${show(onRecovery)}.`);
   }
   if (options.listen !== undefined && options.listen !== false) {
     throw new TidemarkError(
@@ -235,11 +265,14 @@ function checkedOptions(options: ClusterOptions): {
   }
   return {
     brokers: requireInteger('brokers', options.brokers ?? 1, 1, BROKERS_A_PROCESS_MAX),
-    config: topicConfig(options.config),
+    durability,
+    dataDir,
+    config: topicConfig(options.config, topicDefaults(durability)),
     deliveryTimeoutMs: requireInteger(
       'deliveryTimeoutMs',
       options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_DEFAULT_MS,
       1,
     ),
+    onRecovery,
   };
 }

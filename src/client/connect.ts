@@ -22,9 +22,12 @@ export class Client {
     this.#channel = channel;
     this.#session = session;
     this.#clientNumber = clientNumber;
-    this.admin = new Admin(async (request) => {
-      await channel.ask('create-topic', request);
-    });
+    this.admin = new Admin(
+      async (request) => {
+        await channel.ask('create-topic', request);
+      },
+      async (request) => (await channel.ask('delete-records', request)) as Map<number, number>,
+    );
   }
 
   producer(options: ProducerOptions = {}): Producer {

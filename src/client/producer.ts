@@ -267,6 +267,10 @@ export class Producer {
 
   #dispatch(batch: ProducerBatch, info: PartitionInfo): void {
     this.#sent.add(batch);
+    if (info.unavailable !== undefined) {
+      batch.fail(new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable));
+      return;
+    }
     const link = this.#session.link(info.leader);
     if (link === undefined) {
       const sentence = `Broker ${info.leader}, which leads partition ${info.partition} of '${info.topic}', is not running.`;

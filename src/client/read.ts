@@ -70,6 +70,8 @@ export async function read(session: Session, topicName: string, options: ReadOpt
       `Topic '${topicName}' has no partition ${partition}; it has ${topic.partitions.length}, counted from 0.`,
     );
   }
+  if (info.unavailable !== undefined && options.broker === undefined)
+    throw new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable);
   const broker = options.broker ?? info.leader;
   if (!info.replicas.includes(broker)) {
     throw new TidemarkError(

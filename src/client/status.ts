@@ -1,4 +1,5 @@
-import type { BrokerState } from '../types.ts';
+import type { Coordinator } from '../runtime/coordinator.ts';
+import type { BrokerState, PartitionInfo } from '../types.ts';
 
 /** Where a cluster stands: what `status()` answers. */
 export interface ClusterStatus {
@@ -7,6 +8,8 @@ export interface ClusterStatus {
     readonly id: number;
     readonly state: BrokerState;
     readonly endpoint: string | null;
+    /** Why it has failed, or is offline. */
+    readonly error?: string;
   }[];
   readonly topics: readonly TopicStatus[];
 }
@@ -18,13 +21,51 @@ export interface TopicStatus {
 
 export interface PartitionStatus {
   readonly id: number;
+  /** -1 where nobody can lead it; then `error` says why. */
   readonly leader: number;
   readonly epoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
-  /** The first offset that can be read. */
+  /** The first offset that can be read; -1 without a leader, as is hwm. */
   readonly logStart: number;
   readonly hwm: number;
   /** By broker id. */
   readonly leo: Readonly<Record<number, number>>;
+  readonly error?: string;
+}
+
+/**
+ * Read from the brokers' tables, without disturbing them.
+ *
+ * @internal
+ */
+export function statusOf(coordinator: Coordinator): ClusterStatus {
+  return {
+    clusterId: coordinator.clusterId,
+    brokers: coordinator.brokerIds.map((id) => {
+      const error = coordinator.brokerError(id);
+      const broker = { id, state: coordinator.brokerState(id), endpoint: null };
+      return error === undefined ? broker : { ...broker, error };
+    }),
+    topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map((info) => partitionStatus(coordinator, info)),
+    })),
+  };
+}
+
+function partitionStatus(coordinator: Coordinator, info: PartitionInfo): PartitionStatus {
+  const { id, partition, leader, epoch, replicas, isr, unavailable } = info;
+  const table = leader === -1 ? undefined : coordinator.table(leader);
+  const status = {
+    id: partition,
+    leader,
+    epoch,
+    replicas,
+    isr,
+    logStart: table?.loadLogStart(id) ?? -1,
+    hwm: table?.loadHwm(id) ?? -1,
+    leo: Object.fromEntries(replicas.map((broker) => [broker, coordinator.table(broker).loadLeo(id)])),
+  };
+  return unavailable === undefined ? status : { ...status, error: unavailable };
 }

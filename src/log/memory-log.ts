@@ -209,6 +209,16 @@ export class MemoryLog implements PartitionLog {
     this.#leo = offset;
   }
 
+  deleteBefore(offset: number): void {
+    this.#logStart = Math.max(this.#logStart, Math.min(offset, this.#leo));
+    this.#epochs.startAt(this.#logStart);
+    while (this.#segments.length > 1 && this.#segments[1].baseOffset <= this.#logStart) {
+      const oldest = this.#segments.shift() as Segment;
+      this.#bytes -= oldest.used;
+      this.#giveBack(oldest);
+    }
+  }
+
   /** A segment that was made for one large batch would hardly serve another. */
   #giveBack(segment: Segment): void {
     if (segment.isRegular) this.#pool.give(segment.bytes);
@@ -242,7 +252,7 @@ export class MemoryLog implements PartitionLog {
       if (this.#segments[1].baseOffset > this.committed) return;
       const oldest = this.#segments.shift() as Segment;
       this.#bytes -= oldest.used;
-      this.#logStart = this.#segments[0].baseOffset;
+      this.#logStart = Math.max(this.#logStart, this.#segments[0].baseOffset);
       this.#epochs.startAt(this.#logStart);
       this.#giveBack(oldest);
     }

@@ -1,14 +1,32 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
-import { BROKER_START_TIMEOUT_MS, BROKER_STOP_TIMEOUT_MS, CONTROL_TIMEOUT_MS } from '../limits.ts';
+import {
+  BROKER_START_TIMEOUT_MS,
+  BROKER_STOP_TIMEOUT_MS,
+  BROKER_STORE_TIMEOUT_MS,
+  CONTROL_TIMEOUT_MS,
+} from '../limits.ts';
 import type { BrokerState } from '../types.ts';
-import type { BrokerAddresses, BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
+import type {
+  BrokerAddresses,
+  BrokerNotice,
+  BrokerThreadData,
+  ControlReply,
+  ControlRequest,
+} from './directory.ts';
 import { timeLimit } from './timers.ts';
 
 interface PendingControl {
   resolve(value: unknown): void;
   reject(error: Error): void;
+}
+
+/** What a broker's handle tells its owner. */
+export interface HandleOwner {
+  /** The thread has died by itself. */
+  failed(broker: BrokerHandle, cause: Error): void;
+  noticed(broker: BrokerHandle, notice: BrokerNotice): void;
 }
 
 /** The main thread's side of one broker thread: starts it, talks to it, notices its death, ends it. */
@@ -17,18 +35,17 @@ export class BrokerHandle {
   readonly addresses: BrokerAddresses;
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingControl>();
-  readonly #onFailure: (broker: BrokerHandle, cause: Error) => void;
+  readonly #owner: HandleOwner;
+  readonly #stopLimitMs: number;
   #state: BrokerState = 'starting';
+  #error: string | undefined;
   #sequence = 0;
 
-  constructor(
-    data: BrokerThreadData,
-    addresses: BrokerAddresses,
-    onFailure: (broker: BrokerHandle, cause: Error) => void,
-  ) {
+  constructor(data: BrokerThreadData, addresses: BrokerAddresses, owner: HandleOwner) {
     this.id = data.id;
     this.addresses = addresses;
-    this.#onFailure = onFailure;
+    this.#owner = owner;
+    this.#stopLimitMs = data.home?.isTemporary === false ? BROKER_STORE_TIMEOUT_MS : BROKER_STOP_TIMEOUT_MS;
     this.#worker = new Worker(new URL('./broker-thread.js', import.meta.url), {
       name: `tidemark broker ${data.id}`,
       workerData: data,
@@ -36,13 +53,26 @@ export class BrokerHandle {
       // Loader and inspector flags of the caller are not for a broker.
       execArgv: [],
     });
-    this.#worker.on('message', (reply: ControlReply) => this.#settle(reply));
+    this.#worker.on('message', (message: ControlReply | BrokerNotice) => {
+      if ('notice' in message) this.#take(message);
+      else this.#settle(message);
+    });
     this.#worker.on('error', (cause) => this.#ended(cause));
     this.#worker.on('exit', (code) => this.#ended(new Error(`the thread ended with code ${code}`)));
   }
 
   get state(): BrokerState {
     return this.#state;
+  }
+
+  /** Why it has failed, or is offline. */
+  get error(): string | undefined {
+    return this.#error;
+  }
+
+  /** Whether its thread takes requests, also where its disk has failed. */
+  get isAlive(): boolean {
+    return this.#state === 'running' || this.#state === 'offline';
   }
 
   /** Resolves when the thread serves. */
@@ -59,7 +89,8 @@ export class BrokerHandle {
     if (this.#state === 'starting') this.#state = 'running';
   }
 
-  request(request: ControlRequest): Promise<unknown> {
+  /** With an infinite limit, what ends the wait is the answer or the thread's death. */
+  request(request: ControlRequest, limitMs = CONTROL_TIMEOUT_MS): Promise<unknown> {
     if (this.#state === 'failed' || this.#state === 'closed') {
       return Promise.reject(new TidemarkError('BROKER_FAILED', `Broker ${this.id} is not running.`));
     }
@@ -69,8 +100,9 @@ export class BrokerHandle {
     });
     this.#worker.postMessage({ sequence, request });
     const tooLate = () =>
-      new TidemarkError('REQUEST_TIMED_OUT', `Broker ${this.id} did not answer in ${CONTROL_TIMEOUT_MS} ms.`);
-    return timeLimit(answered, CONTROL_TIMEOUT_MS, tooLate).finally(() => this.#pending.delete(sequence));
+      new TidemarkError('REQUEST_TIMED_OUT', `Broker ${this.id} did not answer in ${limitMs} ms.`);
+    const limited = limitMs === Number.POSITIVE_INFINITY ? answered : timeLimit(answered, limitMs, tooLate);
+    return limited.finally(() => this.#pending.delete(sequence));
   }
 
   /** Lets the thread end by itself, or ends it. */
@@ -80,11 +112,19 @@ export class BrokerHandle {
     this.#state = 'closing';
     this.#worker.postMessage({ sequence: 0, request: { type: 'close' } });
     try {
-      await timeLimit(exited, BROKER_STOP_TIMEOUT_MS, () => new Error('slow'));
+      await timeLimit(exited, this.#stopLimitMs, () => new Error('slow'));
     } catch {
       await this.#worker.terminate();
     }
     this.#state = 'closed';
+  }
+
+  #take(notice: BrokerNotice): void {
+    if (notice.notice === 'disk-failed') {
+      this.#error = notice.message;
+      if (this.#state === 'running') this.#state = 'offline';
+    }
+    this.#owner.noticed(this, notice);
   }
 
   #settle(reply: ControlReply): void {
@@ -105,6 +145,8 @@ export class BrokerHandle {
     });
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
-    if (!expected) this.#onFailure(this, error);
+    if (expected) return;
+    this.#error = error.message;
+    this.#owner.failed(this, error);
   }
 }

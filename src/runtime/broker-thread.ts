@@ -21,11 +21,14 @@ let closing = false;
 function control(request: ControlRequest): unknown {
   switch (request.type) {
     case 'partitions':
-      broker.assign(request.partitions, request.chunks);
-      return undefined;
+      return broker.assign(request.partitions, request.chunks);
     case 'reform':
-      broker.reform(request.partitions);
+      return broker.reform(request.partitions);
+    case 'lead':
+      broker.lead(request.reigns);
       return undefined;
+    case 'delete-records':
+      return broker.deleteRecords(request.partition, request.offset);
     case 'attach':
       broker.attach(request.client, new ClientLink(broker, request.client, request.addresses));
       return undefined;
@@ -40,23 +43,20 @@ function control(request: ControlRequest): unknown {
   }
 }
 
-parent.on('message', ({ sequence, request }: { sequence: number; request: ControlRequest }) => {
+parent.on('message', async ({ sequence, request }: { sequence: number; request: ControlRequest }) => {
   let reply: ControlReply;
   try {
-    reply = { sequence, value: control(request) };
+    reply = { sequence, value: await control(request) };
   } catch (error) {
     reply = { sequence, error: (error as Error).message };
   }
   parent.postMessage(reply);
   // A request may have made work that no bell was rung for.
   sleeper.ring();
-  if (closing) shutDown();
-});
-
-function shutDown(): void {
-  broker.close();
+  if (request.type !== 'close') return;
+  await broker.close();
   parent.close();
-}
+});
 
 const hasWork = (): boolean => closing || broker.hasWork();
 

@@ -1,12 +1,11 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
-import { Replica } from '../core/replica.ts';
+import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
-import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, SEGMENT_START_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
+import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
 import type { DiskError } from '../log/disk.ts';
-import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
 import {
   BatchAttribute,
   batchBytes,
@@ -25,12 +24,23 @@ import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
 import { nowMs, wallClockMs } from './clock.ts';
-import type { BrokerAddresses, BrokerNotice, BrokerThreadData, PartitionAssignment } from './directory.ts';
+import type {
+  BrokerAddresses,
+  BrokerNotice,
+  BrokerThreadData,
+  DeletedRecords,
+  OpenedReplica,
+  PartitionAssignment,
+  Reign,
+} from './directory.ts';
 import { DurableLogs } from './durable-logs.ts';
 import { LeaderTail } from './leader-tail.ts';
+import { deleteRecords, LogKeeper } from './log-keeper.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
 import { ProgressRow } from './progress.ts';
+import { ReplicaOpening } from './replica-opening.ts';
+import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
 import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
 
 /** A peer as this broker sees it: what it reads of it, and the bell it rings. */
@@ -49,7 +59,7 @@ interface Peer {
  * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
  * Everything here runs on the broker's own thread, in passes that never block.
  */
-export class Broker implements BrokerHost {
+export class Broker implements BrokerHost, RolesHost {
   readonly id: number;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
@@ -62,7 +72,8 @@ export class Broker implements BrokerHost {
   readonly #peers = new Map<number, Peer>();
   readonly #tails: LeaderTail[] = [];
   readonly #links = new Map<number, ClientLink>();
-  readonly #pool = new SegmentPool();
+  readonly #roles: ReplicaRoles;
+  readonly #keeper: LogKeeper;
   readonly #logs: DurableLogs;
   readonly #notify: (notice: BrokerNotice) => void;
   /** What of the own ring may be overwritten before the own logs have written it. */
@@ -99,6 +110,9 @@ export class Broker implements BrokerHost {
       diskFailed: this.#diskFailed,
     });
     this.#notify = notify;
+    const opening = new ReplicaOpening(data.id, data.durability, data.home, notify);
+    this.#roles = new ReplicaRoles(this, opening);
+    this.#keeper = new LogKeeper(this, opening, data.home);
     this.#progress = new ProgressRow(this.arena, own.progress);
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
@@ -219,10 +233,7 @@ export class Broker implements BrokerHost {
     const next = nextOffset(bytes, batch);
     // Before the log may fail: then whoever waits is told with all the others.
     replica.pending.push({ nextOffset: next, baseOffset, appendedAtMs, client, correlation, waitsFor });
-    if (!replica.uncommitted) {
-      replica.uncommitted = true;
-      this.#uncommitted.push(replica);
-    }
+    this.watch(replica);
     this.metrics.count('batchesAppended');
     try {
       log.append(bytes, batch, length);
@@ -266,49 +277,41 @@ export class Broker implements BrokerHost {
     this.#links.delete(client);
   }
 
-  assign(partitions: readonly PartitionAssignment[], chunks: ReadonlyMap<number, readonly number[]>): void {
+  assign(
+    partitions: readonly PartitionAssignment[],
+    chunks: ReadonlyMap<number, readonly number[]>,
+  ): Promise<OpenedReplica[]> {
     for (const [brokerId, addresses] of chunks) {
       const table = this.tableOf(brokerId);
       for (const address of addresses) table.addChunk(address);
     }
-    for (const { info, config } of partitions) {
-      while (this.replicas.length <= info.id) this.replicas.push(undefined);
-      if (!info.replicas.includes(this.id)) continue;
-      const log = new MemoryLog(
-        {
-          startBytes: SEGMENT_START_BYTES,
-          segmentBytes: config['segment.bytes'],
-          retentionBytes: config['retention.bytes'],
-        },
-        this.#pool,
-      );
-      const replica = new Replica(info, config, log, this.id);
-      if (this.#diskState === 'failed') replica.becomeOffline();
-      this.replicas[info.id] = replica;
-      this.#meetReplicas(info);
-    }
+    return this.#roles.assign(partitions);
   }
 
-  /** Partitions whose ISR has changed. Those who wait for a commitment that can no longer come are told. */
-  reform(partitions: readonly PartitionInfo[]): void {
-    for (const info of partitions) {
-      const replica = this.replicas[info.id];
-      if (replica === undefined) continue;
-      replica.become(info);
-      if (!replica.isLeader || replica.hasEnoughInSync) continue;
-      for (const batch of replica.pending.disown()) {
-        this.#answer(batch.client, batch, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND');
-      }
-    }
+  lead(reigns: readonly Reign[]): void {
+    this.#roles.lead(reigns);
     this.#mayCommit = true;
   }
 
-  /** Ends what would keep the thread alive. */
-  close(): void {
+  reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
+    const mended = this.#roles.reform(partitions);
+    this.#mayCommit = true;
+    return mended;
+  }
+
+  /** The log of a partition led here begins at `offset` from now on; -1 is the HWM. */
+  deleteRecords(partition: number, offset: number): Promise<DeletedRecords> {
+    return deleteRecords(this.#keeper, this.replicas[partition], offset);
+  }
+
+  /** Ends what would keep the thread alive, and leaves the logs in order. */
+  async close(): Promise<void> {
+    this.flush();
     this.#logs.close();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
     this.catchUp.close();
+    await this.#keeper.close();
   }
 
   /** Raw batches of a replica, for comparison with its leader's. */
@@ -327,7 +330,7 @@ export class Broker implements BrokerHost {
   }
 
   refreshHwm(replica: Replica): void {
-    if (replica.isLeader) return;
+    if (replica.isLeader || replica.info.leader === -1) return;
     const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
@@ -358,8 +361,11 @@ export class Broker implements BrokerHost {
     return true;
   }
 
-  /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
-  #meetReplicas({ leader, replicas }: PartitionInfo): void {
+  get isDiskFailed(): boolean {
+    return this.#diskState === 'failed';
+  }
+
+  meet({ leader, replicas }: PartitionInfo): void {
     if (leader !== this.id) {
       this.#tails.find((tail) => tail.leader === leader)?.activate();
       return;
@@ -368,6 +374,17 @@ export class Broker implements BrokerHost {
       const peer = this.#peers.get(id);
       if (peer !== undefined) peer.isFollower = true;
     }
+  }
+
+  watch(replica: Replica): void {
+    if (replica.uncommitted) return;
+    replica.uncommitted = true;
+    this.#uncommitted.push(replica);
+  }
+
+  disown(replica: Replica): void {
+    for (const batch of replica.pending.disown())
+      this.#answer(batch.client, batch, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND');
   }
 
   #advance(replica: Replica, hwm: number): void {

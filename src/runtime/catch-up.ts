@@ -11,28 +11,40 @@ import {
   readBaseOffset,
   readCrc,
 } from '../log/record-batch.ts';
-import type { Extent, PartitionLog } from '../types.ts';
+import type { EpochEnd, Extent, PartitionLog } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { nowMs } from './clock.ts';
 
 /** A follower asks a leader for what its log lacks: Kafka's Fetch between replicas, over a port. */
 interface LogRequest {
   readonly type: 'request';
-  readonly partitions: readonly { readonly id: number; readonly epoch: number; readonly leo: number }[];
+  readonly partitions: readonly LogWish[];
 }
 
-type LogError = 'NONE' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE';
+interface LogWish {
+  readonly id: number;
+  readonly epoch: number;
+  readonly leo: number;
+  /** The newest epoch of a log that was not held against this leader's yet; otherwise undefined. */
+  readonly lastEpoch: number | undefined;
+}
+
+type LogError = 'NONE' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE' | 'DIVERGED';
 
 interface LogResult {
   readonly id: number;
+  /** The leader's, as the wish named it: what was meant for another reign is not taken. */
+  readonly epoch: number;
   readonly error: LogError;
   readonly logStart: number;
   /** Whole batches from the follower's LEO; empty where it has everything, or where the answer was full. */
-  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+  readonly bytes?: Uint8Array<ArrayBuffer> | undefined;
   /** The offset after them. */
-  readonly end: number;
+  readonly end?: number;
+  /** Where the logs part at the latest: how far the leader has what the follower has of this epoch. */
+  readonly epochEnd?: EpochEnd;
   /** Set where the follower then has all that the leader has: later batches lie in the ring from here on. */
-  readonly ringPosition: number | undefined;
+  readonly ringPosition?: number | undefined;
 }
 
 interface LogAnswer {
@@ -54,6 +66,8 @@ export class CatchUp {
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
+  /** Replicas whose logs may hold what their leader's does not: nothing of them counts before that is settled. */
+  readonly #unproven = new Set<Replica>();
   #busyUntilMs = 0;
 
   constructor(broker: BrokerHost, ports: ReadonlyMap<number, MessagePort>) {
@@ -75,9 +89,27 @@ export class CatchUp {
   }
 
   want(replica: Replica): void {
-    const { leader } = replica.info;
-    (this.#wanted.get(leader) as Set<Replica>).add(replica);
-    this.#ask(leader);
+    const wanted = this.#wanted.get(replica.info.leader);
+    if (wanted === undefined) return;
+    wanted.add(replica);
+    this.#ask(replica.info.leader);
+  }
+
+  /**
+   * A new leader reigns: what this replica has and the leader has not goes, by epoch (KIP-101, KIP-279). The replica's
+   * LEO is published when that is done, and not before.
+   */
+  follow(replica: Replica): void {
+    for (const wanted of this.#wanted.values()) wanted.delete(replica);
+    replica.source = 'log';
+    this.#unproven.add(replica);
+    this.want(replica);
+  }
+
+  /** This replica is a follower no more, or has made room for another one of the same partition. */
+  forget(replica: Replica): void {
+    for (const wanted of this.#wanted.values()) wanted.delete(replica);
+    this.#unproven.delete(replica);
   }
 
   close(): void {
@@ -89,7 +121,11 @@ export class CatchUp {
     if (wanted.size === 0 || this.#asked.has(leader)) return;
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
-    const partitions = [...wanted].map(({ id, info, log }) => ({ id, epoch: info.epoch, leo: log.leo }));
+    const partitions = [...wanted].map((replica): LogWish => {
+      const { id, info, log } = replica;
+      const lastEpoch = this.#unproven.has(replica) ? log.lastEpoch : undefined;
+      return { id, epoch: info.epoch, leo: log.leo, lastEpoch };
+    });
     this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
   }
 
@@ -97,51 +133,97 @@ export class CatchUp {
     let room = CATCH_UP_BYTES;
     const results: LogResult[] = [];
     const transfer: ArrayBuffer[] = [];
-    for (const { id, epoch, leo } of request.partitions) {
-      const replica = this.#broker.replicas[id];
-      if (replica === undefined || !replica.isLeader || replica.info.epoch !== epoch) {
-        results.push(failed(id, 'NOT_LEADER_OR_FOLLOWER', 0));
-        continue;
-      }
-      const { log } = replica;
-      if (leo < log.logStart || leo > log.leo) {
-        results.push(failed(id, 'OFFSET_OUT_OF_RANGE', log.logStart));
-        continue;
-      }
-      const { bytes, end } = copyFrom(log, leo, room);
-      if (bytes !== undefined) {
-        room -= bytes.length;
-        transfer.push(bytes.buffer);
-      }
-      // Where the answer reaches the leader's end, everything later lies in the ring from here on.
-      const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
-      results.push({ id, error: 'NONE', logStart: log.logStart, bytes, end, ringPosition });
+    for (const wish of request.partitions) {
+      const result = this.#grant(wish, room);
+      results.push(result);
+      if (result.bytes === undefined) continue;
+      room -= result.bytes.length;
+      transfer.push(result.bytes.buffer);
     }
     port.postMessage({ type: 'answer', results } satisfies LogAnswer, transfer);
   }
 
+  #grant({ id, epoch, leo, lastEpoch }: LogWish, room: number): LogResult {
+    const replica = this.#broker.replicas[id];
+    if (
+      replica === undefined ||
+      !replica.isLeader ||
+      replica.info.epoch !== epoch ||
+      replica.state !== 'online'
+    )
+      return { id, epoch, error: 'NOT_LEADER_OR_FOLLOWER', logStart: 0 };
+    const { log } = replica;
+    const { logStart } = log;
+    // A log that never had a leader holds nothing that could differ.
+    if (lastEpoch !== undefined && lastEpoch !== -1) {
+      const epochEnd = log.endOfEpoch(lastEpoch);
+      if (epochEnd.epoch !== lastEpoch || leo > epochEnd.endOffset)
+        return { id, epoch, error: 'DIVERGED', logStart, epochEnd };
+    }
+    if (leo < logStart || leo > log.leo) return { id, epoch, error: 'OFFSET_OUT_OF_RANGE', logStart };
+    const { bytes, end } = copyFrom(log, leo, room);
+    // Where the answer reaches the leader's end, everything later lies in the ring from here on.
+    const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
+    return { id, epoch, error: 'NONE', logStart, bytes, end, ringPosition };
+  }
+
   #take(leader: number, answer: LogAnswer): void {
     this.#asked.delete(leader);
-    let progressed = false;
     let again = true;
-    for (const result of answer.results) {
-      const replica = this.#broker.replicas[result.id];
-      if (replica === undefined || replica.info.leader !== leader || replica.source !== 'log') continue;
-      if (result.error === 'OFFSET_OUT_OF_RANGE') this.#restart(replica, result.logStart);
-      else if (result.error !== 'NONE') again = false;
-      else if (result.bytes !== undefined) progressed = this.#append(replica, result.bytes) || progressed;
-      if (result.ringPosition !== undefined && replica.log.leo === result.end) {
-        this.#rejoin(replica, result.ringPosition);
-      }
+    try {
+      for (const result of answer.results) if (!this.#takeOne(leader, result)) again = false;
+    } catch (error) {
+      this.#broker.diskFailed(error);
+      return;
     }
-    if (progressed) this.#broker.progressed(leader);
     if (again) this.#ask(leader);
     else setTimeout(() => this.#ask(leader), RETRY_MS);
   }
 
-  #append(replica: Replica, bytes: Uint8Array): boolean {
+  /** False where asking again at once would give the same answer. */
+  #takeOne(leader: number, result: LogResult): boolean {
+    const replica = this.#broker.replicas[result.id];
+    if (replica === undefined || replica.info.leader !== leader || replica.info.epoch !== result.epoch)
+      return true;
+    if (replica.source !== 'log' || replica.state !== 'online') return true;
+    switch (result.error) {
+      case 'NOT_LEADER_OR_FOLLOWER':
+        return false;
+      case 'DIVERGED':
+        this.#truncate(replica, result.epochEnd as EpochEnd);
+        return true;
+      case 'OFFSET_OUT_OF_RANGE':
+        this.#restart(replica, result.logStart);
+        break;
+      case 'NONE':
+        this.#prove(replica);
+        if (result.bytes !== undefined) this.#append(replica, result.bytes);
+    }
+    this.#broker.progressed(leader);
+    if (result.ringPosition !== undefined && replica.log.leo === result.end)
+      this.#rejoin(replica, result.ringPosition);
+    return true;
+  }
+
+  /** The logs agree up to the smaller of the two ends of the epoch at most; it is asked again from there. */
+  #truncate(replica: Replica, theirs: EpochEnd): void {
     const { log } = replica;
-    const before = log.leo;
+    const { leo, lastEpoch } = log;
+    const ours = log.endOfEpoch(theirs.epoch);
+    log.truncateTo(Math.max(log.logStart, Math.min(theirs.endOffset, ours.endOffset)));
+    replica.restart();
+    replica.hwm = Math.min(replica.hwm, log.leo);
+    // An epoch of which nothing was ever written: what is there besides belongs to epochs that both know.
+    if (log.leo === leo && log.lastEpoch === lastEpoch) this.#prove(replica);
+  }
+
+  /** All that this replica has, its leader has too: now it may count. */
+  #prove(replica: Replica): void {
+    if (this.#unproven.delete(replica)) this.#broker.restarted(replica);
+  }
+
+  #append(replica: Replica, bytes: Uint8Array): void {
+    const { log } = replica;
     log.committed = this.#broker.tableOf(replica.info.leader).loadHwm(replica.id);
     for (let at = 0; at < bytes.length; ) {
       const sound = checkBatch(bytes, at, bytes.length - at, bytes.length) === 0;
@@ -151,19 +233,21 @@ export class CatchUp {
         break;
       }
       // A batch that reaches below the LEO was asked for in its middle: the replica has all of it.
-      if (readBaseOffset(bytes, at) === log.leo) log.append(bytes, at, length);
+      if (readBaseOffset(bytes, at) >= log.leo) {
+        this.#broker.staged(replica);
+        log.append(bytes, at, length);
+      }
       at += length;
     }
-    this.#broker.table.storeLeo(replica.id, log.leo);
-    return log.leo > before;
+    this.#broker.flush();
   }
 
   /** The leader has dropped what this replica would need next: it begins again where the leader begins. */
   #restart(replica: Replica, logStart: number): void {
     replica.log.restartAt(logStart);
     replica.hwm = Math.min(replica.hwm, logStart);
-    this.#broker.table.storeLogStart(replica.id, logStart);
-    this.#broker.table.storeLeo(replica.id, logStart);
+    this.#unproven.delete(replica);
+    this.#broker.restarted(replica);
   }
 
   #rejoin(replica: Replica, ringPosition: number): void {
@@ -182,8 +266,8 @@ function copyFrom(
   const extents: Extent[] = [];
   let left = room;
   let next = offset;
-  while (left > 0 && next < log.leo) {
-    const extent = log.read(next, left, log.leo);
+  while (left > 0 && next < log.written) {
+    const extent = log.read(next, left, log.written);
     if (extent === undefined) break;
     extents.push(extent);
     left -= extent.to - extent.from;
@@ -197,8 +281,4 @@ function endOf({ bytes, from, to }: Extent): number {
   let next = 0;
   for (let at = from; at < to; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
   return next;
-}
-
-function failed(id: number, error: LogError, logStart: number): LogResult {
-  return { id, error, logStart, bytes: undefined, end: -1, ringPosition: undefined };
 }

@@ -1,34 +1,49 @@
-import { randomUUID } from 'node:crypto';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import { forceRing, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import type { TopicConfig } from '../config.ts';
+import type { TopicConfig, TopicConfigInput } from '../config.ts';
 import { placeReplicas } from '../core/placement.ts';
 import { TidemarkError } from '../errors.ts';
 import {
-  PARTITIONS_MAX,
+  CONTROL_TIMEOUT_MS,
   PARTITIONS_PER_CHUNK,
   REQUEST_CHANNEL_BYTES,
   RESPONSE_CHANNEL_BYTES,
   TAIL_RING_BYTES,
 } from '../limits.ts';
-import type { BrokerState, PartitionInfo, ReplicaBytes } from '../types.ts';
+import type {
+  BrokerState,
+  Durability,
+  PartitionInfo,
+  RecoveryProgress,
+  RecoveryReport,
+  ReplicaBytes,
+} from '../types.ts';
 import { Arena } from './arena.ts';
 import { BrokerHandle } from './broker-handle.ts';
 import { channelsOf, type LinkAddresses } from './client-frames.ts';
-import type { BrokerAddresses, BrokerThreadData, PartitionAssignment } from './directory.ts';
+import type { DataDirectory } from './data-directory.ts';
+import type {
+  BrokerAddresses,
+  BrokerNotice,
+  BrokerThreadData,
+  DeletedRecords,
+  OpenedReplica,
+  PartitionAssignment,
+  Reign,
+} from './directory.ts';
 import { METRICS_BYTES, Metrics } from './metrics.ts';
 import { PARTITION_CHUNK_BYTES, PartitionTable } from './partition-table.ts';
+import { connectPeers } from './peer-ports.ts';
 import { PROGRESS_BYTES } from './progress.ts';
+import { reignOf, reopened, reportsOf } from './reopening.ts';
+import { pause } from './timers.ts';
+import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
+import { newUuid } from './uuid.ts';
 
 const BELL_BYTES = 128;
 
-/** A topic as clients learn of it. */
-export interface TopicInfo {
-  readonly name: string;
-  readonly config: TopicConfig;
-  readonly partitions: readonly PartitionInfo[];
-}
+export type { TopicInfo } from './topics.ts';
 
 /** Where a client finds one broker. */
 export interface ClientEndpoint {
@@ -52,6 +67,19 @@ export interface ThreadAttachment {
   readonly deliveryTimeoutMs: number;
 }
 
+/** How a cluster is started. */
+export interface CoordinatorOptions {
+  readonly brokers: number;
+  readonly durability: Durability;
+  readonly directory: DataDirectory;
+  /** What topics have where they were given nothing else. */
+  readonly config: TopicConfig;
+  readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
+}
+
+/** Between two tries to write down a change that cannot be taken back. */
+const SAVE_RETRY_MS = 1_000;
+
 interface Member {
   readonly handle: BrokerHandle;
   readonly addresses: BrokerAddresses & { chunks: number[] };
@@ -61,10 +89,14 @@ interface Member {
 
 /** The main thread's part of a cluster: shared memory, broker threads, topics, and who is attached. */
 export class Coordinator {
-  readonly clusterId = randomUUID();
+  readonly clusterId: string;
   readonly arena = new Arena();
   readonly module = compileKernels();
-  readonly topics = new Map<string, TopicInfo>();
+  /** What the start had to take out of the brokers' files. */
+  readonly recovery: RecoveryReport[] = [];
+  readonly #options: CoordinatorOptions;
+  readonly #directory: DataDirectory;
+  readonly #topics: Topics;
   readonly #members = new Map<number, Member>();
   readonly #attachments = new Map<number, Attachment>();
   /** By client: the thread it lives in, where that is another than this one. */
@@ -72,19 +104,36 @@ export class Coordinator {
   readonly #failureListeners = new Set<(brokerId: number, cause: Error) => void>();
   /** Creations run one after the other: ids and chunks are given out in order. */
   #creating: Promise<unknown> = Promise.resolve();
-  #partitions = 0;
   #clients = 0;
+  #isClosing = false;
 
-  static async start(brokers: number): Promise<Coordinator> {
-    const coordinator = new Coordinator();
-    coordinator.#startBrokers(brokers);
+  private constructor(options: CoordinatorOptions) {
+    const { directory, config } = options;
+    this.#options = options;
+    this.#directory = directory;
+    this.clusterId = directory.state.clusterId;
+    this.#topics = new Topics(directory.state, directory.store, config);
+  }
+
+  /** The directory is let go when the cluster closes, and when it cannot be started. */
+  static async start(options: CoordinatorOptions): Promise<Coordinator> {
+    let coordinator: Coordinator | undefined;
     try {
+      coordinator = new Coordinator(options);
+      coordinator.#startBrokers(options.brokers);
       await Promise.all([...coordinator.#members.values()].map(({ handle }) => handle.started()));
+      await coordinator.#reopen();
+      return coordinator;
     } catch (error) {
-      await coordinator.close();
+      if (coordinator === undefined) options.directory.close();
+      else await coordinator.close();
       throw error;
     }
-    return coordinator;
+  }
+
+  /** Those that can be used. */
+  get topics(): ReadonlyMap<string, TopicInfo> {
+    return this.#topics.visible;
   }
 
   get brokerIds(): number[] {
@@ -93,6 +142,11 @@ export class Coordinator {
 
   brokerState(id: number): BrokerState {
     return this.#member(id).handle.state;
+  }
+
+  /** Why it has failed, or is offline. */
+  brokerError(id: number): string | undefined {
+    return this.#member(id).handle.error;
   }
 
   table(brokerId: number): PartitionTable {
@@ -112,11 +166,20 @@ export class Coordinator {
     name: string,
     partitions: number,
     replicationFactor: number,
+    given: TopicConfigInput,
     config: TopicConfig,
-  ): Promise<TopicInfo> {
-    const created = this.#creating.then(() => this.#createTopic(name, partitions, replicationFactor, config));
+  ): Promise<void> {
+    const created = this.#creating.then(() =>
+      this.#createTopic(name, partitions, replicationFactor, given, config),
+    );
     this.#creating = created.catch(() => undefined);
     return created;
+  }
+
+  /** Lets a partition begin at `offset`; -1 is its HWM. */
+  async deleteRecords(info: PartitionInfo, offset: number): Promise<DeletedRecords> {
+    const { handle } = this.#member(info.leader);
+    return (await handle.request({ type: 'delete-records', partition: info.id, offset })) as DeletedRecords;
   }
 
   /** Gives a client thread its bell and a link to every broker that runs. */
@@ -124,7 +187,7 @@ export class Coordinator {
     const client = ++this.#clients;
     const bell = this.arena.allocate(BELL_BYTES);
     const workspace = this.arena.allocateWorkspace();
-    const running = [...this.#members.values()].filter(({ handle }) => handle.state === 'running');
+    const running = [...this.#members.values()].filter(({ handle }) => handle.isAlive);
     const endpoints = running.map(({ handle, addresses }) => ({
       broker: handle.id,
       addresses: this.#allocateLink(bell, addresses.bell),
@@ -170,10 +233,10 @@ export class Coordinator {
     for (const { broker, addresses } of attachment.endpoints) {
       const { handle } = this.#member(broker);
       try {
-        if (handle.state === 'running') await handle.request({ type: 'detach', client });
+        if (handle.isAlive) await handle.request({ type: 'detach', client });
       } catch {
         // A broker that does not answer may still write there; one that has ended does not.
-        if (handle.state === 'running') continue;
+        if (handle.isAlive) continue;
       }
       this.arena.release(addresses.link, channelsOf(addresses).end - addresses.link);
     }
@@ -191,7 +254,9 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     await Promise.all([...this.#members.values()].map(({ handle }) => handle.close()));
+    this.#directory.close();
   }
 
   #member(id: number): Member {
@@ -219,14 +284,16 @@ export class Coordinator {
         memory: this.arena.memory,
         module: this.module,
         workspace: this.arena.allocateWorkspace(),
-        durability: 'memory',
+        durability: this.#options.durability,
+        home: this.#directory.home(addresses.id),
         id: addresses.id,
         brokers: all,
         peers: ports.get(addresses.id) as Map<number, MessagePort>,
       };
-      const handle = new BrokerHandle(data, addresses, (broker, cause) =>
-        this.#brokerFailed(broker.id, cause),
-      );
+      const handle = new BrokerHandle(data, addresses, {
+        failed: ({ id }, cause) => this.#brokerFailed(id, cause),
+        noticed: ({ id }, notice) => this.#noticed(id, notice),
+      });
       this.#members.set(addresses.id, {
         handle,
         addresses,
@@ -236,13 +303,62 @@ export class Coordinator {
     }
   }
 
+  /** Brings back the topics of the last run: opens all logs, elects, writes it down, and lets leaders lead. */
+  async #reopen(): Promise<void> {
+    const before = new Map<number, PartitionInfo>();
+    const assignments: PartitionAssignment[] = [];
+    for (const { topicId, config, partitions } of this.#topics.written) {
+      for (const info of partitions) {
+        before.set(info.id, info);
+        assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true });
+      }
+    }
+    if (before.size > 0) {
+      const findings = await this.#assign(assignments, Number.POSITIVE_INFINITY);
+      const pathOf = (broker: number): string => this.#directory.home(broker)?.path ?? '';
+      const infos = this.#topics.plan((info) => reopened(info, findings, pathOf));
+      const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
+      for (const [broker, found] of findings) this.#report(broker, found.values(), before);
+      await this.#topics.commit();
+      await this.#rule(infos, reigns, before);
+      for (const { name } of this.#topics.written) this.#topics.show(name);
+    }
+    this.#directory.recovered();
+  }
+
+  /** Leaders first: a follower finds its leader ready. */
+  async #rule(
+    infos: readonly PartitionInfo[],
+    reigns: readonly Reign[],
+    before: ReadonlyMap<number, PartitionInfo>,
+  ): Promise<void> {
+    const alive = this.#alive();
+    await Promise.all(
+      alive.map(({ handle }) => {
+        const own = reigns.filter(({ info }) => info.leader === handle.id);
+        return own.length === 0 ? undefined : handle.request({ type: 'lead', reigns: own });
+      }),
+    );
+    const mended = alive.map(async ({ handle }) => {
+      const limitMs = Number.POSITIVE_INFINITY;
+      const opened = await handle.request({ type: 'reform', partitions: infos }, limitMs);
+      this.#report(handle.id, opened as OpenedReplica[], before);
+    });
+    await Promise.all(mended);
+  }
+
+  #report(broker: number, opened: Iterable<OpenedReplica>, infos: ReadonlyMap<number, PartitionInfo>): void {
+    this.recovery.push(...reportsOf(broker, opened, infos, this.#directory.home(broker)?.path ?? ''));
+  }
+
   async #createTopic(
     name: string,
     partitions: number,
     replicationFactor: number,
+    given: TopicConfigInput,
     config: TopicConfig,
-  ): Promise<TopicInfo> {
-    if (this.topics.has(name))
+  ): Promise<void> {
+    if (this.#topics.has(name))
       throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
     const running = this.brokerIds.filter((id) => this.brokerState(id) === 'running');
     if (replicationFactor > running.length) {
@@ -251,10 +367,7 @@ export class Coordinator {
         `A replication factor of ${replicationFactor} needs as many brokers; ${running.length} are running.`,
       );
     }
-    const first = this.#partitions;
-    if (first + partitions > PARTITIONS_MAX) {
-      throw new TidemarkError('INVALID_PARTITIONS', `A cluster holds at most ${PARTITIONS_MAX} partitions.`);
-    }
+    const first = this.#topics.takeIds(partitions);
     const infos = placeReplicas(running, partitions, replicationFactor, first).map(
       (replicas, partition): PartitionInfo => ({
         id: first + partition,
@@ -266,23 +379,46 @@ export class Coordinator {
         epoch: 0,
       }),
     );
-    // Ids are used once, also those of a creation that fails halfway.
-    this.#partitions = first + partitions;
-    await this.#assign(
-      infos.map((info) => ({ info, config })),
-      first + partitions,
-    );
-    const topic: TopicInfo = { name, config, partitions: infos };
-    this.topics.set(name, topic);
-    return topic;
+    const topic: KnownTopic = { name, topicId: newUuid(), given, config, partitions: infos };
+    // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
+    await this.#topics.add(topic);
+    try {
+      await this.#make(topic);
+    } catch (error) {
+      await this.#topics.drop(name).catch(() => undefined);
+      throw error;
+    }
+    this.#topics.show(name);
   }
 
-  /** Every broker learns of the partitions, and of the table chunks that come with them. */
-  async #assign(partitions: readonly PartitionAssignment[], total: number): Promise<void> {
+  async #make({ name, topicId, config, partitions }: KnownTopic): Promise<void> {
+    const findings = await this.#assign(
+      partitions.map((info) => ({ info, config, topicId, isKept: false })),
+      CONTROL_TIMEOUT_MS,
+    );
+    for (const [broker, found] of findings) {
+      const refused = [...found.values()].find(({ state }) => state !== 'online');
+      if (refused === undefined) continue;
+      throw new TidemarkError(
+        'KAFKA_STORAGE_ERROR',
+        `Topic '${name}' was not made, because broker ${broker} could not open its log: ${refused.error}`,
+      );
+    }
+  }
+
+  #alive(): Member[] {
+    return [...this.#members.values()].filter(({ handle }) => handle.isAlive);
+  }
+
+  /** Every broker learns of the partitions, and of the table chunks that come with them; each says what it found. */
+  async #assign(
+    partitions: readonly PartitionAssignment[],
+    limitMs: number,
+  ): Promise<Map<number, Map<number, OpenedReplica>>> {
     const chunks = new Map<number, number[]>();
     for (const [id, { table, addresses }] of this.#members) {
       const added: number[] = [];
-      while (table.chunkCount * PARTITIONS_PER_CHUNK < total) {
+      while (table.chunkCount * PARTITIONS_PER_CHUNK < this.#topics.nextPartition) {
         const chunk = this.arena.allocate(PARTITION_CHUNK_BYTES);
         table.addChunk(chunk);
         addresses.chunks.push(chunk);
@@ -290,10 +426,15 @@ export class Coordinator {
       }
       chunks.set(id, added);
     }
-    const running = [...this.#members.values()].filter(({ handle }) => handle.state === 'running');
+    const findings = new Map<number, Map<number, OpenedReplica>>();
     await Promise.all(
-      running.map(({ handle }) => handle.request({ type: 'partitions', partitions, chunks })),
+      this.#alive().map(async ({ handle }) => {
+        const request = { type: 'partitions', partitions, chunks } as const;
+        const opened = (await handle.request(request, limitMs)) as OpenedReplica[];
+        findings.set(handle.id, new Map(opened.map((each) => [each.id, each])));
+      }),
     );
+    return findings;
   }
 
   #allocateLink(clientBell: number, brokerBell: number): LinkAddresses {
@@ -314,41 +455,43 @@ export class Coordinator {
 
   #brokerFailed(id: number, cause: Error): void {
     this.#ringEverybody();
-    this.#shrinkIsr(id);
+    void this.#shrinkIsr(id);
     for (const listener of this.#failureListeners) listener(id, cause);
   }
 
-  /** A dead broker is in sync with nobody. Where it led, it stays the leader: this version elects no other. */
-  #shrinkIsr(dead: number): void {
-    const changed: PartitionInfo[] = [];
-    for (const topic of this.topics.values()) {
-      const partitions = topic.partitions.map((info) => {
-        if (info.leader === dead || !info.isr.includes(dead)) return info;
-        const shrunk = { ...info, isr: info.isr.filter((broker) => broker !== dead) };
-        changed.push(shrunk);
-        return shrunk;
-      });
-      this.topics.set(topic.name, { ...topic, partitions });
+  #noticed(id: number, notice: BrokerNotice): void {
+    if (notice.notice === 'disk-failed') {
+      void this.#shrinkIsr(id);
+      return;
     }
-    if (changed.length === 0) return;
-    for (const { handle } of this.#members.values()) {
-      if (handle.state !== 'running') continue;
-      // A broker that fails meanwhile brings its own change of the ISR.
-      handle.request({ type: 'reform', partitions: changed }).catch(() => undefined);
-    }
+    const { topic, partition, doneBytes, totalBytes } = notice;
+    this.#options.onRecovery?.({ broker: id, topic, partition, doneBytes, totalBytes });
   }
-}
 
-/** A message channel for each pair of brokers: by broker id, its ports by peer id. */
-function connectPeers(count: number): Map<number, Map<number, MessagePort>> {
-  const ports = new Map<number, Map<number, MessagePort>>();
-  for (let id = 1; id <= count; id++) ports.set(id, new Map());
-  for (let one = 1; one <= count; one++) {
-    for (let other = one + 1; other <= count; other++) {
-      const { port1, port2 } = new MessageChannel();
-      ports.get(one)?.set(other, port1);
-      ports.get(other)?.set(one, port2);
+  /**
+   * A broker that is dead or has no disk is in sync with nobody. Where it led, it stays the leader: this version elects
+   * no other. The change is written down before any leader goes on without it: otherwise a record might be acknowledged
+   * that the broker lacks, and the next start would still believe that it has everything.
+   */
+  async #shrinkIsr(lost: number): Promise<void> {
+    const changed = this.#topics.plan((info) => {
+      if (info.leader === lost || !info.isr.includes(lost)) return info;
+      return { ...info, isr: info.isr.filter((broker) => broker !== lost) };
+    });
+    if (changed.length === 0) return;
+    while (!this.#isClosing) {
+      try {
+        await this.#topics.commit();
+        break;
+      } catch {
+        // Leaders wait meanwhile, as they must.
+        await pause(SAVE_RETRY_MS);
+      }
+    }
+    const visible = changed.filter(({ topic }) => this.topics.has(topic));
+    for (const { handle } of this.#alive()) {
+      // A broker that fails meanwhile brings its own change of the ISR.
+      handle.request({ type: 'reform', partitions: visible }).catch(() => undefined);
     }
   }
-  return ports;
 }

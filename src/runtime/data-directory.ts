@@ -11,6 +11,13 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { show, TidemarkError } from '../errors.ts';
+import {
+  decodeMetaProperties,
+  encodeMetaProperties,
+  META_PROPERTIES_FILE,
+  readDecoded,
+  replaceFile,
+} from '../log/checkpoint-files.ts';
 import type { Durability } from '../types.ts';
 import {
   ClusterFile,
@@ -19,7 +26,9 @@ import {
   decodeClusterState,
   ForgetfulStore,
 } from './cluster-file.ts';
+import type { BrokerHome } from './directory.ts';
 import { DirectoryLock, isLockFile } from './directory-lock.ts';
+import { FileDisk } from './file-disk.ts';
 import { newUuid } from './uuid.ts';
 
 const CLUSTER_FILE = 'cluster.json';
@@ -35,28 +44,54 @@ const SHOWN_MAX = 3;
  * it was found to be ours, or empty, and free.
  */
 export class DataDirectory {
-  /** Undefined where nothing is kept: durability memory. */
-  readonly path: string | undefined;
   /** What the cluster was when it stopped; without topics where it is new. */
   readonly state: ClusterState;
   readonly store: ClusterStore;
-  readonly #close: () => void;
+  readonly #place: Place | undefined;
 
-  constructor(path: string | undefined, state: ClusterState, store: ClusterStore, close: () => void) {
-    this.path = path;
+  constructor(state: ClusterState, store: ClusterStore, place?: Place) {
     this.state = state;
     this.store = store;
-    this.#close = close;
+    this.#place = place;
   }
 
-  brokerPath(id: number): string | undefined {
-    return this.path === undefined ? undefined : join(this.path, brokerName(id));
+  /** Undefined where nothing is kept: durability memory. */
+  get path(): string | undefined {
+    return this.#place?.path;
+  }
+
+  /** It stays when the cluster closes, and so do its topics. */
+  get isKept(): boolean {
+    return this.#place?.lock !== undefined;
+  }
+
+  /** Where a broker finds its files. */
+  home(id: number): BrokerHome | undefined {
+    if (this.#place === undefined) return undefined;
+    const { path, lock } = this.#place;
+    return {
+      path: join(path, brokerName(id)),
+      isTemporary: lock === undefined,
+      wasPowerLost: lock?.wasPowerLost === true,
+    };
+  }
+
+  /** All logs are in order. */
+  recovered(): void {
+    this.#place?.lock?.recovered();
   }
 
   /** Lets go of it; a temporary one is removed. */
   close(): void {
-    this.#close();
+    this.#place?.close();
   }
+}
+
+interface Place {
+  readonly path: string;
+  /** A temporary directory is nobody else's, and has none. */
+  readonly lock: DirectoryLock | undefined;
+  readonly close: () => void;
 }
 
 /** Refuses with a sentence whatever is no place for this cluster. */
@@ -66,7 +101,7 @@ export async function openDataDirectory(
   brokers: number,
 ): Promise<DataDirectory> {
   if (durability === 'memory') {
-    return new DataDirectory(undefined, newState(brokers), new ForgetfulStore(), () => undefined);
+    return new DataDirectory(newState(brokers), new ForgetfulStore());
   }
   return dataDir === undefined ? openTemporary(brokers) : openKept(resolve(dataDir), brokers);
 }
@@ -87,11 +122,12 @@ async function openTemporary(brokers: number): Promise<DataDirectory> {
   );
   const state = newState(brokers);
   const store = new ClusterFile(join(path, CLUSTER_FILE), false);
-  const close = onceAndAtExit(() => rmSync(path, { recursive: true, force: true }));
+  const remove = (): void => rmSync(path, { recursive: true, force: true });
+  const close = onceAndAtExit(remove, remove);
   try {
     await store.save(state);
     makeBrokerDirectories(path, brokers);
-    return new DataDirectory(path, state, store, close);
+    return new DataDirectory(state, store, { path, lock: undefined, close });
   } catch (error) {
     close();
     throw error;
@@ -105,7 +141,10 @@ async function openKept(path: string, brokers: number): Promise<DataDirectory> {
   guarded('used', path, () => accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK));
   refuseForeign(path);
   const lock = guarded('locked', path, () => DirectoryLock.acquire(path));
-  const close = onceAndAtExit(() => lock.release());
+  const close = onceAndAtExit(
+    () => lock.release(),
+    () => lock.abandon(),
+  );
   try {
     const file = join(path, CLUSTER_FILE);
     const store = new ClusterFile(file, true);
@@ -114,24 +153,52 @@ async function openKept(path: string, brokers: number): Promise<DataDirectory> {
     if (text === undefined) await store.save(state);
     else refuseOtherBrokers(path, state.brokers.length, brokers);
     makeBrokerDirectories(path, brokers);
-    return new DataDirectory(path, state, store, close);
+    for (const id of state.brokers) await identify(join(path, brokerName(id)), state.clusterId, id);
+    return new DataDirectory(state, store, { path, lock, close });
   } catch (error) {
     close();
     throw error;
   }
 }
 
-/** Best effort where a process ends without closing its cluster; a process that is killed leaves a lock that says so. */
-function onceAndAtExit(act: () => void): () => void {
+/** What closes something, once; where the process ends before that, `leave` is called instead. */
+function onceAndAtExit(act: () => void, leave: () => void): () => void {
   let done = false;
-  const once = (): void => {
+  process.on('exit', leave);
+  return () => {
     if (done) return;
     done = true;
-    process.off('exit', once);
+    process.off('exit', leave);
     act();
   };
-  process.on('exit', once);
-  return once;
+}
+
+/** A broker's directory says whose it is, as Kafka's do. */
+async function identify(path: string, clusterId: string, nodeId: number): Promise<void> {
+  const disk = new FileDisk(path);
+  try {
+    const found = readDecoded(disk, META_PROPERTIES_FILE, decodeMetaProperties);
+    if (found === undefined) {
+      const properties = encodeMetaProperties({ clusterId, nodeId, directoryId: newUuid() });
+      await replaceFile(disk, META_PROPERTIES_FILE, properties);
+    } else if (found.clusterId !== clusterId) {
+      throw invalid(
+        `The directory ${path} belongs to another cluster, ${found.clusterId}, and not to ${clusterId}: put back the one that belongs here.`,
+      );
+    } else if (found.nodeId !== nodeId) {
+      throw invalid(
+        `The directory ${path} is that of broker ${found.nodeId}, and not of broker ${nodeId}: put the directories back as they were.`,
+      );
+    }
+  } catch (cause) {
+    if (cause instanceof TidemarkError) throw cause;
+    const sentence = (cause as Error).message.replace(/\.$/, '');
+    throw new TidemarkError(
+      'DATA_DIRECTORY_INVALID',
+      `The directory of broker ${nodeId} cannot be used: ${sentence}.`,
+      { cause },
+    );
+  }
 }
 
 /** A directory that holds something else stays as it is: no lock, no file of ours. */

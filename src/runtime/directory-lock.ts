@@ -17,6 +17,10 @@ interface Holder {
   readonly pid: number;
   /** When the process was started, as the operating system counts; '' where it does not say. */
   readonly startTime: string;
+  /** Which start of the machine that was; '' where the system does not say. */
+  readonly boot: string;
+  /** The machine went down under an earlier holder, and nobody has brought the files into order since. */
+  readonly powerLost: boolean;
   readonly token: string;
 }
 
@@ -32,27 +36,48 @@ const TRIES_MAX = 20;
  */
 export class DirectoryLock {
   readonly #path: string;
-  readonly #text: string;
+  #holder: Holder;
 
-  private constructor(path: string, text: string) {
+  private constructor(path: string, holder: Holder) {
     this.#path = path;
-    this.#text = text;
+    this.#holder = holder;
   }
 
   /** Refuses with DATA_DIRECTORY_LOCKED where somebody else has it. */
   static acquire(directory: string): DirectoryLock {
     const path = join(directory, LOCK_NAME);
-    const startTime = startTimeOf(process.pid) ?? '';
-    const holder: Holder = { pid: process.pid, startTime, token: randomBytes(8).toString('hex') };
-    const text = `${JSON.stringify(holder)}\n`;
-    const other = take(path, text);
-    if (other !== undefined) throw locked(directory, path, other);
-    return new DirectoryLock(path, text);
+    const holder: Holder = { ...thisProcess(), powerLost: false, token: randomBytes(8).toString('hex') };
+    const taken = take(path, holder);
+    if ('other' in taken) throw locked(directory, path, taken.other);
+    return new DirectoryLock(path, taken.mine);
+  }
+
+  /**
+   * Whether the machine may have gone down since the directory was last in order. A lock that was let go, or none, says
+   * that it was.
+   */
+  get wasPowerLost(): boolean {
+    return this.#holder.powerLost;
+  }
+
+  /** The files are in order: what comes next is judged from now on. */
+  recovered(): void {
+    if (!this.#holder.powerLost) return;
+    this.#holder = { ...this.#holder, powerLost: false };
+    renameSync(writeTemporary(this.#path, textOf(this.#holder)), this.#path);
   }
 
   /** Lets go, if the lock still is this one. */
   release(): void {
-    if (readText(this.#path) === this.#text) rmSync(this.#path, { force: true });
+    if (readText(this.#path) === textOf(this.#holder)) rmSync(this.#path, { force: true });
+  }
+
+  /**
+   * The process ends without having left its files in order. The lock stays where the system tells the next one that its
+   * holder is dead: then it also tells whether the machine went down since.
+   */
+  abandon(): void {
+    if (this.#holder.startTime === '' || this.#holder.boot === '') this.release();
   }
 }
 
@@ -63,35 +88,42 @@ export function lockHolder(directory: string): number | undefined {
   return holder !== undefined && isAlive(holder) ? holder.pid : undefined;
 }
 
+type Taken = { readonly mine: Holder } | { readonly other: Holder | 'unknown' };
+
 /** Puts a lock there; where somebody alive has it, tells who. 'unknown' is a file that says nothing. */
-function take(path: string, text: string): Holder | 'unknown' | undefined {
+function take(path: string, holder: Holder): Taken {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    if (createWhole(path, text)) return undefined;
-    const found = readText(path);
-    if (found === undefined) continue;
-    const holder = parseHolder(found);
-    if (holder === undefined) return 'unknown';
-    if (isAlive(holder)) return holder;
-    const other = replaceDead(path, found, text);
-    if (other !== 'again') return other;
+    if (createWhole(path, textOf(holder))) return { mine: holder };
+    const text = readText(path);
+    if (text === undefined) continue;
+    const found = parseHolder(text);
+    if (found === undefined) return { other: 'unknown' };
+    if (isAlive(found)) return { other: found };
+    const taken = replaceDead(path, text, found, holder);
+    if (taken !== 'again') return taken;
   }
-  return 'unknown';
+  return { other: 'unknown' };
 }
 
-/** Replaces the lock `found`, whose holder is dead, unless another taker was faster. */
-function replaceDead(path: string, found: string, text: string): Holder | 'unknown' | 'again' | undefined {
-  const right = `${path}.${createHash('sha256').update(found).digest('hex').slice(0, 16)}`;
-  const other = take(right, text);
-  if (other !== undefined) return other;
+/** Replaces the lock of a dead holder, unless another taker was faster. */
+function replaceDead(path: string, text: string, dead: Holder, holder: Holder): Taken | 'again' {
+  const right = `${path}.${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+  const taken = take(right, holder);
+  if ('other' in taken) return taken;
   try {
     // Whoever held this right before has replaced the lock before letting go of the right.
-    if (readText(path) !== found) return 'again';
-    const temporary = writeTemporary(path, text);
-    renameSync(temporary, path);
-    return undefined;
+    if (readText(path) !== text) return 'again';
+    const isSameBoot = dead.boot !== '' && dead.boot === holder.boot;
+    const mine = { ...holder, powerLost: dead.powerLost || !isSameBoot };
+    renameSync(writeTemporary(path, textOf(mine)), path);
+    return { mine };
   } finally {
     rmSync(right, { force: true });
   }
+}
+
+function textOf(holder: Holder): string {
+  return `${JSON.stringify(holder)}\n`;
 }
 
 /** False where the file is there already. */
@@ -150,17 +182,20 @@ function readText(path: string): string | undefined {
 
 function parseHolder(text: string): Holder | undefined {
   try {
-    const { pid, startTime, token } = JSON.parse(text) as Holder;
+    const { pid, startTime, boot, powerLost, token } = JSON.parse(text) as Holder;
     const isSound =
-      Number.isInteger(pid) && pid > 0 && typeof startTime === 'string' && typeof token === 'string';
-    return isSound ? { pid, startTime, token } : undefined;
+      Number.isInteger(pid) &&
+      pid > 0 &&
+      [startTime, boot, token].every((each) => typeof each === 'string') &&
+      typeof powerLost === 'boolean';
+    return isSound ? { pid, startTime, boot, powerLost, token } : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** Whether the process that wrote the lock runs: a later one with its number was started at another time. */
-function isAlive({ pid, startTime }: Holder): boolean {
+function isAlive({ pid, startTime, boot }: Holder): boolean {
   try {
     process.kill(pid, 0);
   } catch (cause) {
@@ -168,20 +203,31 @@ function isAlive({ pid, startTime }: Holder): boolean {
     if ((cause as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   const now = startTimeOf(pid);
-  return now === undefined || startTime === '' || now === startTime;
+  if (now === '' || startTime === '') return true;
+  return now === startTime && boot === bootId();
 }
 
-/** Linux tells in field 22 of a process's stat when it was started; with the boot's id, times of two boots differ. */
-function startTimeOf(pid: number): string | undefined {
-  if (process.platform !== 'linux') return undefined;
+function thisProcess(): { pid: number; startTime: string; boot: string } {
+  return { pid: process.pid, startTime: startTimeOf(process.pid), boot: bootId() };
+}
+
+/** Linux tells in field 22 of a process's stat when it was started, counted from the machine's start. */
+function startTimeOf(pid: number): string {
+  const stat = readSystem(`/proc/${pid}/stat`);
+  // The second field is a name in parentheses that may hold anything, blanks too.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+function bootId(): string {
+  return readSystem('/proc/sys/kernel/random/boot_id').trim();
+}
+
+function readSystem(path: string): string {
+  if (process.platform !== 'linux') return '';
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is a name in parentheses that may hold anything, blanks too.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return `${fields[19]}@${boot}`;
+    return readFileSync(path, 'utf8');
   } catch {
-    return undefined;
+    return '';
   }
 }
 

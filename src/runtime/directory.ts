@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TopicConfig } from '../config.ts';
+import type { RecoveryCut } from '../log/open-log.ts';
 import type { Durability, PartitionInfo } from '../types.ts';
 import type { LinkAddresses } from './client-frames.ts';
 
@@ -25,6 +26,8 @@ export interface BrokerThreadData {
   readonly brokers: readonly BrokerAddresses[];
   /** How safe a batch has to be before it counts for the HWM and is acknowledged. */
   readonly durability: Durability;
+  /** Where its files lie; undefined where it keeps none. */
+  readonly home?: BrokerHome;
   /** A port to each other broker, for followers that read a leader's log. */
   readonly peers: ReadonlyMap<number, MessagePort>;
 }
@@ -32,6 +35,54 @@ export interface BrokerThreadData {
 export interface PartitionAssignment {
   readonly info: PartitionInfo;
   readonly config: TopicConfig;
+  readonly topicId: string;
+  /** It was there when the cluster stopped: its log is opened, and nobody leads it before 'lead' says who. */
+  readonly isKept: boolean;
+}
+
+/** The directory of one broker, and what is known of how the last run ended. */
+export interface BrokerHome {
+  readonly path: string;
+  /** It goes when the cluster closes: nothing needs to be left in order there. */
+  readonly isTemporary: boolean;
+  /** The machine may have gone down since the files were written, so that some of their bytes may be missing. */
+  readonly wasPowerLost: boolean;
+}
+
+/** What opening a replica's log found. */
+export interface OpenedReplica {
+  readonly id: number;
+  /** Damaged: in the midst of its log, which was left as it was. Offline: its disk refused. */
+  readonly state: 'online' | 'damaged' | 'offline';
+  readonly leo: number;
+  /** -1 where it has never had a leader. */
+  readonly lastEpoch: number;
+  readonly logStart: number;
+  /** As far as this replica knew, when it was last written down, that records are committed. */
+  readonly hwm: number;
+  /** Why it is not online: a sentence. */
+  readonly error?: string;
+  /** What was taken out of the log to bring it into order. Files are named within the broker's directory. */
+  readonly cuts: readonly RecoveryCut[];
+}
+
+/** How far another replica's log went when it was opened. */
+export interface ReplicaEnd {
+  readonly leo: number;
+  readonly lastEpoch: number;
+}
+
+/** A partition that is to be led from now on, and how far the followers in its ISR are. */
+export interface Reign {
+  readonly info: PartitionInfo;
+  readonly followers: readonly ReplicaEnd[];
+}
+
+/** What a leader says to a request to delete records. */
+export interface DeletedRecords {
+  readonly error: 'NONE' | 'OFFSET_OUT_OF_RANGE' | 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR';
+  readonly logStart: number;
+  readonly hwm: number;
 }
 
 /** The main thread's requests to a broker thread; each is answered by one ControlReply with its sequence. */
@@ -43,6 +94,9 @@ export type ControlRequest =
       readonly chunks: ReadonlyMap<number, readonly number[]>;
     }
   | { readonly type: 'reform'; readonly partitions: readonly PartitionInfo[] }
+  /** Comes before followers learn of the new leader, so that it is ready for them. */
+  | { readonly type: 'lead'; readonly reigns: readonly Reign[] }
+  | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
   | {
@@ -59,8 +113,15 @@ export interface ControlReply {
   readonly value?: unknown;
 }
 
-/** What a broker thread tells the main thread without having been asked: its partitions went offline. */
-export interface BrokerNotice {
-  readonly notice: 'disk-failed';
-  readonly message: string;
-}
+/** What a broker thread tells the main thread without having been asked. */
+export type BrokerNotice =
+  /** Its partitions went offline, though the thread lives. */
+  | { readonly notice: 'disk-failed'; readonly message: string }
+  /** A log is being looked through after an unclean end. */
+  | {
+      readonly notice: 'recovering';
+      readonly topic: string;
+      readonly partition: number;
+      readonly doneBytes: number;
+      readonly totalBytes: number;
+    };

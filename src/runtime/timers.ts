@@ -6,6 +6,13 @@ export function timeLimit<T>(promise: Promise<T>, limitMs: number, late: () => E
   });
 }
 
+/** Lets time pass, without keeping the process for it. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds).unref();
+  });
+}
+
 /** Lets ports, sockets and timers have their turn. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {

@@ -108,7 +108,10 @@ export class Brokers {
     const replicas = [...this.#brokers.keys()];
     for (const [brokerId, broker] of this.#brokers) {
       const info = { id, topic: 't', partition: id, replicas, isr: replicas, leader: 1, epoch: 3 };
-      broker.assign([{ info: { ...info, ...infos[brokerId] }, config: topicConfig(config) }], new Map());
+      broker.assign(
+        [{ info: { ...info, ...infos[brokerId] }, config: topicConfig(config), topicId: '', isKept: false }],
+        new Map(),
+      );
     }
     return id;
   }

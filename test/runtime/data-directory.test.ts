@@ -19,7 +19,11 @@ test('a directory that does not exist is made, and found again as it was', () =>
     assert.not.ok(existsSync(join(path, '.lock')));
     const second = await openDataDirectory(path, 'fsync', 3);
     assert.is(second.state.clusterId, first.state.clusterId);
-    assert.is(second.brokerPath(2), join(path, 'broker-2'));
+    assert.equal(second.home(2), {
+      path: join(path, 'broker-2'),
+      isTemporary: false,
+      wasPowerLost: false,
+    });
     second.close();
   }));
 
@@ -78,7 +82,7 @@ test('the file of a newer version is refused, and so is a damaged one, and the l
 test('a cluster in memory has no directory, and one without dataDir a temporary one', async () => {
   const none = await openDataDirectory(undefined, 'memory', 1);
   assert.is(none.path, undefined);
-  assert.is(none.brokerPath(1), undefined);
+  assert.is(none.home(1), undefined);
   await none.store.save(none.state);
   none.close();
   const temporary = await open(undefined);
@@ -87,7 +91,7 @@ test('a cluster in memory has no directory, and one without dataDir a temporary 
   assert.not.ok(existsSync(temporary.path as string));
 });
 
-test('a temporary directory goes with its process, and a lock too', () =>
+test('a temporary directory goes with its process, and a lock that stays is known to be dead', () =>
   withDirectory(async (root) => {
     const module = new URL('../../src/runtime/data-directory.js', import.meta.url).href;
     const script = `import { openDataDirectory } from ${JSON.stringify(module)};
@@ -102,7 +106,25 @@ test('a temporary directory goes with its process, and a lock too', () =>
     assert.is(code, 0);
     assert.match(output, /tidemark-/);
     assert.not.ok(existsSync(output.trim()));
+    (await open(root, 1)).close();
     assert.not.ok(existsSync(join(root, '.lock')));
+  }));
+
+test('the directory of another cluster or another broker is refused', () =>
+  withDirectory(async (root) => {
+    const [one, other] = [join(root, 'one'), join(root, 'other')];
+    for (const path of [one, other]) (await open(path)).close();
+    const meta = (path: string, id: number): string => join(path, `broker-${id}`, 'meta.properties');
+    const text = readFileSync(meta(one, 2), 'utf8');
+    assert.match(text, /^version=1\ncluster\.id=[\w-]{22}\nnode\.id=2\ndirectory\.id=[\w-]{22}\n$/);
+    writeFileSync(meta(one, 2), readFileSync(meta(other, 2)));
+    await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /broker-2 belongs to another cluster/);
+    writeFileSync(meta(one, 2), readFileSync(meta(one, 3)));
+    await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /broker-2 is that of broker 3/);
+    writeFileSync(meta(one, 2), text.slice(0, 30));
+    await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /meta\.properties is damaged/);
+    writeFileSync(meta(one, 2), text);
+    (await open(one)).close();
   }));
 
 test('a directory without permission is refused', () =>

@@ -100,8 +100,8 @@ test('a later process with the number of a dead holder is told apart', () =>
     if (process.platform !== 'linux') return;
     DirectoryLock.acquire(root);
     const path = join(root, '.lock');
-    const holder = JSON.parse(readFileSync(path, 'utf8')) as { startTime: string };
-    writeFileSync(path, JSON.stringify({ ...holder, startTime: '1@another-boot', token: 'x' }));
+    const holder = JSON.parse(readFileSync(path, 'utf8')) as object;
+    writeFileSync(path, JSON.stringify({ ...holder, startTime: '1', token: 'x' }));
     assert.is(lockHolder(root), undefined);
     DirectoryLock.acquire(root).release();
   }));
@@ -119,7 +119,7 @@ test('a taker that died between two steps of a takeover does not keep others out
   withDirectory((root) => {
     // As it would lie there: a dead lock, and the dead right to replace it.
     const dead = (token: string): string =>
-      `{"pid":${process.pid},"startTime":"1@gone","token":"${token}"}\n`;
+      `{"pid":${process.pid},"startTime":"1","boot":"gone","powerLost":false,"token":"${token}"}\n`;
     if (process.platform !== 'linux') return;
     writeFileSync(join(root, '.lock'), dead('first'));
     DirectoryLock.acquire(root).release();
@@ -127,6 +127,33 @@ test('a taker that died between two steps of a takeover does not keep others out
     const lock = DirectoryLock.acquire(root);
     assert.match(refusal(root).message, /this process/);
     lock.release();
+  }));
+
+test('a lock from before the machine went down says so until the files are in order', () =>
+  withDirectory((root) => {
+    if (process.platform !== 'linux') return;
+    const path = join(root, '.lock');
+    const edit = (changes: object): void => {
+      const holder = JSON.parse(readFileSync(path, 'utf8')) as object;
+      writeFileSync(path, JSON.stringify({ ...holder, ...changes }));
+    };
+    const first = DirectoryLock.acquire(root);
+    assert.is(first.wasPowerLost, false);
+    edit({ startTime: '1', token: 'killed' });
+    assert.is(DirectoryLock.acquire(root).wasPowerLost, false, 'the process was killed, the machine was not');
+    edit({ boot: 'before', token: 'power' });
+    const second = DirectoryLock.acquire(root);
+    assert.is(second.wasPowerLost, true);
+    edit({ startTime: '1', token: 'killed while it recovered' });
+    const third = DirectoryLock.acquire(root);
+    assert.is(third.wasPowerLost, true);
+    third.recovered();
+    assert.is(third.wasPowerLost, false);
+    edit({ startTime: '1', token: 'killed later' });
+    const fourth = DirectoryLock.acquire(root);
+    assert.is(fourth.wasPowerLost, false);
+    fourth.release();
+    assert.equal(readdirSync(root), []);
   }));
 
 test('a lock that says nothing is refused with what to do', () =>

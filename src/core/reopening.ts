@@ -1,0 +1,45 @@
+import type { PartitionLog } from '../types.ts';
+
+/** How far a replica's log went when it was opened, and how far it knew that records were committed. */
+export interface FoundReplica {
+  readonly broker: number;
+  readonly leo: number;
+  readonly lastEpoch: number;
+  readonly hwm: number;
+}
+
+/** Who leads a partition after a start, and who is in sync with it. */
+export interface Standing {
+  readonly leader: number;
+  readonly isr: readonly number[];
+}
+
+/**
+ * Who leads after a start, out of the members of the ISR whose logs could be opened: the one whose log reaches furthest,
+ * by epoch and then by offset, and among equals the leader of before. A log that reaches further in the same epoch has
+ * all that the other has; so whatever was acknowledged, by one of them or by all, is kept where any of them kept it. A
+ * killed process has lost nothing that was written; a machine that lost power may have, and not the same everywhere.
+ *
+ * A member that lacks what was known to be committed is no longer in sync. Without any member nobody leads, and the ISR
+ * stays as it was: an outsider may lack what was acknowledged.
+ */
+export function electAtStart(before: Standing, found: readonly FoundReplica[]): Standing {
+  const members = found.filter(({ broker }) => before.isr.includes(broker));
+  if (members.length === 0) return { leader: -1, isr: before.isr };
+  const rank = (replica: FoundReplica): number => (replica.broker === before.leader ? 1 : 0);
+  const [first] = [...members].sort(
+    (one, other) => other.lastEpoch - one.lastEpoch || other.leo - one.leo || rank(other) - rank(one),
+  );
+  const committed = Math.min(first.leo, Math.max(...members.map(({ hwm }) => hwm)));
+  const inSync = members.filter(({ leo }) => leo >= committed).map(({ broker }) => broker);
+  return { leader: first.broker, isr: before.isr.filter((broker) => inSync.includes(broker)) };
+}
+
+/** How far a leader's log and another one certainly agree: as far as both went in an epoch that both know. */
+export function commonEnd(
+  log: Pick<PartitionLog, 'endOfEpoch'>,
+  other: { readonly leo: number; readonly lastEpoch: number },
+): number {
+  const { epoch, endOffset } = log.endOfEpoch(other.lastEpoch);
+  return epoch === other.lastEpoch ? Math.min(other.leo, endOffset) : 0;
+}

@@ -1,0 +1,192 @@
+import type { Replica } from '../core/replica.ts';
+import { CHECKPOINT_EVERY_MS, SYNCS_MAX } from '../limits.ts';
+import {
+  CLEAN_SHUTDOWN_FILE,
+  encodeCleanShutdown,
+  encodeOffsets,
+  HIGH_WATERMARKS_FILE,
+  LOG_STARTS_FILE,
+  RECOVERY_POINTS_FILE,
+  replaceFile,
+} from '../log/checkpoint-files.ts';
+import type { Disk } from '../log/disk.ts';
+import { partitionDirectory } from '../log/file-names.ts';
+import type { SegmentLog } from '../log/segment-log.ts';
+import { wallClockMs } from './clock.ts';
+import type { BrokerHome, DeletedRecords } from './directory.ts';
+import type { PartitionTable } from './partition-table.ts';
+import { keptLog, type OffsetTable, type ReplicaOpening } from './replica-opening.ts';
+
+/** Kafka's controller numbers the lives of its brokers, and they write it down; ours have no such number. */
+const BROKER_EPOCH = 0;
+
+/** What the housekeeping asks of its broker. */
+export interface KeeperHost {
+  readonly table: PartitionTable;
+  readonly replicas: readonly (Replica | undefined)[];
+  tableOf(brokerId: number): PartitionTable;
+  refreshHwm(replica: Replica): void;
+  diskFailed(error: unknown): void;
+}
+
+/**
+ * A broker's housekeeping: what time does to its logs, and the files that say how far each of them is. Every few seconds
+ * and at the end; nothing of it makes the broker wait for a device.
+ */
+export class LogKeeper {
+  readonly #host: KeeperHost;
+  readonly #opening: ReplicaOpening;
+  readonly #home: BrokerHome | undefined;
+  readonly #timer: NodeJS.Timeout;
+  /** By file: what it says at present. */
+  readonly #written = new Map<string, string>();
+  #tending: Promise<void> | undefined;
+  #state: 'open' | 'failed' | 'closed' = 'open';
+
+  constructor(host: KeeperHost, opening: ReplicaOpening, home: BrokerHome | undefined) {
+    this.#host = host;
+    this.#opening = opening;
+    this.#home = home;
+    this.#timer = setInterval(() => this.tend(), CHECKPOINT_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** One round of housekeeping, unless one is under way. */
+  tend(): Promise<void> {
+    this.#tending ??= this.#tend()
+      .catch((error) => this.failed(error))
+      .finally(() => {
+        this.#tending = undefined;
+      });
+    return this.#tending;
+  }
+
+  /** The log of a partition led here begins at `offset` from now on, also after the next start. */
+  async deleteBefore(replica: Replica, offset: number): Promise<void> {
+    replica.log.deleteBefore(offset);
+    this.#host.table.storeLogStart(replica.id, replica.log.logStart);
+    this.#note();
+    await this.#write(LOG_STARTS_FILE, this.#opening.logStarts);
+  }
+
+  /** No append comes any more: everything written is brought to the device, and the last word is that all of it was. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#tending;
+    if (this.#state === 'open' && this.#home?.isTemporary === false) {
+      await this.#store().catch((error) => this.failed(error));
+    }
+    this.#state = 'closed';
+    this.#opening.files?.closeAll();
+  }
+
+  async #store(): Promise<void> {
+    const kept = this.#kept();
+    let next = 0;
+    const work = async (): Promise<void> => {
+      while (next < kept.length) await kept[next++].log.close();
+    };
+    await Promise.all(Array.from({ length: Math.min(SYNCS_MAX, kept.length) }, work));
+    for (const { replica } of kept) this.#host.refreshHwm(replica);
+    await this.#checkpoint();
+    // A log that could not be opened has to be looked at again.
+    if (this.#opening.hasFaults || kept.length < this.#host.replicas.filter(Boolean).length) return;
+    const disk = this.#opening.disk as Disk;
+    await replaceFile(disk, CLEAN_SHUTDOWN_FILE, encodeCleanShutdown(BROKER_EPOCH));
+  }
+
+  async #tend(): Promise<void> {
+    if (this.#state !== 'open') return;
+    const nowMs = wallClockMs();
+    for (const replica of this.#host.replicas) {
+      if (replica === undefined || replica.state !== 'online') continue;
+      this.#adopt(replica);
+      const before = replica.log.logStart;
+      keptLog(replica)?.retain(nowMs);
+      if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
+    }
+    for (const { log, replica } of this.#kept()) if (replica.state === 'online') await log.store();
+    await this.#checkpoint();
+  }
+
+  /** A follower's log begins no earlier than its leader's, and may drop what the leader says is committed. */
+  #adopt(replica: Replica): void {
+    const { info, log, id } = replica;
+    if (replica.isLeader || info.leader === -1) return;
+    this.#host.refreshHwm(replica);
+    log.committed = Math.max(log.committed, replica.hwm);
+    const logStart = Math.min(this.#host.tableOf(info.leader).loadLogStart(id), replica.hwm);
+    if (logStart <= log.logStart) return;
+    log.deleteBefore(logStart);
+    this.#host.table.storeLogStart(id, log.logStart);
+  }
+
+  #kept(): { replica: Replica; log: SegmentLog }[] {
+    return this.#host.replicas.flatMap((replica) => {
+      const log = replica?.state === 'online' ? keptLog(replica) : undefined;
+      return replica === undefined || log === undefined ? [] : [{ replica, log }];
+    });
+  }
+
+  async #checkpoint(): Promise<void> {
+    this.#note();
+    // The HWM first: it may lag behind the logs, but not be ahead of what a start finds of them.
+    await this.#write(HIGH_WATERMARKS_FILE, this.#opening.highWatermarks);
+    await this.#write(LOG_STARTS_FILE, this.#opening.logStarts);
+    await this.#write(RECOVERY_POINTS_FILE, this.#opening.recoveryPoints);
+  }
+
+  /** Entries of partitions that could not be opened stay as they were. */
+  #note(): void {
+    const { recoveryPoints, logStarts, highWatermarks } = this.#opening;
+    for (const { replica, log } of this.#kept()) {
+      const { topic, partition } = replica.info;
+      const directory = partitionDirectory(topic, partition);
+      recoveryPoints.set(directory, log.recoveryPoint);
+      highWatermarks.set(directory, replica.hwm);
+      if (log.logStart > 0) logStarts.set(directory, log.logStart);
+    }
+  }
+
+  async #write(file: string, table: OffsetTable): Promise<void> {
+    const { disk } = this.#opening;
+    if (disk === undefined || this.#home?.isTemporary !== false) return;
+    const entries = [...table].map(([directory, offset]) => ({ ...partitionOf(directory), offset }));
+    const bytes = encodeOffsets(entries);
+    const text = bytes.toString('latin1');
+    if (this.#written.get(file) === text) return;
+    await replaceFile(disk, file, bytes);
+    this.#written.set(file, text);
+  }
+
+  failed(error: unknown): void {
+    if (this.#state === 'open') this.#state = 'failed';
+    this.#host.diskFailed(error);
+  }
+}
+
+/** Kafka's DeleteRecords, at a leader: what lies below the HWM may go. -1 is the HWM. */
+export async function deleteRecords(
+  keeper: LogKeeper,
+  replica: Replica | undefined,
+  offset: number,
+): Promise<DeletedRecords> {
+  if (replica === undefined || !replica.isLeader)
+    return { error: 'NOT_LEADER_OR_FOLLOWER', logStart: -1, hwm: -1 };
+  const { hwm, log } = replica;
+  const answer = (error: DeletedRecords['error']): DeletedRecords => ({ error, logStart: log.logStart, hwm });
+  if (replica.state !== 'online') return answer('KAFKA_STORAGE_ERROR');
+  if (offset > hwm) return answer('OFFSET_OUT_OF_RANGE');
+  try {
+    await keeper.deleteBefore(replica, offset === -1 ? hwm : offset);
+  } catch (error) {
+    keeper.failed(error);
+    return answer('KAFKA_STORAGE_ERROR');
+  }
+  return answer('NONE');
+}
+
+function partitionOf(directory: string): { topic: string; partition: number } {
+  const dash = directory.lastIndexOf('-');
+  return { topic: directory.slice(0, dash), partition: Number(directory.slice(dash + 1)) };
+}

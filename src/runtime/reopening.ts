@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { electAtStart, type FoundReplica } from '../core/reopening.ts';
+import { partitionDirectory } from '../log/file-names.ts';
+import type { PartitionInfo, RecoveryReport } from '../types.ts';
+import type { OpenedReplica, Reign, ReplicaEnd } from './directory.ts';
+
+/** What each broker found of its replicas: by broker, by partition id. */
+export type Findings = ReadonlyMap<number, ReadonlyMap<number, OpenedReplica>>;
+
+/** Who leads a partition from now on. The epoch goes up with every start, whoever leads. */
+export function reopened(
+  before: PartitionInfo,
+  findings: Findings,
+  homeOf: (broker: number) => string,
+): PartitionInfo {
+  const found: FoundReplica[] = [];
+  for (const broker of before.replicas) {
+    const opened = findings.get(broker)?.get(before.id);
+    if (opened?.state === 'online') found.push({ ...opened, broker });
+  }
+  const { unavailable: _, ...info } = { ...before, ...electAtStart(before, found), epoch: before.epoch + 1 };
+  return info.leader === -1 ? { ...info, unavailable: reasonOf(before, findings, homeOf) } : info;
+}
+
+/** What a leader has to know of the others in the ISR. */
+export function reignOf(info: PartitionInfo, findings: Findings): Reign {
+  const others = info.isr.filter((broker) => broker !== info.leader);
+  return { info, followers: others.map((broker) => findings.get(broker)?.get(info.id) as ReplicaEnd) };
+}
+
+/** Why nobody can lead a partition, and what helps. */
+function reasonOf(info: PartitionInfo, findings: Findings, homeOf: (broker: number) => string): string {
+  const reasons: string[] = [];
+  let repair = '';
+  for (const broker of info.isr) {
+    const opened = findings.get(broker)?.get(info.id);
+    reasons.push(`broker ${broker}: ${opened?.error ?? 'it is not running.'}`);
+    if (opened?.state !== 'damaged') continue;
+    const path = join(homeOf(broker), partitionDirectory(info.topic, info.partition));
+    repair ||= ` Restore the files, or see with \`npx tidemark log repair ${path}\` what a repair would drop; then start again.`;
+  }
+  const advice = repair === '' ? ' Mend that, and start again.' : repair;
+  return `Partition ${info.partition} of '${info.topic}' has no leader, because no replica that was in sync could be opened: ${reasons.join(' ')}${advice}`;
+}
+
+/** What a broker had to take out of its files, for people. */
+export function reportsOf(
+  broker: number,
+  opened: Iterable<OpenedReplica>,
+  infos: ReadonlyMap<number, PartitionInfo>,
+  home: string,
+): RecoveryReport[] {
+  const reports: RecoveryReport[] = [];
+  for (const { id, cuts } of opened) {
+    const { topic, partition } = infos.get(id) as PartitionInfo;
+    for (const cut of cuts) reports.push({ broker, topic, partition, ...cut, file: join(home, cut.file) });
+  }
+  return reports;
+}

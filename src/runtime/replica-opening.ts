@@ -1,0 +1,307 @@
+import { Replica } from '../core/replica.ts';
+import { OPEN_FILES_MAX, SEGMENT_START_BYTES } from '../limits.ts';
+import {
+  CheckpointError,
+  CLEAN_SHUTDOWN_FILE,
+  decodeOffsets,
+  decodePartitionMetadata,
+  encodePartitionMetadata,
+  HIGH_WATERMARKS_FILE,
+  LOG_STARTS_FILE,
+  PARTITION_METADATA_FILE,
+  RECOVERY_POINTS_FILE,
+  readDecoded,
+  replaceFileNow,
+} from '../log/checkpoint-files.ts';
+import { type Disk, DiskError } from '../log/disk.ts';
+import { partitionDirectory } from '../log/file-names.ts';
+import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
+import { OpenFiles } from '../log/open-files.ts';
+import {
+  type LogDamage,
+  openLog,
+  type RecoveryCut,
+  type ScanFile,
+  scanHere,
+  setAside,
+} from '../log/open-log.ts';
+import type { SegmentLog } from '../log/segment-log.ts';
+import type { Durability, PartitionLog } from '../types.ts';
+import type { BrokerHome, BrokerNotice, OpenedReplica, PartitionAssignment } from './directory.ts';
+import { FileDisk } from './file-disk.ts';
+import { yieldToEventLoop } from './timers.ts';
+import { newUuid } from './uuid.ts';
+
+/** What a partition's directory was found to be instead of its log. */
+interface Fault {
+  readonly assignment: PartitionAssignment;
+  readonly sentence: string;
+  /** Undefined where it is not the log that is damaged, but all of it that is missing or another topic's. */
+  readonly damage: LogDamage | undefined;
+}
+
+/** A replica, where its log could be opened, and what is to be told about it. */
+export interface Opening {
+  readonly opened: OpenedReplica;
+  readonly replica: Replica | undefined;
+}
+
+/** Offsets by partition directory. */
+export type OffsetTable = Map<string, number>;
+
+/** Opens the logs of a broker: what lay on its disk when it started, and new ones. */
+export class ReplicaOpening {
+  readonly disk: Disk | undefined;
+  readonly files: OpenFiles | undefined;
+  /** As they were written down last. */
+  readonly recoveryPoints: OffsetTable = new Map();
+  readonly logStarts: OffsetTable = new Map();
+  readonly highWatermarks: OffsetTable = new Map();
+  readonly #brokerId: number;
+  readonly #durability: Durability;
+  readonly #home: BrokerHome | undefined;
+  readonly #notify: (notice: BrokerNotice) => void;
+  readonly #pool = new SegmentPool();
+  /** By partition id. */
+  readonly #faults = new Map<number, Fault>();
+  #isClean = false;
+  #hasNewDirectories = false;
+  #prepared: Promise<void> | undefined;
+
+  constructor(
+    brokerId: number,
+    durability: Durability,
+    home: BrokerHome | undefined,
+    notify: (notice: BrokerNotice) => void,
+  ) {
+    this.#brokerId = brokerId;
+    this.#durability = durability;
+    this.#home = home;
+    this.#notify = notify;
+    if (home === undefined) return;
+    this.disk = new FileDisk(home.path);
+    this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
+  }
+
+  /** Whether a log on the disk could not be opened, so that the next start has to look again. */
+  get hasFaults(): boolean {
+    return this.#faults.size > 0;
+  }
+
+  /** A log in memory takes no time. Undefined where there is a disk. */
+  openNow(assignment: PartitionAssignment): Opening | undefined {
+    if (this.disk !== undefined) return undefined;
+    const { config } = assignment;
+    const options = {
+      startBytes: SEGMENT_START_BYTES,
+      segmentBytes: config['segment.bytes'],
+      retentionBytes: config['retention.bytes'],
+    };
+    return this.#found(assignment, new MemoryLog(options, this.#pool), []);
+  }
+
+  /** Brings a log into order and opens it. Damage is left as it is, and reported. Throws a DiskError. */
+  async open(assignment: PartitionAssignment): Promise<Opening> {
+    this.#prepared ??= this.#prepare();
+    await this.#prepared;
+    const { info, isKept } = assignment;
+    const directory = partitionDirectory(info.topic, info.partition);
+    if (isKept) {
+      const fault = this.#faultOf(assignment, directory);
+      if (fault !== undefined) return this.#refuse({ assignment, sentence: fault, damage: undefined });
+    } else {
+      this.#makeRoom(directory);
+    }
+    return this.#openLog(assignment, directory, []);
+  }
+
+  /** That the directories of new partitions are there is known to the device. */
+  async settle(): Promise<void> {
+    if (!this.#hasNewDirectories || this.#home?.isTemporary === true) return;
+    this.#hasNewDirectories = false;
+    await this.disk?.syncDirectory('');
+  }
+
+  /** Whether this replica's log was found damaged, or missing. */
+  isFaulty(id: number): boolean {
+    return this.#faults.has(id);
+  }
+
+  /** Another replica leads and has it all: sets aside what is damaged, and opens what is left. */
+  async mend(id: number): Promise<Opening> {
+    const { assignment, damage } = this.#faults.get(id) as Fault;
+    const { info } = assignment;
+    const directory = partitionDirectory(info.topic, info.partition);
+    this.#faults.delete(id);
+    let cuts: RecoveryCut[] = [];
+    if (damage === undefined) this.#makeRoom(directory);
+    else cuts = setAside(this.disk as Disk, directory, damage);
+    return this.#openLog(assignment, directory, cuts);
+  }
+
+  /** The marker of a clean end is taken away before anything is written, and the device knows. */
+  async #prepare(): Promise<void> {
+    const disk = this.disk as Disk;
+    this.#isClean = disk.list('').includes(CLEAN_SHUTDOWN_FILE);
+    const tables = [
+      this.#load(RECOVERY_POINTS_FILE, this.recoveryPoints),
+      this.#load(LOG_STARTS_FILE, this.logStarts),
+      this.#load(HIGH_WATERMARKS_FILE, this.highWatermarks),
+    ];
+    // Who cannot say how far the logs go believes none of them.
+    if (tables.includes('damaged')) this.#isClean = false;
+    disk.remove(CLEAN_SHUTDOWN_FILE);
+    if (this.#home?.isTemporary !== true) await disk.syncDirectory('');
+  }
+
+  /** These files save time, and what they say is found out otherwise: a damaged one counts as missing. */
+  #load(file: string, table: OffsetTable): 'sound' | 'damaged' {
+    try {
+      for (const { topic, partition, offset } of readDecoded(this.disk as Disk, file, decodeOffsets) ?? [])
+        table.set(partitionDirectory(topic, partition), offset);
+      return 'sound';
+    } catch (error) {
+      if (error instanceof CheckpointError && error.reason === 'damaged') return 'damaged';
+      throw error;
+    }
+  }
+
+  /** Whether what should be there is something else. */
+  #faultOf({ info, topicId }: PartitionAssignment, directory: string): string | undefined {
+    const disk = this.disk as Disk;
+    const path = disk.locate(directory);
+    let found: string | undefined;
+    try {
+      found = readDecoded(disk, `${directory}/${PARTITION_METADATA_FILE}`, decodePartitionMetadata);
+    } catch (error) {
+      // The id is known from elsewhere; a file that says nothing contradicts nothing.
+      if (!(error instanceof CheckpointError)) throw error;
+      return undefined;
+    }
+    if (found !== undefined && found !== topicId)
+      return `${path} belongs to another topic '${info.topic}', with the id ${found} instead of ${topicId}.`;
+    // In its first reign a partition may have been lost before its directory was on the device.
+    const isKnown = info.epoch > 0 || (this.highWatermarks.get(directory) ?? 0) > 0;
+    if (found === undefined && isKnown && !isThere(disk, directory)) return `${path} is missing.`;
+    return undefined;
+  }
+
+  /** Whatever has the name of a new partition is left of another one: it is kept under another name. */
+  #makeRoom(directory: string): void {
+    const disk = this.disk as Disk;
+    if (isThere(disk, directory)) disk.rename(directory, `${newUuid()}-stray`);
+    this.#hasNewDirectories = true;
+    for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks]) table.delete(directory);
+  }
+
+  async #openLog(
+    assignment: PartitionAssignment,
+    directory: string,
+    before: RecoveryCut[],
+  ): Promise<Opening> {
+    const { config, topicId } = assignment;
+    const disk = this.disk as Disk;
+    const settings = {
+      directory,
+      config,
+      isClean: this.#isClean,
+      wasPowerLost: this.#home?.wasPowerLost === true,
+      recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
+      logStart: this.logStarts.get(directory) ?? 0,
+    };
+    const { log, damage, cuts } = await openLog(this.files as OpenFiles, settings, this.#scanOf(assignment));
+    if (log === undefined || damage !== undefined) {
+      const sentence = `${disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
+      return this.#refuse({ assignment, sentence, damage });
+    }
+    if (!disk.list(directory).includes(PARTITION_METADATA_FILE))
+      replaceFileNow(disk, `${directory}/${PARTITION_METADATA_FILE}`, encodePartitionMetadata(topicId));
+    // What counts as durable has to be: a killed process left it in the page cache alone.
+    if (this.#durability === 'fsync' && !this.#isClean) await log.sync();
+    return this.#found(assignment, log, [...before, ...cuts]);
+  }
+
+  /** Scans here, and tells how far it is; ports and timers have their turn between two files. */
+  #scanOf({ info }: PartitionAssignment): ScanFile {
+    const files = this.files as OpenFiles;
+    const scan = scanHere(files);
+    let totalBytes = 0;
+    let doneBytes = 0;
+    return async (path, options) => {
+      const bytes = files.get(path).size;
+      totalBytes += bytes;
+      await yieldToEventLoop();
+      const found = await scan(path, options);
+      doneBytes += bytes;
+      const { topic, partition } = info;
+      this.#notify({ notice: 'recovering', topic, partition, doneBytes, totalBytes });
+      return found;
+    };
+  }
+
+  #found({ info, config }: PartitionAssignment, log: PartitionLog, cuts: readonly RecoveryCut[]): Opening {
+    const replica = new Replica(info, config, log, this.#brokerId);
+    const { leo, lastEpoch, logStart } = log;
+    const known = this.highWatermarks.get(partitionDirectory(info.topic, info.partition)) ?? 0;
+    replica.hwm = Math.min(Math.max(known, logStart), leo);
+    log.committed = replica.hwm;
+    return {
+      replica,
+      // What the replica knew counts, also if its log lost what it knew of.
+      opened: {
+        id: info.id,
+        state: 'online',
+        leo,
+        lastEpoch,
+        logStart,
+        hwm: Math.max(known, logStart),
+        cuts,
+      },
+    };
+  }
+
+  #refuse(fault: Fault): Opening {
+    const { id } = fault.assignment.info;
+    this.#faults.set(id, fault);
+    return { replica: undefined, opened: unopened(id, 'damaged', fault.sentence) };
+  }
+}
+
+function isThere(disk: Disk, directory: string): boolean {
+  try {
+    disk.list(directory);
+    return true;
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/**
+ * Opens a replica's log, or mends one that was found damaged: then it is named by its partition's id. What the disk
+ * refuses takes the broker's replicas offline.
+ */
+export async function openReplica(
+  opening: ReplicaOpening,
+  wanted: PartitionAssignment | number,
+  host: { diskFailed(error: unknown): void },
+): Promise<Opening> {
+  try {
+    const found = await (typeof wanted === 'number' ? opening.mend(wanted) : opening.open(wanted));
+    await opening.settle();
+    return found;
+  } catch (error) {
+    host.diskFailed(error);
+    const id = typeof wanted === 'number' ? wanted : wanted.info.id;
+    return { replica: undefined, opened: unopened(id, 'offline', (error as Error).message) };
+  }
+}
+
+export function unopened(id: number, state: 'damaged' | 'offline', error: string): OpenedReplica {
+  return { id, state, error, leo: 0, lastEpoch: -1, logStart: 0, hwm: 0, cuts: [] };
+}
+
+/** What a log on a disk can do besides, where the replica has one. */
+export function keptLog({ log }: Replica): SegmentLog | undefined {
+  return 'store' in log ? (log as SegmentLog) : undefined;
+}

@@ -1,0 +1,119 @@
+import { commonEnd } from '../core/reopening.ts';
+import type { Replica } from '../core/replica.ts';
+import type { PartitionInfo } from '../types.ts';
+import type { CatchUp } from './catch-up.ts';
+import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
+import type { PartitionTable } from './partition-table.ts';
+import { openReplica, type ReplicaOpening } from './replica-opening.ts';
+
+/** What changes of roles ask of the broker. */
+export interface RolesHost {
+  readonly id: number;
+  readonly table: PartitionTable;
+  readonly catchUp: CatchUp;
+  readonly replicas: (Replica | undefined)[];
+  readonly isDiskFailed: boolean;
+  /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
+  meet(info: PartitionInfo): void;
+  restarted(replica: Replica): void;
+  /** A partition led here has records above its HWM. */
+  watch(replica: Replica): void;
+  /** Those who wait for a commitment that can no longer come are told. */
+  disown(replica: Replica): void;
+  diskFailed(error: unknown): void;
+}
+
+/** Who leads and who follows, as the main thread says: opens replicas, and brings them from one role to the other. */
+export class ReplicaRoles {
+  readonly #host: RolesHost;
+  readonly #opening: ReplicaOpening;
+
+  constructor(host: RolesHost, opening: ReplicaOpening) {
+    this.#host = host;
+    this.#opening = opening;
+  }
+
+  /** Opens the logs of replicas, and tells how far they go. New partitions have their leaders from the first. */
+  async assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const { id, replicas } = this.#host;
+    const opened: OpenedReplica[] = [];
+    for (const assignment of partitions) {
+      const { info } = assignment;
+      while (replicas.length <= info.id) replicas.push(undefined);
+      if (!info.replicas.includes(id)) continue;
+      // A log in memory is there at once, and nobody waits.
+      const found =
+        this.#opening.openNow(assignment) ?? (await openReplica(this.#opening, assignment, this.#host));
+      if (found.replica !== undefined) this.#install(found.replica);
+      opened.push(found.opened);
+    }
+    return opened;
+  }
+
+  /** Partitions that this broker leads from now on, after a start. Their followers learn of it afterwards. */
+  lead(reigns: readonly Reign[]): void {
+    for (const { info, followers } of reigns) {
+      const replica = this.#host.replicas[info.id];
+      if (replica === undefined) continue;
+      replica.become(info);
+      // What the whole ISR has is committed, also where nobody had the time to write it down.
+      const common = followers.map((end) => commonEnd(replica.log, end));
+      const hwm = replica.hasEnoughInSync ? Math.min(replica.log.leo, ...common) : 0;
+      this.#reign(replica, Math.max(replica.hwm, hwm));
+    }
+  }
+
+  /** Partitions whose ISR or leader has changed. Logs that had to be mended for it are told about. */
+  async reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
+    const faulty: PartitionInfo[] = [];
+    for (const info of partitions) {
+      const replica = this.#host.replicas[info.id];
+      if (replica !== undefined) this.#become(replica, info);
+      else if (this.#opening.isFaulty(info.id) && info.leader !== -1) faulty.push(info);
+    }
+    const mended: OpenedReplica[] = [];
+    for (const info of faulty) {
+      const { replica, opened } = await openReplica(this.#opening, info.id, this.#host);
+      mended.push(opened);
+      if (replica === undefined) continue;
+      this.#install(replica);
+      this.#become(replica, info);
+    }
+    return mended;
+  }
+
+  #install(replica: Replica): void {
+    const { info } = replica;
+    if (this.#host.isDiskFailed) replica.becomeOffline();
+    this.#host.replicas[info.id] = replica;
+    this.#host.meet(info);
+    if (replica.isLeader) this.#reign(replica, replica.hwm);
+  }
+
+  #become(replica: Replica, info: PartitionInfo): void {
+    const isNewReign = info.epoch > replica.info.epoch;
+    replica.become(info);
+    if (isNewReign && !replica.isLeader) {
+      this.#host.meet(info);
+      this.#host.catchUp.follow(replica);
+    }
+    if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+  }
+
+  /** The epoch stands in the log before any batch of it does, and before anybody reads there. */
+  #reign(replica: Replica, hwm: number): void {
+    const { log, id, info } = replica;
+    this.#host.meet(info);
+    try {
+      log.beginEpoch(info.epoch);
+    } catch (error) {
+      this.#host.diskFailed(error);
+      return;
+    }
+    replica.hwm = hwm;
+    log.committed = hwm;
+    this.#host.restarted(replica);
+    this.#host.table.storeHwm(id, hwm);
+    if (hwm < log.leo) this.#host.watch(replica);
+  }
+}

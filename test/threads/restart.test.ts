@@ -1,0 +1,229 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Cluster, type ClusterOptions } from '../../src/index.ts';
+import { assertRefused } from '../client/refusals.ts';
+import { withDirectory } from '../runtime/directory-fixtures.ts';
+import { assertReplicated, numbered, partitionOf, text, until } from './fixtures.ts';
+
+async function withKept(
+  dataDir: string,
+  run: (cluster: Cluster) => Promise<void>,
+  options: ClusterOptions = {},
+): Promise<void> {
+  const cluster = await Cluster.start({ brokers: 3, dataDir, ...options });
+  try {
+    await run(cluster);
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function valuesOf(cluster: Cluster, topic = 't', partition = 0): Promise<(string | null)[]> {
+  const values: (string | null)[] = [];
+  const { logStart, hwm } = partitionOf(cluster, partition, topic);
+  for (let offset = logStart; offset < hwm; ) {
+    const { records, nextOffset } = await cluster.read(topic, { partition, offset });
+    values.push(...records.map(({ value }) => text(value)));
+    offset = nextOffset;
+  }
+  return values;
+}
+
+test('a cluster that was closed starts again with everything it had', () =>
+  withDirectory(async (dataDir) => {
+    let clusterId = '';
+    const values = Array.from({ length: 1_000 }, (_, n) => `${n}`);
+    await withKept(dataDir, async (cluster) => {
+      clusterId = cluster.status().clusterId;
+      await cluster.admin.createTopic('t', { config: { 'min.insync.replicas': 2 } });
+      await cluster.admin.createTopic('other', { partitions: 4, replicationFactor: 2 });
+      await cluster.producer().sendBatch('t', numbered(1_000));
+    });
+    for (let broker = 1; broker <= 3; broker++)
+      assert.ok(existsSync(join(dataDir, `broker-${broker}`, '.kafka_cleanshutdown')));
+    assert.not.ok(existsSync(join(dataDir, '.lock')));
+    for (let round = 1; round <= 3; round++) {
+      await withKept(dataDir, async (cluster) => {
+        assert.is(cluster.status().clusterId, clusterId);
+        assert.equal(cluster.recovery, []);
+        assert.not.ok(existsSync(join(dataDir, 'broker-1', '.kafka_cleanshutdown')));
+        const { hwm, epoch, isr } = partitionOf(cluster);
+        assert.equal([hwm, epoch, isr.length], [values.length, round, 3]);
+        assert.is(cluster.status().topics.find(({ name }) => name === 'other')?.partitions.length, 4);
+        assert.equal(await valuesOf(cluster), values);
+        const place = await cluster.producer().send('t', { value: `round ${round}` });
+        assert.is(place.offset, values.length);
+        values.push(`round ${round}`);
+        await assertReplicated(cluster, values.length);
+        await cluster.admin.createTopic(`made in ${round}`.replaceAll(' ', '-'));
+      });
+    }
+  }));
+
+test('a topic keeps the configuration it was given, and takes the rest from the cluster', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t', { config: { 'max.message.bytes': 300 } });
+    });
+    const config = { 'min.insync.replicas': 3, 'max.message.bytes': 1_000 };
+    await withKept(
+      dataDir,
+      async (cluster) => {
+        const producer = cluster.producer();
+        const large = producer.send('t', { value: 'x'.repeat(400) });
+        await assertRefused(large, 'MESSAGE_TOO_LARGE', /is 300/);
+        await producer.send('t', { value: 'x' });
+      },
+      { config },
+    );
+    assert.match(
+      readFileSync(join(dataDir, 'cluster.json'), 'utf8'),
+      /"config":\{"max\.message\.bytes":300\}/,
+    );
+  }));
+
+test('durability fsync keeps records too, and may follow os', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t');
+      await cluster.producer().sendBatch('t', numbered(100));
+    });
+    await withKept(
+      dataDir,
+      async (cluster) => {
+        await cluster.producer({ acks: 1 }).sendBatch('t', numbered(100, 0, 100));
+        await assertReplicated(cluster, 200);
+      },
+      { durability: 'fsync' },
+    );
+    await withKept(dataDir, async (cluster) => {
+      assert.is((await valuesOf(cluster)).length, 200);
+    });
+  }));
+
+test('a directory in use is refused, and the cluster that uses it is not disturbed', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t');
+      await assertRefused(Cluster.start({ brokers: 3, dataDir }), 'DATA_DIRECTORY_LOCKED', /this process/);
+      await cluster.producer().send('t', { value: 'v' });
+    });
+  }));
+
+test('records that were deleted stay deleted, at every replica', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t', { partitions: 2 });
+      const producer = cluster.producer();
+      for (let n = 0; n < 50; n++) await producer.send('t', { key: 'k', value: `${n}` });
+      const [partition] = [0, 1].filter((id) => partitionOf(cluster, id).hwm > 0);
+      const { admin } = cluster;
+      await assertRefused(
+        admin.deleteRecords('t', { [partition]: 51 }),
+        'OFFSET_OUT_OF_RANGE',
+        /up to 50; 51 lies above/,
+      );
+      await assertRefused(admin.deleteRecords('t', { 7: 1 }), 'UNKNOWN_TOPIC_OR_PARTITION', /no partition 7/);
+      assert.equal(await admin.deleteRecords('t', { [partition]: 20 }), { [partition]: 20 });
+      assert.equal(await admin.deleteRecords('t', { [partition]: 10 }), { [partition]: 20 });
+      await assertRefused(
+        cluster.read('t', { partition, offset: 19 }),
+        'OFFSET_OUT_OF_RANGE',
+        /from 20 up to 50/,
+      );
+      assert.is((await valuesOf(cluster, 't', partition))[0], '20');
+    });
+    await withKept(dataDir, async (cluster) => {
+      const [partition] = [0, 1].filter((id) => partitionOf(cluster, id).hwm > 0);
+      assert.is(partitionOf(cluster, partition).logStart, 20);
+      assert.is((await valuesOf(cluster, 't', partition))[0], '20');
+      assert.equal(await cluster.admin.deleteRecords('t', { [partition]: -1 }), { [partition]: 50 });
+      assert.is((await cluster.producer().send('t', { key: 'k', value: 'v' })).offset, 50);
+    });
+  }));
+
+test('a replica whose directory is gone gets everything from its leader, and does not lead', () =>
+  withDirectory(async (dataDir) => {
+    let leader = 0;
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t');
+      await cluster.producer().sendBatch('t', numbered(500, 100));
+      leader = partitionOf(cluster).leader;
+    });
+    rmSync(join(dataDir, `broker-${leader}`, 't-0'), { recursive: true });
+    await withKept(dataDir, async (cluster) => {
+      assert.is.not(partitionOf(cluster).leader, leader);
+      assert.is(partitionOf(cluster).hwm, 500);
+      await until('the lost replica is back', () => partitionOf(cluster).leo[leader] === 500);
+      await assertReplicated(cluster, 500);
+    });
+  }));
+
+test('without any sound replica a partition is offline, and says what to do', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t', { replicationFactor: 1 });
+      await cluster.admin.createTopic('sound', { replicationFactor: 3 });
+      for (let n = 0; n < 20; n++) await cluster.producer().send('t', { value: 'x'.repeat(1_000) });
+      await cluster.producer().send('sound', { value: 'v' });
+    });
+    const file = join(dataDir, 'broker-1', 't-0', '00000000000000000000.log');
+    const bytes = readFileSync(file);
+    bytes[5_000] ^= 1;
+    writeFileSync(file, bytes);
+    rmSync(join(dataDir, 'broker-1', '.kafka_cleanshutdown'));
+    rmSync(join(dataDir, 'broker-1', 'recovery-point-offset-checkpoint'));
+    await withKept(dataDir, async (cluster) => {
+      const status = partitionOf(cluster);
+      assert.equal([status.leader, status.hwm], [-1, -1]);
+      assert.match(status.error ?? '', /has no leader.*damaged at byte.*npx tidemark log repair .*t-0/);
+      await assertRefused(
+        cluster.producer().send('t', { value: 'v' }),
+        'LEADER_NOT_AVAILABLE',
+        /tidemark log repair/,
+      );
+      await assertRefused(cluster.read('t', { partition: 0, offset: 0 }), 'LEADER_NOT_AVAILABLE');
+      await assertRefused(cluster.admin.deleteRecords('t', { 0: 1 }), 'LEADER_NOT_AVAILABLE');
+      await cluster.producer().send('sound', { value: 'w' });
+    });
+    assert.equal(readFileSync(file), bytes);
+    // It is looked at again at every start, until somebody has mended it.
+    await withKept(dataDir, async (cluster) => {
+      assert.is(partitionOf(cluster).leader, -1);
+    });
+    bytes[5_000] ^= 1;
+    writeFileSync(file, bytes);
+    await withKept(dataDir, async (cluster) => {
+      assert.is((await valuesOf(cluster)).length, 20);
+    });
+  }));
+
+test('a damaged replica with peers sets the segment aside and gets it from its leader', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t');
+      for (let n = 0; n < 20; n++) await cluster.producer().send('t', { value: 'x'.repeat(1_000) });
+    });
+    const home = join(dataDir, 'broker-1');
+    const file = join(home, 't-0', '00000000000000000000.log');
+    const bytes = readFileSync(file);
+    bytes[5_000] ^= 1;
+    writeFileSync(file, bytes);
+    rmSync(join(home, '.kafka_cleanshutdown'));
+    rmSync(join(home, 'recovery-point-offset-checkpoint'));
+    await withKept(dataDir, async (cluster) => {
+      assert.is.not(partitionOf(cluster).leader, 1);
+      const [report] = cluster.recovery;
+      assert.equal(
+        [report.broker, report.topic, report.partition, report.action, report.file],
+        [1, 't', 0, 'set aside', file],
+      );
+      assert.ok(existsSync(`${file}.damaged`));
+      await until('the replica is whole again', () => partitionOf(cluster).leo[1] === 20);
+      await assertReplicated(cluster, 20);
+    });
+  }));
+
+test.run();
