@@ -1,7 +1,7 @@
 // Builds dist/: TypeScript to JavaScript, and the WebAssembly kernels. Runs on `npm ci` (as "prepare") too.
 // A production install has no compiler; there the built files that came with the package are kept.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,8 @@ if (tsc === undefined || asc === undefined) {
 
 if (clean) rmSync(join(root, 'dist'), { recursive: true, force: true });
 run(tsc, ['-p', 'tsconfig.json']);
+// npm does this where it installs the package; in a checkout whose dist/ was made anew nobody else would.
+chmodSync(join(root, 'dist/src/cli/main.js'), 0o755);
 mkdirSync(join(root, 'dist/native-free/kernels'), { recursive: true });
 run(asc, [
   'native-free/kernels/assembly/index.ts',

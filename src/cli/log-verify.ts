@@ -114,7 +114,7 @@ function summary({ segments }: InspectedPartition): Record<string, number> {
   };
 }
 
-export function summaryText(inspected: InspectedPartition): string {
+function summaryText(inspected: InspectedPartition): string {
   const { segments, batches, records, bytes, fromOffset, toOffset } = summary(inspected);
   const { length } = inspected.problems;
   const verdict = length === 0 ? 'fine' : counted(length, 'problem');

@@ -175,7 +175,7 @@ class Walk implements WalkResult {
     const isLast = this.#options.endOffset === undefined;
     if (fault.kind === 'end-mark' && isLast) return this.#stopUnused();
     if (fault.kind === 'offset' && this.#renumber()) return true;
-    const found = findSoundBatch(this.#file, this.#position + 1, this.nextOffset);
+    const found = this.#findNext();
     if (found === undefined) {
       // Older batches stand in a recycled file to which nothing was written yet.
       if (fault.kind === 'offset' && isLast) return this.#stopUnused();
@@ -191,8 +191,36 @@ class Walk implements WalkResult {
       this.#position = this.fileBytes;
       return false;
     }
-    this.#lose(found, readBaseOffset(this.#header(found), 0), fault.reason);
+    this.#lose(found, this.#rightBase(found), fault.reason);
     return true;
+  }
+
+  /**
+   * The next sound batch. Where bytes are lost offsets are too, so one that claims the very next offset has lost a part
+   * of its number to the damage.
+   */
+  #findNext(): number | undefined {
+    let found: number | undefined = this.#position;
+    do {
+      found = findSoundBatch(this.#file, found + 1, this.nextOffset);
+    } while (found !== undefined && this.#rightBase(found) <= this.nextOffset);
+    return found;
+  }
+
+  /** Where a batch behind damage begins: as it says, unless the two behind it, or the next segment, know better. */
+  #rightBase(position: number): number {
+    const header = this.#header(position);
+    const base = readBaseOffset(header, 0);
+    const span = nextOffset(header, 0) - base;
+    const followingAt = position + batchBytes(header, 0);
+    const following = this.#followingBase(followingAt);
+    if (this.#options.gapsAllowed || following === undefined || following === base + span) return base;
+    if (followingAt < this.fileBytes) {
+      const second = this.#header(followingAt);
+      const third = this.#followingBase(followingAt + batchBytes(second, 0));
+      if (third !== nextOffset(second, 0)) return base;
+    }
+    return following - span;
   }
 
   #stopUnused(): boolean {

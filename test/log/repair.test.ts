@@ -106,6 +106,19 @@ test('a wrong number in a header is put right, and nothing is lost', async () =>
   }
 });
 
+test('damage that reaches into the number of the batch behind it does not move that batch', async () => {
+  const disk = new MemoryDisk();
+  const written = writePartition(disk);
+  const [first] = written;
+  const bytes = Buffer.from(first.bytes);
+  put(disk, first.path, bytes.fill(0, 0, first.positions[1] + 8));
+  await repair(disk);
+  assert.equal(inspectPartition(disk, 't-0', strict).problems, []);
+  const left = batchesWritten(written);
+  left.delete(0);
+  assert.equal(batchesOf(disk), left);
+});
+
 test('a segment of which nothing is left still stands for its offsets', async () => {
   const disk = new MemoryDisk();
   const written = writePartition(disk);
