@@ -6,6 +6,8 @@ import type { Buffer } from 'node:buffer';
  * is thrown as a DiskError. Implementations: runtime/file-disk.ts, memory-disk.ts, and a faulty one for tests.
  */
 export interface Disk {
+  /** Nothing of it outlives the process, so that there is no power cut to be prepared for. */
+  readonly isVolatile: boolean;
   /** A file for reading and writing. With 'create' it is made if it is missing; otherwise that is ENOENT. */
   open(path: string, mode?: 'create'): DiskFile;
   /** What a directory holds, in ascending order, directories with a '/' behind them; ENOENT where there is none. */

@@ -6,6 +6,8 @@ export const LOG_SUFFIX = '.log';
 export const INDEX_SUFFIX = '.index';
 export const TIME_INDEX_SUFFIX = '.timeindex';
 export const EPOCHS_FILE = 'leader-epoch-checkpoint';
+/** A segment that was given up: its bytes mean nothing any more, and the file may serve again. */
+export const DELETED_SUFFIX = '.deleted';
 /** A segment that was damaged and set aside: kept for people, never read again. */
 export const DAMAGED_SUFFIX = '.damaged';
 

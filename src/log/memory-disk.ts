@@ -170,6 +170,7 @@ class MemoryFile implements DiskFile {
  * process. One thread owns it.
  */
 export class MemoryDisk implements Disk {
+  readonly isVolatile = true;
   readonly #root = new DirectoryNode('', undefined);
   readonly #pool = new BufferPool();
 

@@ -1,17 +1,19 @@
 import type { TopicConfig } from '../config.ts';
-import { finishSwaps } from './compaction-swap.ts';
-import type { Disk } from './disk.ts';
+import { CLEANED_SUFFIX, finishSwaps, SWAP_SUFFIX } from './compaction-swap.ts';
+import { type Disk, DiskError } from './disk.ts';
 import { readEpochs } from './epoch-file.ts';
-import { EpochList } from './epoch-list.ts';
+import { EpochList, type EpochStart } from './epoch-list.ts';
 import {
   baseOffsetOf,
   DAMAGED_SUFFIX,
+  DELETED_SUFFIX,
   INDEX_SUFFIX,
   LOG_SUFFIX,
   segmentFile,
   TIME_INDEX_SUFFIX,
 } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
+import { readBaseOffset, readLeaderEpoch } from './record-batch.ts';
 import { DamagedSegmentError, Segment } from './segment.ts';
 import { SegmentLog } from './segment-log.ts';
 import { indexOfScan, type SegmentScan, type SegmentScanOptions, scanSegment } from './segment-scan.ts';
@@ -74,7 +76,6 @@ export async function openLog(
   settings: LogSettings,
   scanFile: ScanFile = scanHere(files),
 ): Promise<OpenedLog> {
-  files.disk.makeDirectory(settings.directory);
   return new Opening(files, settings, scanFile).run();
 }
 
@@ -84,7 +85,7 @@ export async function openLog(
  */
 export function setAside(disk: Disk, directory: string, damage: LogDamage): RecoveryCut[] {
   const cuts: RecoveryCut[] = [];
-  for (const base of baseOffsets(disk, directory).filter((offset) => offset >= damage.baseOffset)) {
+  for (const base of baseOffsets(disk.list(directory)).filter((offset) => offset >= damage.baseOffset)) {
     const file = `${directory}/${segmentFile(base, LOG_SUFFIX)}`;
     const { size: bytes } = sized(disk, file);
     const isDamaged = base === damage.baseOffset;
@@ -104,8 +105,8 @@ export function setAside(disk: Disk, directory: string, damage: LogDamage): Reco
   return cuts;
 }
 
-function baseOffsets(disk: Disk, directory: string): number[] {
-  const found = disk.list(directory).map((name) => baseOffsetOf(name, LOG_SUFFIX));
+function baseOffsets(names: Iterable<string>): number[] {
+  const found = [...names].map((name) => baseOffsetOf(name, LOG_SUFFIX));
   return found.filter((base) => base !== undefined).sort((one, other) => one - other);
 }
 
@@ -116,6 +117,22 @@ function sized(disk: Disk, path: string): { size: number } {
   return { size };
 }
 
+/** What is stored of the epochs holds below what was scanned; from there on the batches themselves tell. */
+function epochsOf(
+  stored: readonly EpochStart[],
+  scannedFrom: number,
+  scans: readonly SegmentScan[],
+  leo: number,
+): EpochList {
+  const epochs = new EpochList(stored.filter(({ startOffset }) => startOffset < Math.min(scannedFrom, leo)));
+  const last = stored.at(-1);
+  // An epoch that began at the very end has left no batch, and is known all the same.
+  const unwritten = last !== undefined && last.startOffset === leo ? [last] : [];
+  for (const { epoch, startOffset } of [...scans.flatMap((scan) => scan.epochs), ...unwritten])
+    if (epoch > epochs.last && startOffset <= leo) epochs.begin(epoch, startOffset);
+  return epochs;
+}
+
 class Opening {
   readonly #files: OpenFiles;
   readonly #disk: Disk;
@@ -123,6 +140,7 @@ class Opening {
   readonly #scanFile: ScanFile;
   readonly #cuts: RecoveryCut[] = [];
   readonly #segments: Segment[] = [];
+  #isNew = false;
 
   constructor(files: OpenFiles, settings: LogSettings, scanFile: ScanFile) {
     this.#files = files;
@@ -133,28 +151,83 @@ class Opening {
 
   async run(): Promise<OpenedLog> {
     const { directory, config } = this.#settings;
-    finishSwaps(this.#disk, directory);
-    const names = new Set(this.#disk.list(directory));
-    const bases = baseOffsets(this.#disk, directory);
+    const names = this.#names();
+    const bases = baseOffsets(names);
     const stored = readEpochs(this.#disk, directory);
-    const firstScanned = stored === undefined ? 0 : this.#adopt(bases, names);
+    let firstScanned = stored === undefined ? 0 : this.#adopt(bases, names);
+    if (!this.#areTrue(stored ?? [])) firstScanned = 0;
+    this.#segments.length = firstScanned;
     const scans = await this.#scan(bases.slice(firstScanned));
     const damage = this.#judge(bases, firstScanned, scans);
     if (damage !== undefined) return { log: undefined, damage, cuts: [] };
     this.#mend(bases.slice(firstScanned), scans, names);
 
-    const last = this.#segments.at(-1);
-    const leo = last?.nextOffset ?? this.#settings.logStart;
+    const leo = this.#segments.at(-1)?.nextOffset ?? this.#settings.logStart;
     const logStart = Math.min(Math.max(this.#settings.logStart, this.#segments[0]?.baseOffset ?? 0), leo);
-    const epochs = new EpochList(stored ?? []);
-    // An epoch that began at the very end has left no batch, and is known all the same.
-    epochs.truncateTo(leo + 1);
-    for (const { epoch, startOffset } of scans.flatMap((scan) => scan.epochs))
-      if (epoch > epochs.last) epochs.begin(epoch, startOffset);
-    const recoveryPoint = scans.length === 0 ? leo : (this.#segments[firstScanned]?.baseOffset ?? leo);
-    const state = { segments: this.#segments, epochs, logStart, leo, recoveryPoint };
-    const log = new SegmentLog(this.#files, directory, config, state);
+    const scannedFrom = bases[firstScanned] ?? leo;
+    const epochs = epochsOf(stored ?? [], scannedFrom, scans, leo);
+    const log = new SegmentLog(this.#files, directory, config, {
+      segments: this.#segments,
+      epochs,
+      logStart,
+      leo,
+      recoveryPoint: Math.min(scannedFrom, leo),
+      isNew: this.#isNew,
+      spares: [...names]
+        .filter((name) => name.endsWith(DELETED_SUFFIX))
+        .map((name) => `${directory}/${name}`),
+    });
     return { log, damage: undefined, cuts: this.#cuts };
+  }
+
+  /** Whether the epochs that were written down are those of the batches: their file has no checksum. */
+  #areTrue(stored: readonly EpochStart[]): boolean {
+    const end = this.#segments.at(-1)?.nextOffset ?? 0;
+    const start = Math.max(this.#settings.logStart, this.#segments[0]?.baseOffset ?? 0);
+    try {
+      return stored.every(({ epoch, startOffset }) => {
+        if (startOffset >= end || startOffset <= start) return true;
+        const [batch, before] = [this.#batchAt(startOffset), this.#batchAt(startOffset - 1)];
+        if (batch === undefined || before === undefined) return this.#gapsAllowed;
+        const isFirst = batch.baseOffset === startOffset || this.#gapsAllowed;
+        return isFirst && batch.epoch === epoch && before.epoch < epoch;
+      });
+    } catch (error) {
+      if (error instanceof DamagedSegmentError) return false;
+      throw error;
+    }
+  }
+
+  /** The batch that holds `offset`, in what needed no scan. */
+  #batchAt(offset: number): { baseOffset: number; epoch: number } | undefined {
+    const found = this.#segments.findLast(({ baseOffset }) => baseOffset <= offset)?.find(offset);
+    if (found === undefined) return undefined;
+    return {
+      baseOffset: readBaseOffset(found.bytes, found.at),
+      epoch: readLeaderEpoch(found.bytes, found.at),
+    };
+  }
+
+  get #gapsAllowed(): boolean {
+    return this.#settings.config['cleanup.policy'] !== 'delete';
+  }
+
+  /** What the directory holds, once what compaction has left there is in order. It is made where it is missing. */
+  #names(): Set<string> {
+    const { directory } = this.#settings;
+    let names: string[];
+    try {
+      names = this.#disk.list(directory);
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.code !== 'ENOENT') throw error;
+      this.#disk.makeDirectory(directory);
+      this.#isNew = true;
+      return new Set();
+    }
+    if (!names.some((name) => name.endsWith(CLEANED_SUFFIX) || name.endsWith(SWAP_SUFFIX)))
+      return new Set(names);
+    finishSwaps(this.#disk, directory);
+    return new Set(this.#disk.list(directory));
   }
 
   /** Takes over the segments that need no scan; the number of them. */
@@ -191,7 +264,7 @@ class Opening {
     return {
       baseOffset,
       intervalBytes: config['index.interval.bytes'],
-      gapsAllowed: config['cleanup.policy'] !== 'delete',
+      gapsAllowed: this.#gapsAllowed,
     };
   }
 
@@ -221,18 +294,23 @@ class Opening {
   }
 
   #isGap(end: number, next: number): boolean {
-    return this.#settings.config['cleanup.policy'] === 'delete' ? end !== next : end > next;
+    return this.#gapsAllowed ? end > next : end !== next;
   }
 
   /** Takes over what was found sound, and cuts off what was not. */
   #mend(bases: readonly number[], scans: readonly SegmentScan[], names: ReadonlySet<string>): void {
     let isOver = false;
+    let lastEpoch = -1;
     for (let index = 0; index < scans.length; index++) {
       const found = scans[index];
       const segment = this.#segment(bases[index]);
       for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX])
         if (names.has(segmentFile(bases[index], suffix))) this.#disk.remove(segment.pathOf(suffix));
+      const first = found.epochs[0]?.epoch ?? lastEpoch;
       isOver ||= index > 0 && this.#isGap(scans[index - 1].nextOffset, bases[index]);
+      // What a truncation had removed has come back behind what was written since.
+      isOver ||= first < lastEpoch;
+      lastEpoch = found.epochs.at(-1)?.epoch ?? lastEpoch;
       if (isOver) {
         this.#remove(segment, found);
         continue;

@@ -7,6 +7,7 @@ import { EPOCHS_FILE, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file
 import type { OpenFiles } from './open-files.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
 import { Segment } from './segment.ts';
+import { SpareFiles } from './spare-files.ts';
 import { firstRecordSince } from './timestamp-search.ts';
 
 /** Indexes hold offsets as distances from a segment's base in 32 bits. */
@@ -23,6 +24,10 @@ export interface LogState {
   readonly leo: number;
   /** Everything below is on the device. */
   readonly recoveryPoint: number;
+  /** Whether the directory was made just now: then nothing says yet that it is to be found after a power cut. */
+  readonly isNew: boolean;
+  /** Files that segments have left, and that others may take over. */
+  readonly spares: readonly string[];
 }
 
 /** A partition's batches in segment files, on whatever disk. One thread owns it. */
@@ -50,11 +55,13 @@ export class SegmentLog implements PartitionLog {
   /** Of the first staged batch. */
   #guardFrom = 0;
 
+  readonly #spares: SpareFiles;
   /** Segments with bytes that may not be on the device. */
   readonly #unsynced = new Set<Segment>();
   /** What files the directory holds has changed since it was synced. */
   #isDirectoryUnsynced = true;
   #areEpochsUnsynced = false;
+  #isDirectoryNew: boolean;
   /** The directory's sync under way: whoever comes meanwhile has to wait for it too. */
   #directorySync: Promise<void> = Promise.resolve();
   /** Syncs under way: each promises no more than what was never truncated since it began. */
@@ -71,6 +78,8 @@ export class SegmentLog implements PartitionLog {
     this.#leo = state.leo;
     this.#written = state.leo;
     this.#recoveryPoint = state.recoveryPoint;
+    this.#isDirectoryNew = state.isNew;
+    this.#spares = new SpareFiles(files.disk, directory, state.spares);
     for (const segment of state.segments) {
       this.#bytes += segment.bytes;
       if (segment.syncedBytes < segment.bytes) this.#unsynced.add(segment);
@@ -135,6 +144,7 @@ export class SegmentLog implements PartitionLog {
   flush(): boolean {
     const length = this.#stagedBytes;
     if (length === 0) return true;
+    this.#spares.check();
     const segment = this.#segments.at(-1) as Segment;
     const count = this.#staged.length;
     const sizes = count === 1 ? undefined : this.#staged.map((piece) => piece.length);
@@ -358,31 +368,16 @@ export class SegmentLog implements PartitionLog {
     return (end <= this.config['segment.bytes'] && isInReach) || active.bytes + this.#stagedBytes === 0;
   }
 
-  /** Begins a new segment, in the file of one that retention drops, if there is one. Nothing may be staged. */
+  /** Begins a new segment, in a file that has served before, if there is one. Nothing may be staged. */
   #roll(baseOffset: number): void {
     const last = this.#segments.at(-1);
     if (last?.bytes === 0 && last.baseOffset === baseOffset) return;
     last?.cut();
     const segment = new Segment(this.#files, this.directory, baseOffset, this.config['index.interval.bytes']);
-    const recycled = this.#retireForRoll();
-    if (recycled === undefined) this.#files.create(segment.path);
-    else segment.takeFileOf(recycled);
+    while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#dropOldest();
+    segment.begin(this.#spares.take());
     this.#isDirectoryUnsynced = true;
     this.#segments.push(segment);
-  }
-
-  /** Drops what is too much, and gives one segment whose file may serve again. */
-  #retireForRoll(): Segment | undefined {
-    let recycled: Segment | undefined;
-    while (this.#isTooLarge() && this.#mayDropOldest(0)) {
-      if (recycled === undefined && !this.#segments[0].isHeld) {
-        recycled = this.#segments[0];
-        this.#forgetOldest();
-      } else {
-        this.#dropOldest();
-      }
-    }
-    return recycled;
   }
 
   #isTooLarge(): boolean {
@@ -399,15 +394,12 @@ export class SegmentLog implements PartitionLog {
   }
 
   #dropOldest(): void {
-    const segment = this.#segments[0];
-    this.#forgetOldest();
-    this.#remove(segment);
-  }
-
-  #forgetOldest(): void {
     const segment = this.#segments.shift() as Segment;
     this.#bytes -= segment.bytes;
     this.#unsynced.delete(segment);
+    if (segment.isHeld || this.#spares.isFull) this.#remove(segment);
+    else this.#spares.give(segment.retire());
+    this.#isDirectoryUnsynced = true;
     this.#logStart = Math.max(this.#logStart, this.#segments[0]?.baseOffset ?? segment.nextOffset);
     this.#recoveryPoint = Math.max(this.#recoveryPoint, Math.min(this.#logStart, this.#written));
   }
@@ -440,6 +432,9 @@ export class SegmentLog implements PartitionLog {
       await file.sync().finally(() => file.close());
     }
     await disk.syncDirectory(this.directory);
+    if (!this.#isDirectoryNew) return;
+    await disk.syncDirectory(this.directory.slice(0, Math.max(this.directory.lastIndexOf('/'), 0)));
+    this.#isDirectoryNew = false;
   }
 
   /** The segment that holds `offset`, or the last one before it. */

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Extent, Guard } from '../types.ts';
-import { INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
+import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import { BATCH_HEADER_BYTES, batchBytes, checkBatch, nextOffset, readMaxTimestamp } from './record-batch.ts';
 import { batchFaultSentence } from './record-batch-fault.ts';
@@ -59,6 +59,7 @@ export class Segment {
   damage: DamagedSegmentError | undefined;
   #index: SegmentIndex | undefined;
   #firstTimestamp: number | undefined;
+  #truncations = 0;
   /** Where the last read ended: most reads go on there. */
   #readNext = -1;
   #readEnd = 0;
@@ -116,6 +117,7 @@ export class Segment {
    * lies behind the last batch is marked as no part of the log. The caller moves the end.
    */
   write(pieces: Uint8Array[], length: number, guard: Guard | undefined, guardFrom: number): boolean {
+    if (this.isIndexStored) this.#reopenIndex();
     const file = this.#files.get(this.path);
     const end = this.bytes + length;
     if (this.staleEnd > end) pieces.push(END_MARK);
@@ -183,6 +185,7 @@ export class Segment {
   truncateTo(offset: number): void {
     const position = this.find(offset)?.position;
     if (position === undefined) return;
+    this.#truncations += 1;
     this.#readNext = -1;
     this.#removeIndexFiles();
     this.#index = this.#buildIndex(position);
@@ -201,12 +204,24 @@ export class Segment {
     this.staleEnd = 0;
   }
 
-  /** Goes on in the file of a segment that is given up: overwriting is several times cheaper than a new file. */
-  takeFileOf(old: Segment): void {
-    old.#removeIndexFiles();
-    this.#files.disk.rename(old.path, this.path);
-    this.#files.renamed(old.path, this.path);
+  /** Begins in a file of its own: a new one, or one that has served before, which it takes over. */
+  begin(spare: string | undefined): void {
+    if (spare === undefined) {
+      this.#files.create(this.path);
+      return;
+    }
+    this.#files.disk.rename(spare, this.path);
+    this.#files.renamed(spare, this.path);
     this.staleEnd = this.#files.get(this.path).size;
+  }
+
+  /** Gives up its file, under another name, for another segment. */
+  retire(): string {
+    this.#removeIndexFiles();
+    const spare = `${this.path}${DELETED_SUFFIX}`;
+    this.#files.disk.rename(this.path, spare);
+    this.#files.renamed(this.path, spare);
+    return spare;
   }
 
   /** Writes the two index files of a segment that is complete. */
@@ -221,16 +236,25 @@ export class Segment {
   /** Every byte of it, and of its index files, on the device. */
   async sync(): Promise<void> {
     const { bytes } = this;
+    const truncations = this.#truncations;
     const paths = [this.path];
     if (this.isIndexStored) paths.push(this.pathOf(INDEX_SUFFIX), this.pathOf(TIME_INDEX_SUFFIX));
     await Promise.all(paths.map((path) => this.#files.get(path).sync()));
-    this.syncedBytes = Math.min(bytes, this.bytes);
+    // What was written since in the place of something truncated was not there yet.
+    if (truncations === this.#truncations) this.syncedBytes = Math.max(this.syncedBytes, bytes);
   }
 
   /** Forgets the files; whether they are removed is the caller's business. */
   release(): void {
     this.#files.forget(this.path);
     this.#forgetIndexFiles();
+  }
+
+  /** The segment goes on after a clean stop: its index lives in memory again, and its files no longer tell all. */
+  #reopenIndex(): void {
+    const { index } = this;
+    this.#removeIndexFiles();
+    this.#index = index;
   }
 
   #removeIndexFiles(): void {

@@ -214,6 +214,7 @@ class OpenHandle implements DiskFile {
 
 /** A directory of the file system. One thread owns it, and nobody else changes what lies in it. */
 export class FileDisk implements Disk {
+  readonly isVolatile = false;
   readonly #root: string;
   /** By path, without those whose name was taken away while they were open. */
   readonly #open = new Map<string, OpenNode>();

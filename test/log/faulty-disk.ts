@@ -50,6 +50,7 @@ const WRITES_PER_WRITE_BACK = 4;
 const INVALID_BYTE = 0xdd;
 
 export class FaultyDisk implements Disk {
+  readonly isVolatile = false;
   readonly #random: Random;
   readonly #options: FaultyDiskOptions;
   #names = new Names();
