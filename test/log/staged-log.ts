@@ -114,7 +114,7 @@ export class StagedLog implements PartitionLog {
   }
 
   deleteBefore(offset: number): void {
-    (this.disk as unknown as { deleteBefore(offset: number): void }).deleteBefore(offset);
+    this.disk.deleteBefore(offset);
   }
 
   beginEpoch(epoch: number): void {
