@@ -184,7 +184,11 @@ export class Segment {
   /** Drops the batches from the one that reaches beyond `offset`; the file is cut, so that nothing of them is left. */
   truncateTo(offset: number): void {
     const position = this.find(offset)?.position;
-    if (position === undefined) return;
+    if (position === undefined) {
+      // Compaction may have left a gap up to the next segment, which then was taken for the end of this one.
+      this.nextOffset = this.#endOffset();
+      return;
+    }
     this.#truncations += 1;
     this.#readNext = -1;
     this.#removeIndexFiles();
