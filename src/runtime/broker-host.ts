@@ -52,4 +52,6 @@ export interface BrokerHost {
   readLog(replica: Replica): void;
   /** As a follower: the leader's log has been read up to where its ring stood at `position`. */
   rejoinRing(leader: number, position: number): void;
+  /** As a follower: this replica has all that its leader has. */
+  caughtUp(replica: Replica): void;
 }

@@ -27,6 +27,8 @@ function control(request: ControlRequest): unknown {
     case 'lead':
       broker.lead(request.reigns);
       return undefined;
+    case 'admit':
+      return broker.admit(request.partition, request.follower);
     case 'delete-records':
       return broker.deleteRecords(request.partition, request.offset);
     case 'attach':

@@ -261,6 +261,10 @@ export class Broker implements BrokerHost, RolesHost {
     this.#logs.failed(error);
   }
 
+  caughtUp(replica: Replica): void {
+    if (!replica.info.isr.includes(this.id)) this.#notify({ notice: 'caught-up', partition: replica.id });
+  }
+
   progressed(leader: number): void {
     const tail = this.#tails.find((candidate) => candidate.leader === leader) as LeaderTail;
     this.#unreported.delete(leader);
@@ -297,6 +301,10 @@ export class Broker implements BrokerHost, RolesHost {
     const mended = this.#roles.reform(partitions);
     this.#mayCommit = true;
     return mended;
+  }
+
+  admit(partition: number, follower: number): boolean {
+    return this.#roles.admit(partition, follower);
   }
 
   /** The log of a partition led here begins at `offset` from now on; -1 is the HWM. */

@@ -118,6 +118,7 @@ export class CatchUp {
 
   #ask(leader: number): void {
     const wanted = this.#wanted.get(leader) as Set<Replica>;
+    for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
     if (wanted.size === 0 || this.#asked.has(leader)) return;
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
@@ -254,6 +255,7 @@ export class CatchUp {
     (this.#wanted.get(replica.info.leader) as Set<Replica>).delete(replica);
     replica.source = 'ring';
     this.#broker.rejoinRing(replica.info.leader, ringPosition);
+    this.#broker.caughtUp(replica);
   }
 }
 
@@ -263,17 +265,21 @@ function copyFrom(
   offset: number,
   room: number,
 ): { bytes: Uint8Array<ArrayBuffer> | undefined; end: number } {
-  const extents: Extent[] = [];
+  const pieces: Extent[] = [];
   let left = room;
   let next = offset;
   while (left > 0 && next < log.written) {
     const extent = log.read(next, left, log.written);
     if (extent === undefined) break;
-    extents.push(extent);
-    left -= extent.to - extent.from;
     next = endOf(extent);
+    // Copied before the next read, which a disk may put into the same memory.
+    const bytes = copyOf([extent]);
+    pieces.push({ bytes, from: 0, to: bytes.length });
+    left -= bytes.length;
   }
-  return { bytes: extents.length === 0 ? undefined : copyOf(extents), end: next };
+  if (pieces.length === 0) return { bytes: undefined, end: next };
+  const bytes = pieces.length === 1 ? (pieces[0].bytes as Uint8Array<ArrayBuffer>) : copyOf(pieces);
+  return { bytes, end: next };
 }
 
 /** The offset after an extent's last batch. */

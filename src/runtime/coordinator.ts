@@ -32,12 +32,12 @@ import type {
   PartitionAssignment,
   Reign,
 } from './directory.ts';
+import { IsrChanges } from './isr-changes.ts';
 import { METRICS_BYTES, Metrics } from './metrics.ts';
 import { PARTITION_CHUNK_BYTES, PartitionTable } from './partition-table.ts';
 import { connectPeers } from './peer-ports.ts';
 import { PROGRESS_BYTES } from './progress.ts';
 import { reignOf, reopened, reportsOf } from './reopening.ts';
-import { pause } from './timers.ts';
 import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
 import { newUuid } from './uuid.ts';
 
@@ -77,9 +77,6 @@ export interface CoordinatorOptions {
   readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
 }
 
-/** Between two tries to write down a change that cannot be taken back. */
-const SAVE_RETRY_MS = 1_000;
-
 interface Member {
   readonly handle: BrokerHandle;
   readonly addresses: BrokerAddresses & { chunks: number[] };
@@ -97,6 +94,7 @@ export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #directory: DataDirectory;
   readonly #topics: Topics;
+  readonly #isr: IsrChanges;
   readonly #members = new Map<number, Member>();
   readonly #attachments = new Map<number, Attachment>();
   /** By client: the thread it lives in, where that is another than this one. */
@@ -105,7 +103,6 @@ export class Coordinator {
   /** Creations run one after the other: ids and chunks are given out in order. */
   #creating: Promise<unknown> = Promise.resolve();
   #clients = 0;
-  #isClosing = false;
 
   private constructor(options: CoordinatorOptions) {
     const { directory, config } = options;
@@ -113,6 +110,7 @@ export class Coordinator {
     this.#directory = directory;
     this.clusterId = directory.state.clusterId;
     this.#topics = new Topics(directory.state, directory.store, config);
+    this.#isr = new IsrChanges(this.#topics, () => [...this.#members.values()].map(({ handle }) => handle));
   }
 
   /** The directory is let go when the cluster closes, and when it cannot be started. */
@@ -254,7 +252,7 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
-    this.#isClosing = true;
+    this.#isr.close();
     await Promise.all([...this.#members.values()].map(({ handle }) => handle.close()));
     this.#directory.close();
   }
@@ -455,43 +453,20 @@ export class Coordinator {
 
   #brokerFailed(id: number, cause: Error): void {
     this.#ringEverybody();
-    void this.#shrinkIsr(id);
+    void this.#isr.shrink(id);
     for (const listener of this.#failureListeners) listener(id, cause);
   }
 
   #noticed(id: number, notice: BrokerNotice): void {
     if (notice.notice === 'disk-failed') {
-      void this.#shrinkIsr(id);
+      void this.#isr.shrink(id);
+      return;
+    }
+    if (notice.notice === 'caught-up') {
+      void this.#isr.expand(id, notice.partition);
       return;
     }
     const { topic, partition, doneBytes, totalBytes } = notice;
     this.#options.onRecovery?.({ broker: id, topic, partition, doneBytes, totalBytes });
-  }
-
-  /**
-   * A broker that is dead or has no disk is in sync with nobody. Where it led, it stays the leader: this version elects
-   * no other. The change is written down before any leader goes on without it: otherwise a record might be acknowledged
-   * that the broker lacks, and the next start would still believe that it has everything.
-   */
-  async #shrinkIsr(lost: number): Promise<void> {
-    const changed = this.#topics.plan((info) => {
-      if (info.leader === lost || !info.isr.includes(lost)) return info;
-      return { ...info, isr: info.isr.filter((broker) => broker !== lost) };
-    });
-    if (changed.length === 0) return;
-    while (!this.#isClosing) {
-      try {
-        await this.#topics.commit();
-        break;
-      } catch {
-        // Leaders wait meanwhile, as they must.
-        await pause(SAVE_RETRY_MS);
-      }
-    }
-    const visible = changed.filter(({ topic }) => this.topics.has(topic));
-    for (const { handle } of this.#alive()) {
-      // A broker that fails meanwhile brings its own change of the ISR.
-      handle.request({ type: 'reform', partitions: visible }).catch(() => undefined);
-    }
   }
 }

@@ -96,6 +96,8 @@ export type ControlRequest =
   | { readonly type: 'reform'; readonly partitions: readonly PartitionInfo[] }
   /** Comes before followers learn of the new leader, so that it is ready for them. */
   | { readonly type: 'lead'; readonly reigns: readonly Reign[] }
+  /** The HWM waits for this follower from now on, if it has reached it: the answer tells. */
+  | { readonly type: 'admit'; readonly partition: number; readonly follower: number }
   | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
@@ -117,6 +119,8 @@ export interface ControlReply {
 export type BrokerNotice =
   /** Its partitions went offline, though the thread lives. */
   | { readonly notice: 'disk-failed'; readonly message: string }
+  /** A replica that is not in the ISR has all that its leader has. */
+  | { readonly notice: 'caught-up'; readonly partition: number }
   /** A log is being looked through after an unclean end. */
   | {
       readonly notice: 'recovering';

@@ -13,6 +13,7 @@ export interface RolesHost {
   readonly catchUp: CatchUp;
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
+  tableOf(brokerId: number): PartitionTable;
   /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
   meet(info: PartitionInfo): void;
   restarted(replica: Replica): void;
@@ -80,6 +81,16 @@ export class ReplicaRoles {
       this.#become(replica, info);
     }
     return mended;
+  }
+
+  /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
+  admit(partition: number, follower: number): boolean {
+    const replica = this.#host.replicas[partition];
+    if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
+    const { info } = replica;
+    if (this.#host.tableOf(follower).loadLeo(partition) < replica.hwm) return false;
+    if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
+    return true;
   }
 
   #install(replica: Replica): void {

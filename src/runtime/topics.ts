@@ -55,6 +55,15 @@ export class Topics {
     return this.#written.has(name);
   }
 
+  /** A partition of a topic that everybody sees, as it was last written down or planned. */
+  find(id: number): PartitionInfo | undefined {
+    for (const { name, partitions } of this.#written.values()) {
+      const found = partitions.find((info) => info.id === id);
+      if (found !== undefined) return this.visible.has(name) ? found : undefined;
+    }
+    return undefined;
+  }
+
   /** Ids for new partitions: the first of them. They are used once, also those of a creation that fails. */
   takeIds(partitions: number): number {
     const first = this.#nextPartition;

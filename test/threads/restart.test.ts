@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster, type ClusterOptions } from '../../src/index.ts';
@@ -157,7 +158,66 @@ test('a replica whose directory is gone gets everything from its leader, and doe
       assert.is.not(partitionOf(cluster).leader, leader);
       assert.is(partitionOf(cluster).hwm, 500);
       await until('the lost replica is back', () => partitionOf(cluster).leo[leader] === 500);
+      await until('it is in sync', () => partitionOf(cluster).isr.length === 3);
+      assert.equal(partitionOf(cluster).isr, partitionOf(cluster).replicas);
       await assertReplicated(cluster, 500);
+    });
+  }));
+
+test('a broker that died is not in sync after a restart before it has caught up, and then it is', () =>
+  withDirectory(async (dataDir) => {
+    const threads: Worker[] = [];
+    const collect = (thread: Worker): unknown => threads.push(thread);
+    process.on('worker', collect);
+    await withKept(dataDir, async (cluster) => {
+      process.off('worker', collect);
+      await cluster.admin.createTopic('t', { config: { 'min.insync.replicas': 2 } });
+      const producer = cluster.producer();
+      await producer.sendBatch('t', numbered(100));
+      const follower = partitionOf(cluster).replicas[1];
+      await threads[follower - 1].terminate();
+      await until('it has left the ISR', () => partitionOf(cluster).isr.length === 2);
+      await producer.sendBatch('t', numbered(100, 0, 100));
+      const kept = readFileSync(join(dataDir, 'cluster.json'), 'utf8');
+      assert.equal(JSON.parse(kept).topics[0].partitions[0].isr, partitionOf(cluster).isr);
+    });
+    await withKept(dataDir, async (cluster) => {
+      await until('all are in sync', () => partitionOf(cluster).isr.length === 3);
+      await assertReplicated(cluster, 200);
+      await cluster.producer().sendBatch('t', numbered(100, 0, 200));
+      await assertReplicated(cluster, 300);
+    });
+  }));
+
+test('a broker whose disk fails leaves the ISR and tells why, and the others go on', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      const config = { 'segment.bytes': 16_384, 'min.insync.replicas': 2 };
+      await cluster.admin.createTopic('t', { config });
+      const producer = cluster.producer();
+      await producer.send('t', { value: 'v' });
+      const failing = partitionOf(cluster).replicas[1];
+      rmSync(join(dataDir, `broker-${failing}`, 't-0'), { recursive: true });
+      // The next segment finds no directory.
+      for (let n = 0; n < 40; n++) await producer.send('t', { value: 'x'.repeat(1_000) });
+      await until('it has left the ISR', () => partitionOf(cluster).isr.length === 2);
+      const broker = cluster.status().brokers[failing - 1];
+      assert.is(broker.state, 'offline');
+      assert.match(broker.error ?? '', /disk failed.*t-0.*Check the disk/);
+      await producer.sendBatch('t', numbered(100));
+      await assertRefused(
+        cluster.admin.createTopic('u', { replicationFactor: 3 }),
+        'INVALID_REPLICATION_FACTOR',
+        /2 are running/,
+      );
+      await assertRefused(
+        cluster.read('t', { partition: 0, offset: 0, broker: failing }),
+        'KAFKA_STORAGE_ERROR',
+      );
+    });
+    await withKept(dataDir, async (cluster) => {
+      await until('all are in sync', () => partitionOf(cluster).isr.length === 3);
+      await assertReplicated(cluster, 141);
     });
   }));
 
