@@ -1,0 +1,70 @@
+import type { SealedSegment } from './compaction.ts';
+
+/** A sealed segment with its ages. */
+export interface AgedSegment extends SealedSegment {
+  /** The largest timestamp of its first batch, and of all its batches. */
+  readonly firstTimestamp: number;
+  readonly maxTimestamp: number;
+}
+
+/** Those of a topic's properties that say when it is compacted. */
+export interface CompactionSettings {
+  readonly 'min.cleanable.dirty.ratio': number;
+  readonly 'min.compaction.lag.ms': number;
+  readonly 'max.compaction.lag.ms': number;
+}
+
+export interface CompactionState {
+  /** The cleaner's checkpoint. */
+  readonly cleanedTo: number;
+  /** The HWM. */
+  readonly committed: number;
+  readonly nowMs: number;
+}
+
+export interface CompactionPlan {
+  readonly segments: readonly SealedSegment[];
+  readonly firstDirtyOffset: number;
+  readonly uncleanableFrom: number;
+  /** The share of the bytes that is dirty: of several logs, the one with the largest comes first. */
+  readonly dirtyRatio: number;
+}
+
+/** What there is to compact of a log, or undefined while it is too little, or too young. */
+export function planCompaction(
+  sealed: readonly AgedSegment[],
+  state: CompactionState,
+  settings: CompactionSettings,
+): CompactionPlan | undefined {
+  const { cleanedTo, committed, nowMs } = state;
+  const lagMs = settings['min.compaction.lag.ms'];
+  const segments: SealedSegment[] = [];
+  let cleanBytes = 0;
+  let dirtyBytes = 0;
+  let oldestDirtyMs = Number.POSITIVE_INFINITY;
+  for (const { baseOffset, nextOffset, bytes, firstTimestamp, maxTimestamp } of sealed) {
+    // What lies behind a segment that may not be cleaned is younger still.
+    if (nextOffset > committed || (lagMs > 0 && nowMs - maxTimestamp < lagMs)) break;
+    if (bytes === 0) continue;
+    segments.push({ baseOffset, nextOffset, bytes });
+    if (nextOffset <= cleanedTo) {
+      cleanBytes += bytes;
+    } else {
+      dirtyBytes += bytes;
+      oldestDirtyMs = Math.min(oldestDirtyMs, firstTimestamp);
+    }
+  }
+  if (dirtyBytes === 0) return undefined;
+  const dirtyRatio = dirtyBytes / (cleanBytes + dirtyBytes);
+  const isLate = nowMs - oldestDirtyMs > settings['max.compaction.lag.ms'];
+  if (dirtyRatio < settings['min.cleanable.dirty.ratio'] && !isLate) return undefined;
+  const [first] = segments;
+  const last = segments[segments.length - 1];
+  return {
+    segments,
+    // The checkpoint may lie below what retention has left.
+    firstDirtyOffset: Math.max(cleanedTo, first.baseOffset),
+    uncleanableFrom: last.nextOffset,
+    dirtyRatio,
+  };
+}

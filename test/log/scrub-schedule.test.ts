@@ -1,0 +1,53 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ScrubSchedule } from '../../src/log/scrub-schedule.ts';
+
+test('segments have their turn in order, and again only after the interval', () => {
+  const schedule = new ScrubSchedule(100);
+  const turns: (string | undefined)[] = [];
+  for (let nowMs = 0; nowMs <= 120; nowMs += 10) {
+    const path = schedule.next(['a', 'b', 'c'], nowMs);
+    turns.push(path);
+    if (path !== undefined) schedule.checked(path, nowMs);
+  }
+  const none = Array(7).fill(undefined);
+  assert.equal(turns, ['a', 'b', 'c', ...none, 'a', 'b', 'c']);
+});
+
+test('one that was checked just now does not hide one that has waited as long as it has to', () => {
+  const schedule = new ScrubSchedule(100);
+  schedule.checked('a', 50);
+  schedule.checked('b', 0);
+  assert.is(schedule.next(['a', 'b'], 99), undefined);
+  assert.is(schedule.next(['a', 'b'], 100), 'b');
+  assert.is(schedule.next(['a', 'b'], 500), 'b');
+});
+
+test('a segment that is gone is forgotten: another one of its name is new', () => {
+  const schedule = new ScrubSchedule(100);
+  schedule.checked('a', 0);
+  assert.is(schedule.next([], 10), undefined);
+  assert.is(schedule.next(['a'], 10), 'a');
+});
+
+test('as long as a turn comes soon enough, none waits for longer than the interval and one round', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 10 }), (count, tickMs) => {
+      const schedule = new ScrubSchedule(count * tickMs);
+      const paths = Array.from({ length: count }, (_, index) => `segment ${index}`);
+      const lastMs = new Map<string, number>();
+      for (let nowMs = 0; nowMs < 5 * count * tickMs; nowMs += tickMs) {
+        const path = schedule.next(paths, nowMs);
+        if (path === undefined) continue;
+        assert.ok(nowMs - (lastMs.get(path) ?? Number.NEGATIVE_INFINITY) >= count * tickMs);
+        schedule.checked(path, nowMs);
+        lastMs.set(path, nowMs);
+      }
+      assert.is(lastMs.size, count);
+      for (const checkedMs of lastMs.values()) assert.ok(checkedMs >= 3 * count * tickMs);
+    }),
+  );
+});
+
+test.run();
