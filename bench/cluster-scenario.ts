@@ -1,22 +1,23 @@
 import type { Producer } from '../src/client/producer.ts';
-import { type Acks, Cluster } from '../src/index.ts';
+import { type Acks, Cluster, type Durability, type TopicConfigInput } from '../src/index.ts';
+import type { Load } from './load.ts';
 import type { RoundResult, Scenario } from './scenario.ts';
 import { replicasEqual } from './verify.ts';
-
-export type Load = (producer: Producer, topic: string, durationMs: number) => Promise<RoundResult>;
 
 export interface ClusterSetting {
   readonly brokers: number;
   readonly acks: Acks;
   readonly load: Load;
+  readonly durability?: Durability;
+  readonly partitions?: number;
+  readonly config?: TopicConfigInput;
 }
 
 const TOPIC = 'bench';
 
 /**
  * Three partitions and the tail ring take about what the limits give a replica, and a short warm-up takes every replica
- * into recycled memory: the first touch of a page
- * costs more than everything else that is done to the records on it.
+ * into recycled memory: the first touch of a page costs more than everything else that is done to the records on it.
  */
 const TOPIC_CONFIG = { 'retention.bytes': 2 << 20, 'segment.bytes': 1 << 19 };
 
@@ -39,9 +40,9 @@ export class ClusterScenario implements Scenario {
   }
 
   async start(): Promise<void> {
-    const { brokers, acks } = this.#setting;
-    this.#cluster = await Cluster.start({ brokers, durability: 'memory', config: TOPIC_CONFIG });
-    await this.#cluster.admin.createTopic(TOPIC, { partitions: 3, replicationFactor: brokers });
+    const { brokers, acks, durability = 'memory', partitions = 3, config = TOPIC_CONFIG } = this.#setting;
+    this.#cluster = await Cluster.start({ brokers, durability, config });
+    await this.#cluster.admin.createTopic(TOPIC, { partitions, replicationFactor: brokers });
     this.#producer = this.#cluster.producer({ acks });
   }
 

@@ -5,6 +5,9 @@ import { BatchWriter } from '../src/log/record-batch-writer.ts';
 import type { RecordInput } from '../src/types.ts';
 import { RECORD_BYTES, type RoundResult } from './scenario.ts';
 
+/** Drives a producer for a time. */
+export type Load = (producer: Producer, topic: string, durationMs: number) => Promise<RoundResult>;
+
 /** Records of 256 bytes each, no two alike in the first bytes. */
 function sampleRecords(count: number): RecordInput[] {
   return Array.from({ length: count }, (_, index) => {
@@ -60,39 +63,36 @@ export async function batchLoad(producer: Producer, topic: string, durationMs: n
   return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
 }
 
-/** One promise a record: every caller sends one, awaits it, and sends the next. */
-export async function singleLoad(
-  producer: Producer,
-  topic: string,
-  durationMs: number,
-): Promise<RoundResult> {
-  const callers = 4096;
-  const sampleEvery = 64;
-  const records = sampleRecords(512);
-  const latenciesMs: number[] = [];
-  let acknowledged = 0;
-  let failed = 0;
-  let isOver = false;
-  const startedMs = performance.now();
-  const caller = async (_: unknown, index: number): Promise<void> => {
-    const record = records[index % records.length];
-    const isSampled = index % sampleEvery === 0;
-    while (!isOver) {
-      const calledMs = isSampled ? performance.now() : 0;
-      try {
-        await producer.send(topic, record);
-        acknowledged++;
-      } catch {
-        failed++;
+/** One promise a record: each of so many callers sends one, awaits it, and sends the next. */
+export function singleLoad(callers: number): Load {
+  return async (producer, topic, durationMs) => {
+    const sampleEvery = Math.min(64, callers);
+    const records = sampleRecords(512);
+    const latenciesMs: number[] = [];
+    let acknowledged = 0;
+    let failed = 0;
+    let isOver = false;
+    const startedMs = performance.now();
+    const caller = async (_: unknown, index: number): Promise<void> => {
+      const record = records[index % records.length];
+      const isSampled = index % sampleEvery === 0;
+      while (!isOver) {
+        const calledMs = isSampled ? performance.now() : 0;
+        try {
+          await producer.send(topic, record);
+          acknowledged++;
+        } catch {
+          failed++;
+        }
+        if (!isSampled) continue;
+        const answeredMs = performance.now();
+        latenciesMs.push(answeredMs - calledMs);
+        isOver = answeredMs - startedMs >= durationMs;
       }
-      if (!isSampled) continue;
-      const answeredMs = performance.now();
-      latenciesMs.push(answeredMs - calledMs);
-      isOver = answeredMs - startedMs >= durationMs;
-    }
+    };
+    await Promise.all(Array.from({ length: callers }, caller));
+    return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
   };
-  await Promise.all(Array.from({ length: callers }, caller));
-  return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };
 }
 
 const pacer = new Sleeper(new Int32Array(new SharedArrayBuffer(4)), 0);

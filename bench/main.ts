@@ -12,6 +12,24 @@ import { median, type RoundResult, rateOf, type Scenario, summarise } from './sc
 
 const rounds = new Map<string, RoundResult[]>();
 
+const DURABILITIES = ['memory', 'os', 'fsync'] as const;
+const MIB = 1 << 20;
+
+/** Segments large enough that beginning one is rare, as they are on a disk, and few enough to be recycled soon. */
+const durable = {
+  brokers: 3,
+  acks: 'all',
+  config: { 'retention.bytes': 8 * MIB, 'segment.bytes': 4 * MIB },
+} as const;
+
+/** A thousand partitions are to fit the page cache, and to be recycled within a round or two. */
+const many = {
+  brokers: 3,
+  acks: 'all',
+  durability: 'os',
+  config: { 'retention.bytes': MIB / 4, 'segment.bytes': MIB / 4 },
+} as const;
+
 const scenarios: Scenario[] = [
   new LimitScenario(1),
   new LimitScenario(3),
@@ -20,7 +38,16 @@ const scenarios: Scenario[] = [
   new ClusterScenario('cluster.acks0', { brokers: 3, acks: 0, load: batchLoad }),
   new ClusterScenario('cluster.acks1', { brokers: 3, acks: 1, load: batchLoad }),
   new ClusterScenario('cluster.acksAll', { brokers: 3, acks: 'all', load: batchLoad }),
-  new ClusterScenario('cluster.acksAll.single', { brokers: 3, acks: 'all', load: singleLoad }),
+  new ClusterScenario('cluster.acksAll.single', { brokers: 3, acks: 'all', load: singleLoad(4096) }),
+  ...DURABILITIES.map(
+    (durability) =>
+      new ClusterScenario(`durability.${durability}`, { ...durable, durability, load: batchLoad }),
+  ),
+  new ClusterScenario('fsync.one', { ...durable, durability: 'fsync', load: singleLoad(1) }),
+  new ClusterScenario('fsync.1024', { ...durable, durability: 'fsync', load: singleLoad(1024) }),
+  ...[3, 1000].map(
+    (partitions) => new ClusterScenario(`partitions.${partitions}`, { ...many, partitions, load: batchLoad }),
+  ),
 ];
 const lag = new LagScenario(() => median((rounds.get('cluster.acksAll') ?? []).map(rateOf)));
 
@@ -30,6 +57,11 @@ const RATIOS: readonly (readonly [string, string])[] = [
   ['cluster.acksAll.single', 'limit.3'],
   ['cluster.acksAll', 'standalone.acks1'],
   ['standalone.acks1', 'limit.1'],
+  ['durability.os', 'limit.3'],
+  ['durability.os', 'durability.memory'],
+  ['durability.fsync', 'durability.memory'],
+  ['fsync.1024', 'fsync.one'],
+  ['partitions.1000', 'partitions.3'],
 ];
 
 function ratios(): Record<string, number> {
@@ -69,8 +101,8 @@ async function main(): Promise<void> {
   const { quick } = options;
   // Refused now rather than after minutes.
   if (options.json !== undefined) writeFileSync(options.json, '');
-  const count = quick ? 5 : 9;
-  const roundMs = quick ? 500 : 1500;
+  const count = quick ? 4 : 9;
+  const roundMs = quick ? 400 : 1200;
   // The lag is taken at half of what the cluster does at most, which has to be measured first.
   const wantsLag = options.only.includes(lag.name);
   const chosen = scenarios.filter(
@@ -82,7 +114,7 @@ async function main(): Promise<void> {
       progress(`start and warm up  ${scenario.name}`);
       started.push(scenario);
       await scenario.start();
-      await scenario.round(quick ? 700 : 2000);
+      await scenario.round(quick ? 600 : 2000);
     }
     await run(chosen, count, roundMs);
     if (wantsLag) {

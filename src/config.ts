@@ -1,6 +1,6 @@
 import { didYouMean } from './did-you-mean.ts';
 import { show, TidemarkError } from './errors.ts';
-import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_START_BYTES } from './limits.ts';
+import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_MIN_BYTES } from './limits.ts';
 import type { Durability } from './types.ts';
 
 /** Rows of the table from which validation, defaults, help and documentation come. Names are Kafka's. */
@@ -138,7 +138,7 @@ const topicProperties = {
     unit: 'bytes',
     default: 64 * MIB,
     memoryDefault: 4 * MIB,
-    min: SEGMENT_START_BYTES,
+    min: SEGMENT_MIN_BYTES,
     max: 1024 * MIB,
     help: 'The size at which a new segment of a partition is begun; a larger batch gets a segment of its own.',
   },

@@ -69,8 +69,8 @@ export const CATCH_UP_BYTES = 4 * MIB;
 /** A log that has staged so much writes it at once, while it is still in a cache; less waits for the turn's end. */
 export const WRITE_AT_ONCE_BYTES = 64 * KIB;
 
-/** A memory segment starts small, so that a thousand partitions cost little, and doubles up to segment.bytes. */
-export const SEGMENT_START_BYTES = 16 * KIB;
+/** The smallest segment.bytes: below it a log would do little else than begin segments. */
+export const SEGMENT_MIN_BYTES = 16 * KIB;
 
 /** Producer defaults: a batch that amortises a wake-up and stays within a core's first caches. */
 export const BATCH_DEFAULT_BYTES = 128 * KIB;
@@ -85,8 +85,12 @@ export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
 /** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
 export const MAX_BLOCK_DEFAULT_MS = 60_000;
 
-/** Files that the logs of one broker keep open: three brokers stay below the thousand that many systems allow. */
-export const OPEN_FILES_MAX = 256;
+/**
+ * Files that the logs of one broker keep open: a thousand partitions that are written to have theirs, and three brokers
+ * stay below the 4,096 that nearly all systems allow (Node raises the usual limit to that by itself). Where there are
+ * fewer, the cache makes do with them.
+ */
+export const OPEN_FILES_MAX = 1_200;
 
 /** How often a broker looks after its logs and writes down how far they are; Kafka's interval for its HWM. */
 export const CHECKPOINT_EVERY_MS = 5_000;

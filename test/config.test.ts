@@ -8,7 +8,7 @@ import {
   topicConfig,
   topicDefaults,
 } from '../src/config.ts';
-import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_START_BYTES } from '../src/limits.ts';
+import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_MIN_BYTES } from '../src/limits.ts';
 import { refusal } from './client/refusals.ts';
 
 /** What a caller without types might pass. */
@@ -41,7 +41,7 @@ test('every number keeps to its bounds, which the refusal names', () => {
     'min.insync.replicas': [1, 128],
     'retention.bytes': [-1, any],
     'retention.ms': [-1, any],
-    'segment.bytes': [SEGMENT_START_BYTES, 1024 * 1024 * 1024],
+    'segment.bytes': [SEGMENT_MIN_BYTES, 1024 * 1024 * 1024],
     'segment.ms': [1, any],
   };
   const numbers = describeProperties().filter(({ kind }) => kind === 'whole number');

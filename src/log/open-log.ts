@@ -79,6 +79,20 @@ export async function openLog(
   return new Opening(files, settings, scanFile).run();
 }
 
+/** The log of a new partition, where there is nothing to be found. */
+export function newLog(files: OpenFiles, directory: string, config: TopicConfig): SegmentLog {
+  files.disk.makeDirectory(directory);
+  return new SegmentLog(files, directory, config, {
+    segments: [],
+    epochs: new EpochList(),
+    logStart: 0,
+    leo: 0,
+    recoveryPoint: 0,
+    isNew: true,
+    spares: [],
+  });
+}
+
 /**
  * Sets a damaged segment aside, under a name of its own, and removes what lies behind it: for a replica whose peers
  * have it all. The log can be opened then, and ends where the segment began.

@@ -9,13 +9,12 @@ import {
   RECOVERY_POINTS_FILE,
   replaceFile,
 } from '../log/checkpoint-files.ts';
-import type { Disk } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import { wallClockMs } from './clock.ts';
 import type { BrokerHome, DeletedRecords } from './directory.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { keptLog, type OffsetTable, type ReplicaOpening } from './replica-opening.ts';
+import { type OffsetTable, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
 /** Kafka's controller numbers the lives of its brokers, and they write it down; ours have no such number. */
 const BROKER_EPOCH = 0;
@@ -77,7 +76,7 @@ export class LogKeeper {
       await this.#store().catch((error) => this.failed(error));
     }
     this.#state = 'closed';
-    this.#opening.files?.closeAll();
+    this.#opening.files.closeAll();
   }
 
   async #store(): Promise<void> {
@@ -91,7 +90,7 @@ export class LogKeeper {
     await this.#checkpoint();
     // A log that could not be opened has to be looked at again.
     if (this.#opening.hasFaults || kept.length < this.#host.replicas.filter(Boolean).length) return;
-    const disk = this.#opening.disk as Disk;
+    const disk = this.#opening.disk;
     await replaceFile(disk, CLEAN_SHUTDOWN_FILE, encodeCleanShutdown(BROKER_EPOCH));
   }
 
@@ -102,7 +101,7 @@ export class LogKeeper {
       if (replica === undefined || replica.state !== 'online') continue;
       this.#adopt(replica);
       const before = replica.log.logStart;
-      keptLog(replica)?.retain(nowMs);
+      segmentLogOf(replica)?.retain(nowMs);
       if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
     }
     for (const { log, replica } of this.#kept()) if (replica.state === 'online') await log.store();
@@ -121,9 +120,11 @@ export class LogKeeper {
     this.#host.table.storeLogStart(id, log.logStart);
   }
 
+  /** Those with files that are worth being brought to the device. */
   #kept(): { replica: Replica; log: SegmentLog }[] {
+    if (this.#opening.disk.isVolatile) return [];
     return this.#host.replicas.flatMap((replica) => {
-      const log = replica?.state === 'online' ? keptLog(replica) : undefined;
+      const log = replica?.state === 'online' ? segmentLogOf(replica) : undefined;
       return replica === undefined || log === undefined ? [] : [{ replica, log }];
     });
   }
@@ -150,7 +151,7 @@ export class LogKeeper {
 
   async #write(file: string, table: OffsetTable): Promise<void> {
     const { disk } = this.#opening;
-    if (disk === undefined || this.#home?.isTemporary !== false) return;
+    if (this.#home?.isTemporary !== false) return;
     const entries = [...table].map(([directory, offset]) => ({ ...partitionOf(directory), offset }));
     const bytes = encodeOffsets(entries);
     const text = bytes.toString('latin1');

@@ -1,5 +1,5 @@
 import { Replica } from '../core/replica.ts';
-import { OPEN_FILES_MAX, SEGMENT_START_BYTES } from '../limits.ts';
+import { OPEN_FILES_MAX } from '../limits.ts';
 import {
   CheckpointError,
   CLEAN_SHUTDOWN_FILE,
@@ -15,18 +15,19 @@ import {
 } from '../log/checkpoint-files.ts';
 import { type Disk, DiskError } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
-import { MemoryLog, SegmentPool } from '../log/memory-log.ts';
+import { MemoryDisk } from '../log/memory-disk.ts';
 import { OpenFiles } from '../log/open-files.ts';
 import {
   type LogDamage,
+  newLog,
   openLog,
   type RecoveryCut,
   type ScanFile,
   scanHere,
   setAside,
 } from '../log/open-log.ts';
-import type { SegmentLog } from '../log/segment-log.ts';
-import type { Durability, PartitionLog } from '../types.ts';
+import { SegmentLog } from '../log/segment-log.ts';
+import type { Durability } from '../types.ts';
 import type { BrokerHome, BrokerNotice, OpenedReplica, PartitionAssignment } from './directory.ts';
 import { FileDisk } from './file-disk.ts';
 import { yieldToEventLoop } from './timers.ts';
@@ -51,8 +52,8 @@ export type OffsetTable = Map<string, number>;
 
 /** Opens the logs of a broker: what lay on its disk when it started, and new ones. */
 export class ReplicaOpening {
-  readonly disk: Disk | undefined;
-  readonly files: OpenFiles | undefined;
+  readonly disk: Disk;
+  readonly files: OpenFiles;
   /** As they were written down last. */
   readonly recoveryPoints: OffsetTable = new Map();
   readonly logStarts: OffsetTable = new Map();
@@ -61,7 +62,6 @@ export class ReplicaOpening {
   readonly #durability: Durability;
   readonly #home: BrokerHome | undefined;
   readonly #notify: (notice: BrokerNotice) => void;
-  readonly #pool = new SegmentPool();
   /** By partition id. */
   readonly #faults = new Map<number, Fault>();
   #isClean = false;
@@ -78,8 +78,7 @@ export class ReplicaOpening {
     this.#durability = durability;
     this.#home = home;
     this.#notify = notify;
-    if (home === undefined) return;
-    this.disk = new FileDisk(home.path);
+    this.disk = home === undefined ? new MemoryDisk() : new FileDisk(home.path);
     this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
   }
 
@@ -88,16 +87,12 @@ export class ReplicaOpening {
     return this.#faults.size > 0;
   }
 
-  /** A log in memory takes no time. Undefined where there is a disk. */
+  /** A log in memory is new, and takes no time. Undefined where it lies on a disk that outlives the process. */
   openNow(assignment: PartitionAssignment): Opening | undefined {
-    if (this.disk !== undefined) return undefined;
-    const { config } = assignment;
-    const options = {
-      startBytes: SEGMENT_START_BYTES,
-      segmentBytes: config['segment.bytes'],
-      retentionBytes: config['retention.bytes'],
-    };
-    return this.#found(assignment, new MemoryLog(options, this.#pool), []);
+    if (!this.disk.isVolatile) return undefined;
+    const { info, config } = assignment;
+    const directory = partitionDirectory(info.topic, info.partition);
+    return this.#found(assignment, newLog(this.files, directory, config), []);
   }
 
   /** Brings a log into order and opens it. Damage is left as it is, and reported. Throws a DiskError. */
@@ -119,7 +114,7 @@ export class ReplicaOpening {
   async settle(): Promise<void> {
     if (!this.#hasNewDirectories || this.#home?.isTemporary === true) return;
     this.#hasNewDirectories = false;
-    await this.disk?.syncDirectory('');
+    await this.disk.syncDirectory('');
   }
 
   /** Whether this replica's log was found damaged, or missing. */
@@ -135,13 +130,13 @@ export class ReplicaOpening {
     this.#faults.delete(id);
     let cuts: RecoveryCut[] = [];
     if (damage === undefined) this.#makeRoom(directory);
-    else cuts = setAside(this.disk as Disk, directory, damage);
+    else cuts = setAside(this.disk, directory, damage);
     return this.#openLog(assignment, directory, cuts);
   }
 
   /** The marker of a clean end is taken away before anything is written, and the device knows. */
   async #prepare(): Promise<void> {
-    const disk = this.disk as Disk;
+    const disk = this.disk;
     this.#isClean = disk.list('').includes(CLEAN_SHUTDOWN_FILE);
     const tables = [
       this.#load(RECOVERY_POINTS_FILE, this.recoveryPoints),
@@ -157,7 +152,7 @@ export class ReplicaOpening {
   /** These files save time, and what they say is found out otherwise: a damaged one counts as missing. */
   #load(file: string, table: OffsetTable): 'sound' | 'damaged' {
     try {
-      for (const { topic, partition, offset } of readDecoded(this.disk as Disk, file, decodeOffsets) ?? [])
+      for (const { topic, partition, offset } of readDecoded(this.disk, file, decodeOffsets) ?? [])
         table.set(partitionDirectory(topic, partition), offset);
       return 'sound';
     } catch (error) {
@@ -168,7 +163,7 @@ export class ReplicaOpening {
 
   /** Whether what should be there is something else. */
   #faultOf({ info, topicId }: PartitionAssignment, directory: string): string | undefined {
-    const disk = this.disk as Disk;
+    const disk = this.disk;
     const path = disk.locate(directory);
     let found: string | undefined;
     try {
@@ -188,7 +183,7 @@ export class ReplicaOpening {
 
   /** Whatever has the name of a new partition is left of another one: it is kept under another name. */
   #makeRoom(directory: string): void {
-    const disk = this.disk as Disk;
+    const disk = this.disk;
     if (isThere(disk, directory)) disk.rename(directory, `${newUuid()}-stray`);
     this.#hasNewDirectories = true;
     for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks]) table.delete(directory);
@@ -200,7 +195,7 @@ export class ReplicaOpening {
     before: RecoveryCut[],
   ): Promise<Opening> {
     const { config, topicId } = assignment;
-    const disk = this.disk as Disk;
+    const disk = this.disk;
     const settings = {
       directory,
       config,
@@ -209,7 +204,7 @@ export class ReplicaOpening {
       recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
       logStart: this.logStarts.get(directory) ?? 0,
     };
-    const { log, damage, cuts } = await openLog(this.files as OpenFiles, settings, this.#scanOf(assignment));
+    const { log, damage, cuts } = await openLog(this.files, settings, this.#scanOf(assignment));
     if (log === undefined || damage !== undefined) {
       const sentence = `${disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
       return this.#refuse({ assignment, sentence, damage });
@@ -223,7 +218,7 @@ export class ReplicaOpening {
 
   /** Scans here, and tells how far it is; ports and timers have their turn between two files. */
   #scanOf({ info }: PartitionAssignment): ScanFile {
-    const files = this.files as OpenFiles;
+    const files = this.files;
     const scan = scanHere(files);
     let totalBytes = 0;
     let doneBytes = 0;
@@ -239,7 +234,7 @@ export class ReplicaOpening {
     };
   }
 
-  #found({ info, config }: PartitionAssignment, log: PartitionLog, cuts: readonly RecoveryCut[]): Opening {
+  #found({ info, config }: PartitionAssignment, log: SegmentLog, cuts: readonly RecoveryCut[]): Opening {
     const replica = new Replica(info, config, log, this.#brokerId);
     const { leo, lastEpoch, logStart } = log;
     const known = this.highWatermarks.get(partitionDirectory(info.topic, info.partition)) ?? 0;
@@ -301,7 +296,7 @@ export function unopened(id: number, state: 'damaged' | 'offline', error: string
   return { id, state, error, leo: 0, lastEpoch: -1, logStart: 0, hwm: 0, cuts: [] };
 }
 
-/** What a log on a disk can do besides, where the replica has one. */
-export function keptLog({ log }: Replica): SegmentLog | undefined {
-  return 'store' in log ? (log as SegmentLog) : undefined;
+/** The log that was opened for a replica: what it can do besides is the housekeeping's business alone. */
+export function segmentLogOf({ log }: Replica): SegmentLog | undefined {
+  return log instanceof SegmentLog ? log : undefined;
 }

@@ -3,7 +3,7 @@ import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import type { Disk } from '../../src/log/disk.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { OpenFiles } from '../../src/log/open-files.ts';
-import { type LogSettings, type OpenedLog, openLog } from '../../src/log/open-log.ts';
+import { type LogSettings, newLog, type OpenedLog, openLog } from '../../src/log/open-log.ts';
 import { batchBytes, nextOffset } from '../../src/log/record-batch.ts';
 import type { SegmentLog } from '../../src/log/segment-log.ts';
 import { encodeBatch } from './record-batch-fixtures.ts';
@@ -47,6 +47,11 @@ export async function openTestLog(options: TestLogOptions = {}): Promise<TestLog
   const opened = await tryOpen({ ...options, disk });
   if (opened.log === undefined) throw new Error(`the log is damaged: ${opened.damage?.sentence}`);
   return { disk, log: opened.log, opened };
+}
+
+/** A new log in memory, at once. */
+export function newTestLog(config: TopicConfigInput = {}): SegmentLog {
+  return newLog(new OpenFiles(new MemoryDisk(), 100), DIRECTORY, topicConfig({ ...SMALL, ...config }));
 }
 
 export interface ModelBatch {

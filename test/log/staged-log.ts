@@ -1,8 +1,8 @@
 // A log that stages as one on a disk does, and whose disk does what the test says.
 import { DiskError } from '../../src/log/disk.ts';
-import { MemoryLog, SegmentPool } from '../../src/log/memory-log.ts';
 import { nextOffset, readBaseOffset } from '../../src/log/record-batch.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../../src/types.ts';
+import { newTestLog } from './log-fixtures.ts';
 
 interface Staged {
   readonly source: Uint8Array;
@@ -23,10 +23,7 @@ export function diskFull(): DiskError {
 
 export class StagedLog implements PartitionLog {
   /** The disk: what lies here is written. */
-  readonly disk = new MemoryLog(
-    { startBytes: 1 << 16, segmentBytes: 1 << 20, retentionBytes: -1 },
-    new SegmentPool(),
-  );
+  readonly disk = newTestLog();
   /** Syncs that were asked for and have not ended. */
   readonly syncs: HeldSync[] = [];
   /** How often bytes were handed to the disk. */
@@ -81,6 +78,7 @@ export class StagedLog implements PartitionLog {
     if (isWhole) {
       this.writes++;
       for (const copy of copies) this.disk.append(copy, 0, copy.length);
+      this.disk.flush();
     }
     this.#unstage();
     return isWhole;

@@ -1,7 +1,6 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { MemoryLog, SegmentPool } from '../../src/log/memory-log.ts';
 import {
   BatchAttribute,
   readMaxTimestamp,
@@ -10,6 +9,7 @@ import {
   writeMaxTimestamp,
 } from '../../src/log/record-batch.ts';
 import { firstRecordSince } from '../../src/log/timestamp-search.ts';
+import { newTestLog } from './log-fixtures.ts';
 import { encodeBatch } from './record-batch-fixtures.ts';
 
 function batchOf(base: number, timestamps: readonly number[]): Uint8Array {
@@ -49,13 +49,13 @@ test('a log in memory finds what a look at every record finds, below the end tha
   });
   fc.assert(
     fc.property(batches, fc.integer({ min: 0, max: 60 }), fc.nat(30), (all, timestamp, endBatch) => {
-      const options = { startBytes: 256, segmentBytes: 512, retentionBytes: -1 };
-      const log = new MemoryLog(options, new SegmentPool());
+      const log = newTestLog();
       const times: number[] = [];
       let end = 0;
       for (const [index, each] of all.entries()) {
         const batch = batchOf(log.leo, each);
         log.append(batch, 0, batch.length);
+        log.flush();
         times.push(...each);
         if (index < endBatch) end = log.leo;
       }

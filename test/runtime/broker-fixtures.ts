@@ -157,6 +157,7 @@ export class Brokers {
     this.arena.bytes.set(batch, this.#scratch);
     leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
     leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor);
+    leader.flush();
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */
