@@ -318,8 +318,9 @@ export class Coordinator {
       const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
       for (const [broker, found] of findings) this.#report(broker, found.values(), before);
       await this.#topics.commit();
-      await this.#rule(infos, reigns, before);
+      // Before the brokers rule and follow: what becomes of them meanwhile changes what is seen.
       for (const { name } of this.#topics.written) this.#topics.show(name);
+      await this.#rule(infos, reigns, before);
     }
     this.#directory.recovered();
   }
