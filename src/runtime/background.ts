@@ -11,7 +11,11 @@ import type {
   TaskMessage,
   TaskReply,
 } from './background-tasks.ts';
+import type { run } from './background-worker.ts';
 import { timeLimit } from './timers.ts';
+
+/** The pool calls this function by its name. */
+type Pool = Piscina<Parameters<typeof run>[0], BackgroundAnswer>;
 
 /** A thread costs a few megabytes, and tens of milliseconds to start: it is kept for the next task of a burst. */
 const IDLE_MS = 5000;
@@ -37,9 +41,9 @@ interface RunningTask {
  */
 export class Background {
   readonly #worker: URL;
-  #pool: Promise<Piscina> | undefined;
+  #pool: Promise<Pool> | undefined;
   /** The same, once it is there. */
-  #current: Piscina | undefined;
+  #current: Pool | undefined;
   #isClosed = false;
   readonly #running = new Set<RunningTask>();
 
@@ -127,9 +131,9 @@ export class Background {
     await pool.destroy();
   }
 
-  async #openPool(): Promise<Piscina> {
+  async #openPool(): Promise<Pool> {
     const { Piscina } = await import('piscina');
-    const pool = new Piscina({
+    const pool: Pool = new Piscina({
       filename: this.#worker.href,
       name: 'run',
       minThreads: 0,
@@ -148,7 +152,7 @@ export class Background {
    * When a thread has died, the pool may leave tasks waiting for ever: a pool without a minimum of threads starts one
    * only for a task that is new. So all tasks fail, and the next one has a new pool.
    */
-  #break(pool: Piscina, cause: Error): void {
+  #break(pool: Pool, cause: Error): void {
     if (this.#current !== pool) return;
     this.#current = undefined;
     this.#pool = undefined;

@@ -175,7 +175,7 @@ export function recordsOf(disk: Disk): StoredRecord[] {
 }
 
 /** All segments of the directory as sealed ones. */
-export function sealedSegments(disk: Disk): SealedSegment[] {
+function sealedSegments(disk: Disk): SealedSegment[] {
   return basesOf(disk).map((baseOffset) => {
     const { nextOffset: next, bytes } = scanned(disk, baseOffset);
     return { baseOffset, nextOffset: next, bytes };

@@ -1,6 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { swapIn } from '../../src/log/compaction-swap.ts';
@@ -164,17 +165,22 @@ test('closing ends what is under way and what waits, and says so', () =>
   }));
 
 test('threads that die, or cannot start, fail their tasks and those that wait, and the next ones have new threads', async () => {
-  for (const [file, cause] of [
-    ['./dying-worker.js', /code: 7/],
-    ['./no-such-worker.js', /no-such-worker/],
-  ] as const) {
-    const background = new Background(new URL(file, import.meta.url));
-    const request: ScrubRequest = missing('/');
-    for (let round = 0; round < 2; round++) {
-      const tasks = [1, 2, 3].map(() => rejection(background.run(request)));
-      for (const { message } of await Promise.all(tasks)) assert.match(message, cause);
+  const root = mkdtempSync(join(tmpdir(), 'tidemark-background-'));
+  writeFileSync(join(root, 'dying.mjs'), 'export function run() { process.exit(7); }');
+  try {
+    for (const [file, cause] of [
+      ['dying.mjs', /code: 7/],
+      ['missing.mjs', /missing\.mjs/],
+    ] as const) {
+      const background = new Background(pathToFileURL(join(root, file)));
+      for (let round = 0; round < 2; round++) {
+        const tasks = [1, 2, 3].map(() => rejection(background.run(missing(root))));
+        for (const { message } of await Promise.all(tasks)) assert.match(message, cause);
+      }
+      await background.close();
     }
-    await background.close();
+  } finally {
+    rmSync(root, { recursive: true, force: true });
   }
 });
 
