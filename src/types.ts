@@ -37,7 +37,7 @@ export interface PartitionInfo {
   readonly unavailable?: string;
 }
 
-/** A run of whole batches inside one stretch of memory. Valid until the log's next append or truncation. */
+/** A run of whole batches inside one stretch of memory. Valid until any log of the broker is read next, or this one written. */
 export interface Extent {
   readonly bytes: Uint8Array;
   readonly from: number;

@@ -10,7 +10,7 @@ import { type Brokers, withBrokers } from './broker-fixtures.ts';
 const CLIENT = 1;
 
 function produce(brokers: Brokers, partition: number, correlation: number, waitsFor?: 'stable'): void {
-  brokers.append(partition, 1, 100, undefined, { client: CLIENT, correlation, waitsFor });
+  brokers.appendStaged(partition, 1, 100, undefined, { client: CLIENT, correlation, waitsFor });
 }
 
 function refusalOf(brokers: Brokers, brokerId: number, partition: number): string[] {
@@ -99,14 +99,14 @@ test('a follower whose disk fails takes nothing more, reads on in the ring, and 
   withBrokers({ durability: 'os', count: 3 }, async (brokers) => {
     const partition = brokers.addPartition();
     const log = brokers.stageLog(2, partition);
-    brokers.append(partition);
+    brokers.appendStaged(partition);
     await brokers.settle();
     log.failure = diskFull();
-    brokers.append(partition);
+    brokers.appendStaged(partition);
     brokers.get(2).pass();
     assert.is(brokers.get(2).table.loadLeo(partition), 1);
     assert.is(brokers.notices.length, 1);
-    brokers.append(partition);
+    brokers.appendStaged(partition);
     await brokers.settle();
     assert.equal([log.written, log.leo], [1, 2]);
     assert.is(brokers.get(2).hasWork(), false);
@@ -125,7 +125,7 @@ test('after the failure nothing is written to the logs beside the one that faile
   withBrokers({ durability: 'os' }, (brokers) => {
     const partitions = [brokers.addPartition(), brokers.addPartition()];
     const logs = partitions.map((partition) => brokers.stageLog(1, partition));
-    for (const partition of partitions) brokers.append(partition);
+    for (const partition of partitions) brokers.appendStaged(partition);
     logs[0].failure = diskFull();
     brokers.get(1).pass();
     assert.is(logs[1].writes, 0);
@@ -135,7 +135,7 @@ test('after the failure nothing is written to the logs beside the one that faile
 test('a failure in the midst of a commit ends it: no other HWM moves any more', () =>
   withBrokers({ durability: 'os' }, (brokers) => {
     const partitions = [brokers.addPartition(), brokers.addPartition()];
-    for (const partition of partitions) brokers.append(partition);
+    for (const partition of partitions) brokers.appendStaged(partition);
     brokers.get(2).pass();
     let answered = 0;
     brokers.replica(1, partitions[0]).reads.add({
@@ -155,7 +155,7 @@ test('what is not the fault of a disk is not swallowed', () =>
   withBrokers({ durability: 'os' }, (brokers) => {
     const partition = brokers.addPartition();
     const log = brokers.stageLog(1, partition);
-    brokers.append(partition);
+    brokers.appendStaged(partition);
     log.failure = new Error('a mistake');
     assert.throws(() => brokers.get(1).pass(), /a mistake/);
     assert.equal(brokers.notices, []);

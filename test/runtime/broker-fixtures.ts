@@ -142,8 +142,19 @@ export class Brokers {
     return answers;
   }
 
-  /** The first broker appends a batch as a leader does that has admitted it. */
+  /** The first broker appends a batch as a leader does that has admitted it, and writes it. */
   append(
+    partition: number,
+    records?: number,
+    valueBytes?: number,
+    damage?: (batch: Uint8Array) => void,
+  ): void {
+    this.appendStaged(partition, records, valueBytes, damage);
+    this.get(1).flush();
+  }
+
+  /** The same, and the leader has not written it yet. */
+  appendStaged(
     partition: number,
     records = 1,
     valueBytes = 100,
@@ -157,7 +168,6 @@ export class Brokers {
     this.arena.bytes.set(batch, this.#scratch);
     leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
     leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor);
-    leader.flush();
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */

@@ -15,7 +15,7 @@ import { type Brokers, type Waiter, withBrokers } from './broker-fixtures.ts';
 const CLIENT = 1;
 
 function produce(brokers: Brokers, partition: number, waiter: Waiter): void {
-  brokers.append(partition, 1, 100, undefined, { client: CLIENT, ...waiter });
+  brokers.appendStaged(partition, 1, 100, undefined, { client: CLIENT, ...waiter });
 }
 
 /** Lets promises that were settled take their effect. */
@@ -54,7 +54,7 @@ test('the batches of a pass are written together', () =>
   withBrokers({ durability: 'os' }, (brokers) => {
     const partition = brokers.addPartition();
     const logs = [brokers.stageLog(1, partition), brokers.stageLog(2, partition)];
-    for (let n = 0; n < 20; n++) brokers.append(partition);
+    for (let n = 0; n < 20; n++) brokers.appendStaged(partition);
     brokers.get(1).pass();
     brokers.get(2).pass();
     assert.equal(
@@ -85,7 +85,7 @@ test('own logs write from the ring before it comes round to what they have stage
   withBrokers({ durability: 'os', ringCapacity: 1 << 16 }, async (brokers) => {
     const partition = brokers.addPartition();
     brokers.stageLog(1, partition);
-    for (let n = 0; n < 300; n++) brokers.append(partition, 1, 1_000 + 7 * n);
+    for (let n = 0; n < 300; n++) brokers.appendStaged(partition, 1, 1_000 + 7 * n);
     brokers.get(1).pass();
     assert.is(brokers.replica(1, partition).log.written, 300);
     const bytes = brokers.bytes(1, partition);
@@ -181,13 +181,13 @@ for (const flushes of ['at the end of the pass', 'in the midst of it'] as const)
       const partition = brokers.addPartition();
       const other = brokers.addPartition();
       const log = brokers.stageLog(2, partition);
-      brokers.append(partition, 3);
+      brokers.appendStaged(partition, 3);
       await brokers.settle();
       assert.is(log.written, 3);
       const lap = (): void => {
-        for (let n = 0; n < 200; n++) brokers.append(other, 1, 1_000);
+        for (let n = 0; n < 200; n++) brokers.appendStaged(other, 1, 1_000);
       };
-      for (let n = 0; n < 10; n++) brokers.append(partition, 3, 500);
+      for (let n = 0; n < 10; n++) brokers.appendStaged(partition, 3, 500);
       // As if the follower's thread had been suspended between staging and writing.
       if (flushes === 'at the end of the pass') {
         const { flush } = log;
@@ -230,7 +230,7 @@ test('LogAppendTime: the leader stamps the batch before anybody sees it, and its
   withBrokers({}, async (brokers) => {
     const partition = brokers.addPartition({ 'message.timestamp.type': 'LogAppendTime' });
     const before = Date.now();
-    brokers.append(partition, 3);
+    brokers.appendStaged(partition, 3);
     await brokers.settle();
     const bytes = brokers.bytes(1, partition);
     const stamped = readMaxTimestamp(bytes, 0);
@@ -244,7 +244,7 @@ test('LogAppendTime: the leader stamps the batch before anybody sees it, and its
 test('CreateTime: the batch stays as it was produced', () =>
   withBrokers({}, (brokers) => {
     const partition = brokers.addPartition();
-    brokers.append(partition, 3);
+    brokers.appendStaged(partition, 3);
     brokers.get(1).pass();
     const bytes = brokers.bytes(1, partition);
     assert.is(readAttributes(bytes, 0) & BatchAttribute.LOG_APPEND_TIME, 0);
