@@ -161,14 +161,21 @@ async function openKept(path: string, brokers: number): Promise<DataDirectory> {
   }
 }
 
+/** What is to be done at the process's end, with one listener however many clusters there are. */
+const leaving = new Set<() => void>();
+const leaveAll = (): void => {
+  for (const leave of leaving) leave();
+};
+
 /** What closes something, once; where the process ends before that, `leave` is called instead. */
 function onceAndAtExit(act: () => void, leave: () => void): () => void {
-  let done = false;
-  process.on('exit', leave);
+  if (leaving.size === 0) process.on('exit', leaveAll);
+  // A function of its own: the same one may be given twice.
+  const own = (): void => leave();
+  leaving.add(own);
   return () => {
-    if (done) return;
-    done = true;
-    process.off('exit', leave);
+    if (!leaving.delete(own)) return;
+    if (leaving.size === 0) process.off('exit', leaveAll);
     act();
   };
 }

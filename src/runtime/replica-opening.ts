@@ -99,15 +99,19 @@ export class ReplicaOpening {
   async open(assignment: PartitionAssignment): Promise<Opening> {
     this.#prepared ??= this.#prepare();
     await this.#prepared;
-    const { info, isKept } = assignment;
+    const { info, isKept, topicId } = assignment;
     const directory = partitionDirectory(info.topic, info.partition);
+    let writtenId: string | undefined;
     if (isKept) {
-      const fault = this.#faultOf(assignment, directory);
+      writtenId = this.#topicIdIn(directory);
+      const fault = this.#faultOf(assignment, directory, writtenId);
       if (fault !== undefined) return this.#refuse({ assignment, sentence: fault, damage: undefined });
     } else {
       this.#makeRoom(directory);
     }
-    return this.#openLog(assignment, directory, []);
+    const opening = await this.#openLog(assignment, directory, []);
+    if (writtenId === undefined && opening.replica !== undefined) this.#identify(directory, topicId);
+    return opening;
   }
 
   /** That the directories of new partitions are there is known to the device. */
@@ -131,7 +135,9 @@ export class ReplicaOpening {
     let cuts: RecoveryCut[] = [];
     if (damage === undefined) this.#makeRoom(directory);
     else cuts = setAside(this.disk, directory, damage);
-    return this.#openLog(assignment, directory, cuts);
+    const opening = await this.#openLog(assignment, directory, cuts);
+    if (opening.replica !== undefined) this.#identify(directory, assignment.topicId);
+    return opening;
   }
 
   /** The marker of a clean end is taken away before anything is written, and the device knows. */
@@ -161,23 +167,33 @@ export class ReplicaOpening {
     }
   }
 
-  /** Whether what should be there is something else. */
-  #faultOf({ info, topicId }: PartitionAssignment, directory: string): string | undefined {
-    const disk = this.disk;
-    const path = disk.locate(directory);
-    let found: string | undefined;
+  /** Whose a partition's directory says it is. */
+  #topicIdIn(directory: string): string | undefined {
     try {
-      found = readDecoded(disk, `${directory}/${PARTITION_METADATA_FILE}`, decodePartitionMetadata);
+      return readDecoded(this.disk, `${directory}/${PARTITION_METADATA_FILE}`, decodePartitionMetadata);
     } catch (error) {
       // The id is known from elsewhere; a file that says nothing contradicts nothing.
-      if (!(error instanceof CheckpointError)) throw error;
-      return undefined;
+      if (error instanceof CheckpointError && error.reason === 'damaged') return undefined;
+      throw error;
     }
+  }
+
+  #identify(directory: string, topicId: string): void {
+    replaceFileNow(this.disk, `${directory}/${PARTITION_METADATA_FILE}`, encodePartitionMetadata(topicId));
+  }
+
+  /** Whether what should be there is something else. */
+  #faultOf(
+    { info, topicId }: PartitionAssignment,
+    directory: string,
+    found: string | undefined,
+  ): string | undefined {
+    const path = this.disk.locate(directory);
     if (found !== undefined && found !== topicId)
       return `${path} belongs to another topic '${info.topic}', with the id ${found} instead of ${topicId}.`;
     // In its first reign a partition may have been lost before its directory was on the device.
     const isKnown = info.epoch > 0 || (this.highWatermarks.get(directory) ?? 0) > 0;
-    if (found === undefined && isKnown && !isThere(disk, directory)) return `${path} is missing.`;
+    if (found === undefined && isKnown && !isThere(this.disk, directory)) return `${path} is missing.`;
     return undefined;
   }
 
@@ -194,7 +210,7 @@ export class ReplicaOpening {
     directory: string,
     before: RecoveryCut[],
   ): Promise<Opening> {
-    const { config, topicId } = assignment;
+    const { config } = assignment;
     const disk = this.disk;
     const settings = {
       directory,
@@ -209,8 +225,6 @@ export class ReplicaOpening {
       const sentence = `${disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
       return this.#refuse({ assignment, sentence, damage });
     }
-    if (!disk.list(directory).includes(PARTITION_METADATA_FILE))
-      replaceFileNow(disk, `${directory}/${PARTITION_METADATA_FILE}`, encodePartitionMetadata(topicId));
     // What counts as durable has to be: a killed process left it in the page cache alone.
     if (this.#durability === 'fsync' && !this.#isClean) await log.sync();
     return this.#found(assignment, log, [...before, ...cuts]);
@@ -292,7 +306,7 @@ export async function openReplica(
   }
 }
 
-export function unopened(id: number, state: 'damaged' | 'offline', error: string): OpenedReplica {
+function unopened(id: number, state: 'damaged' | 'offline', error: string): OpenedReplica {
   return { id, state, error, leo: 0, lastEpoch: -1, logStart: 0, hwm: 0, cuts: [] };
 }
 
