@@ -1,6 +1,7 @@
+import { crc32c } from '../../native-free/crc32c/index.ts';
 import { type ErrorCode, requireInteger, requireOptions, TidemarkError } from '../errors.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
-import { batchBytes } from '../log/record-batch.ts';
+import { batchBytes, CRC_FROM, readBaseOffset, readCrc } from '../log/record-batch.ts';
 import { type DecodedHeader, readRecords } from '../log/record-batch-reader.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerLink, FetchAnswer, TimeAnswer } from './broker-link.ts';
@@ -156,6 +157,12 @@ function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadR
   const records: ReadRecord[] = [];
   let nextOffset = offset;
   for (let at = from; at < to; ) {
+    if (crc32c(bytes.subarray(at + CRC_FROM, at + batchBytes(bytes, at))) !== readCrc(bytes, at)) {
+      throw new TidemarkError(
+        'CORRUPT_MESSAGE',
+        `Partition ${partition} of '${topic}' is damaged at offset ${Math.max(offset, readBaseOffset(bytes, at))}: a batch does not match its checksum. Read it from another replica ('broker'); \`npx tidemark log verify\` finds where it is damaged.`,
+      );
+    }
     nextOffset = readRecords(
       bytes,
       at,

@@ -17,7 +17,7 @@ export function readEpochs(disk: Disk, directory: string): EpochStart[] | undefi
   try {
     return decodeEpochs(path, bytes);
   } catch (error) {
-    if (error instanceof CheckpointError && error.reason === 'damaged') return undefined;
+    if (error instanceof CheckpointError) return undefined;
     throw error;
   }
 }

@@ -14,7 +14,7 @@ import {
 } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import { readBaseOffset, readLeaderEpoch } from './record-batch.ts';
-import { DamagedSegmentError, Segment } from './segment.ts';
+import { DamagedSegmentError, mayHaveGaps, Segment } from './segment.ts';
 import { SegmentLog } from './segment-log.ts';
 import { indexOfScan, type SegmentScan, type SegmentScanOptions, scanSegment } from './segment-scan.ts';
 
@@ -172,7 +172,7 @@ class Opening {
     if (!this.#areTrue(stored ?? [])) firstScanned = 0;
     this.#segments.length = firstScanned;
     const scans = await this.#scan(bases.slice(firstScanned));
-    const damage = this.#judge(bases, firstScanned, scans);
+    const damage = this.#judge(bases, firstScanned, scans) ?? this.#strangeEpoch(stored ?? [], scans);
     if (damage !== undefined) return { log: undefined, damage, cuts: [] };
     this.#mend(bases.slice(firstScanned), scans, names);
 
@@ -199,12 +199,19 @@ class Opening {
     const end = this.#segments.at(-1)?.nextOffset ?? 0;
     const start = Math.max(this.#settings.logStart, this.#segments[0]?.baseOffset ?? 0);
     try {
-      return stored.every(({ epoch, startOffset }) => {
-        if (startOffset >= end || startOffset <= start) return true;
-        const [batch, before] = [this.#batchAt(startOffset), this.#batchAt(startOffset - 1)];
-        if (batch === undefined || before === undefined) return this.#gapsAllowed;
-        const isFirst = batch.baseOffset === startOffset || this.#gapsAllowed;
-        return isFirst && batch.epoch === epoch && before.epoch < epoch;
+      const lastBatch = end > start ? this.#batchAt(end - 1) : undefined;
+      const last = stored.findLast(({ startOffset }) => startOffset < end);
+      if (lastBatch !== undefined && stored.length > 0 && last?.epoch !== lastBatch.epoch) return false;
+      return stored.every(({ epoch, startOffset }, index) => {
+        const from = Math.max(startOffset, start);
+        // One that ended before the log begins, or that has left no batch.
+        if (from >= Math.min(end, stored[index + 1]?.startOffset ?? end)) return true;
+        const batch = this.#batchAt(from);
+        if (batch === undefined) return this.#gapsAllowed;
+        if (batch.epoch !== epoch) return false;
+        if (startOffset <= start || this.#gapsAllowed) return true;
+        const before = this.#batchAt(startOffset - 1);
+        return batch.baseOffset === startOffset && before !== undefined && before.epoch < epoch;
       });
     } catch (error) {
       if (error instanceof DamagedSegmentError) return false;
@@ -223,7 +230,7 @@ class Opening {
   }
 
   get #gapsAllowed(): boolean {
-    return this.#settings.config['cleanup.policy'] !== 'delete';
+    return mayHaveGaps(this.#settings.config);
   }
 
   /** What the directory holds, once what compaction has left there is in order. It is made where it is missing. */
@@ -284,7 +291,7 @@ class Opening {
 
   #segment(base: number): Segment {
     const { directory, config } = this.#settings;
-    return new Segment(this.#files, directory, base, config['index.interval.bytes']);
+    return new Segment(this.#files, directory, base, config);
   }
 
   /** Whether something is missing in the midst of what was scanned, rather than at its end. */
@@ -303,6 +310,23 @@ class Opening {
         : `It ends at ${nextOffset}, the next segment begins at ${following}.`;
       const baseOffset = bases[first + index];
       return { file, baseOffset, position: fault?.position ?? bytes, fromOffset: nextOffset, sentence };
+    }
+    return undefined;
+  }
+
+  /**
+   * An epoch is written down before any batch of it, and it is not under a batch's checksum: one that nobody has
+   * written down was another one. (What a power cut has kept of either nobody knows.)
+   */
+  #strangeEpoch(stored: readonly EpochStart[], scans: readonly SegmentScan[]): LogDamage | undefined {
+    if (this.#settings.wasPowerLost || stored.length === 0) return undefined;
+    const known = new Set(stored.map(({ epoch }) => epoch));
+    for (const { epochs, baseOffset } of scans) {
+      const strange = epochs.find(({ epoch }) => !known.has(epoch));
+      if (strange === undefined) continue;
+      const { epoch, startOffset: fromOffset } = strange;
+      const sentence = `The batch of offset ${fromOffset} has the leader epoch ${epoch}, which this log has never known.`;
+      return { file: this.#segment(baseOffset).path, baseOffset, position: 0, fromOffset, sentence };
     }
     return undefined;
   }

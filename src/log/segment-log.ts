@@ -6,7 +6,7 @@ import type { EpochList } from './epoch-list.ts';
 import { EPOCHS_FILE, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
-import { Segment } from './segment.ts';
+import { mayHaveGaps, Segment } from './segment.ts';
 import { SpareFiles } from './spare-files.ts';
 import { firstRecordSince } from './timestamp-search.ts';
 
@@ -62,6 +62,8 @@ export class SegmentLog implements PartitionLog {
   #isDirectoryUnsynced = true;
   #areEpochsUnsynced = false;
   #isDirectoryNew: boolean;
+  /** Which segment was the active one when time was looked at last, and since when. */
+  #activeSince = { baseOffset: -1, wallClockMs: 0 };
   /** The directory's sync under way: whoever comes meanwhile has to wait for it too. */
   #directorySync: Promise<void> = Promise.resolve();
   /** Syncs under way: each promises no more than what was never truncated since it began. */
@@ -71,7 +73,7 @@ export class SegmentLog implements PartitionLog {
     this.#files = files;
     this.directory = directory;
     this.config = config;
-    this.#gapsAllowed = config['cleanup.policy'] !== 'delete';
+    this.#gapsAllowed = mayHaveGaps(config);
     this.#segments = state.segments;
     this.#epochs = state.epochs;
     this.#logStart = state.logStart;
@@ -184,8 +186,8 @@ export class SegmentLog implements PartitionLog {
       if (segment.baseOffset >= end) return undefined;
       if (!segment.isIndexLoaded) this.#limitIndexes(segment);
       // After compaction a segment may end before the offset, and the next one begin after it.
-      if (segment.nextOffset <= offset) continue;
-      return segment.read(offset, maxBytes, end);
+      const found = segment.nextOffset <= offset ? undefined : segment.read(offset, maxBytes, end);
+      if (found !== undefined) return found;
     }
     return undefined;
   }
@@ -194,13 +196,16 @@ export class SegmentLog implements PartitionLog {
     const end = Math.min(endOffset, this.#written);
     for (const segment of this.#segments) {
       if (!segment.isIndexLoaded) this.#limitIndexes(segment);
-      const found = segment.findTime(timestamp);
-      if (found === undefined) continue;
-      const { bytes, at } = found;
-      const record = firstRecordSince(bytes, at, at + batchBytes(bytes, at), timestamp);
-      if (record === undefined || record.offset >= end) return undefined;
-      // What was deleted is not found; the oldest that is left is not older.
-      if (record.offset >= this.#logStart) return record;
+      for (let found = segment.findTime(timestamp); found !== undefined; ) {
+        const { bytes, at, position } = found;
+        const after = at + batchBytes(bytes, at);
+        const record = firstRecordSince(bytes, at, after, timestamp);
+        if (record !== undefined && record.offset >= end) return undefined;
+        // What was deleted is not found; the oldest that is left is not older.
+        if (record !== undefined && record.offset >= this.#logStart) return record;
+        // A batch keeps the timestamp of a record that compaction has taken out of it.
+        found = segment.findTime(timestamp, position + after - at);
+      }
     }
     return undefined;
   }
@@ -259,23 +264,29 @@ export class SegmentLog implements PartitionLog {
     if (this.#epochs.startAt(this.#logStart)) this.#epochsChanged();
   }
 
-  /** What time brings: segments that are old enough are closed or dropped. True where anything was. */
-  retain(wallClockMs: number): boolean {
-    const before = this.#segments[0]?.baseOffset;
+  /** What time brings: segments that are old enough are closed or dropped. */
+  retain(wallClockMs: number): void {
     const { config } = this;
     const active = this.#segments.at(-1);
     const keptMs = this.#isDeleting ? config['retention.ms'] : -1;
-    if (active === undefined) return false;
-    const isOld = active.bytes > 0 && wallClockMs - active.firstTimestamp >= config['segment.ms'];
-    const isExpired = keptMs >= 0 && active.bytes > 0 && wallClockMs - active.maxTimestamp > keptMs;
-    if (isOld || isExpired) {
+    // Without timestamps nobody knows how old a record is, and it stays.
+    const isExpired = ({ maxTimestamp }: Segment): boolean =>
+      keptMs >= 0 && maxTimestamp >= 0 && wallClockMs - maxTimestamp > keptMs;
+    if (active !== undefined && active.bytes > 0 && (this.#isOld(active, wallClockMs) || isExpired(active))) {
       this.flush();
       this.#roll(this.#leo);
     }
-    while (keptMs >= 0 && this.#mayDropOldest() && wallClockMs - this.#segments[0].maxTimestamp > keptMs)
-      this.#dropOldest();
+    while (this.#mayDropOldest() && isExpired(this.#segments[0])) this.#dropOldest();
     while (this.#isTooLarge() && this.#mayDropOldest()) this.#dropOldest();
-    return this.#segments[0]?.baseOffset !== before || isOld;
+  }
+
+  /** By the timestamps of its records, as Kafka does, or by the time since it was first seen here. */
+  #isOld(active: Segment, wallClockMs: number): boolean {
+    if (this.#activeSince.baseOffset !== active.baseOffset)
+      this.#activeSince = { baseOffset: active.baseOffset, wallClockMs };
+    const { firstTimestamp, maxTimestamp } = active;
+    const recordsMs = firstTimestamp < 0 ? 0 : maxTimestamp - firstTimestamp;
+    return Math.max(recordsMs, wallClockMs - this.#activeSince.wallClockMs) >= this.config['segment.ms'];
   }
 
   /**
@@ -373,7 +384,7 @@ export class SegmentLog implements PartitionLog {
     const last = this.#segments.at(-1);
     if (last?.bytes === 0 && last.baseOffset === baseOffset) return;
     last?.cut();
-    const segment = new Segment(this.#files, this.directory, baseOffset, this.config['index.interval.bytes']);
+    const segment = new Segment(this.#files, this.directory, baseOffset, this.config);
     while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#dropOldest();
     segment.begin(this.#spares.take());
     this.#isDirectoryUnsynced = true;

@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { DiskFile } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
 import { nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
@@ -7,6 +7,7 @@ import { SegmentIndex } from './segment-index.ts';
 
 /** What a segment file holds, found by checking every byte of it. Plain data: another thread may have looked. */
 export interface SegmentScan {
+  readonly baseOffset: number;
   /** End of the last sound batch, and the offset after it. */
   readonly bytes: number;
   readonly nextOffset: number;
@@ -51,6 +52,7 @@ export function scanSegment(file: DiskFile, options: SegmentScanOptions): Segmen
   const { fault, position, nextOffset: end } = result;
   const isTorn = fault !== undefined && fault.kind !== 'end-mark';
   return {
+    baseOffset,
     bytes: position,
     nextOffset: end,
     batches: result.batches,
@@ -67,6 +69,9 @@ export function scanSegment(file: DiskFile, options: SegmentScanOptions): Segmen
 /** The index that a scan made. */
 export function indexOfScan(found: SegmentScan, options: SegmentScanOptions): SegmentIndex | undefined {
   const { intervalBytes, baseOffset } = options;
-  const { bytes, offsets, times } = found;
-  return SegmentIndex.decode(intervalBytes, baseOffset, bytes, offsets as Buffer, times as Buffer);
+  // What comes from another thread is no Buffer any more.
+  const [offsets, times] = [found.offsets, found.times].map((bytes) =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+  );
+  return SegmentIndex.decode(intervalBytes, baseOffset, found.bytes, offsets, times);
 }

@@ -1,8 +1,16 @@
 import { Buffer } from 'node:buffer';
+import type { TopicConfig } from '../config.ts';
 import type { Extent, Guard } from '../types.ts';
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
-import { BATCH_HEADER_BYTES, batchBytes, checkBatch, nextOffset, readMaxTimestamp } from './record-batch.ts';
+import {
+  BATCH_HEADER_BYTES,
+  batchBytes,
+  checkBatch,
+  nextOffset,
+  readBaseOffset,
+  readMaxTimestamp,
+} from './record-batch.ts';
 import { batchFaultSentence } from './record-batch-fault.ts';
 import { type IndexEntry, SegmentIndex } from './segment-index.ts';
 
@@ -29,6 +37,11 @@ export class DamagedSegmentError extends Error {
   }
 }
 
+/** Compaction leaves gaps between batches; without it each begins where the one before has ended. */
+export function mayHaveGaps(config: TopicConfig): boolean {
+  return config['cleanup.policy'] !== 'delete';
+}
+
 /** A batch as a search found it, in bytes that are valid until the next read. */
 interface Found {
   readonly bytes: Buffer;
@@ -43,6 +56,7 @@ export class Segment {
   readonly #files: OpenFiles;
   readonly #directory: string;
   readonly #intervalBytes: number;
+  readonly #gapsAllowed: boolean;
   /** End of the last batch; what the file holds behind it is no part of the log. */
   bytes = 0;
   /** The offset after the last batch. */
@@ -64,12 +78,13 @@ export class Segment {
   #readNext = -1;
   #readEnd = 0;
 
-  constructor(files: OpenFiles, directory: string, baseOffset: number, intervalBytes: number) {
+  constructor(files: OpenFiles, directory: string, baseOffset: number, config: TopicConfig) {
     this.#files = files;
     this.#directory = directory;
     this.baseOffset = baseOffset;
     this.nextOffset = baseOffset;
-    this.#intervalBytes = intervalBytes;
+    this.#intervalBytes = config['index.interval.bytes'];
+    this.#gapsAllowed = mayHaveGaps(config);
   }
 
   get path(): string {
@@ -145,7 +160,9 @@ export class Segment {
     let to = from + batchBytes(bytes, from);
     let last = from;
     while (to + BATCH_HEADER_BYTES <= bytes.length) {
-      const end = to + this.#soundBytes(bytes, to, found.position + to - from);
+      const position = found.position + to - from;
+      const end = to + this.#soundBytes(bytes, to, position);
+      this.#checkOrder(bytes, to, position, nextOffset(bytes, last));
       if (end > bytes.length || end - from > maxBytes || nextOffset(bytes, to) > endOffset) break;
       last = to;
       to = end;
@@ -158,18 +175,26 @@ export class Segment {
   /** The first batch that reaches beyond `offset`, whole, with up to `maxBytes` of what follows it. */
   find(offset: number, maxBytes = 0): Found | undefined {
     const isIt = (bytes: Buffer, at: number): boolean => nextOffset(bytes, at) > offset;
-    if (offset === this.#readNext) return this.#search(this.#readEnd, maxBytes, isIt);
-    return this.#search(
-      this.#position((index) => index.entryOf(offset)),
-      maxBytes,
-      isIt,
-    );
+    const from = offset === this.#readNext ? this.#readEnd : this.#position((index) => index.entryOf(offset));
+    const found = this.#search(from, maxBytes, isIt);
+    if (found === undefined) {
+      if (offset < this.nextOffset && !this.#gapsAllowed)
+        this.#damaged(from, `No batch from there on holds offset ${offset}.`);
+      return undefined;
+    }
+    const { bytes, at, position } = found;
+    const end = nextOffset(bytes, at);
+    if (end > this.nextOffset)
+      this.#damaged(position, `The batch there ends at offset ${end}, the segment at ${this.nextOffset}.`);
+    // Only where compaction has left a gap may the batch begin behind the offset.
+    if (readBaseOffset(bytes, at) > offset) this.#checkOrder(bytes, at, position, offset);
+    return found;
   }
 
-  /** The first batch with a record that is not older than `timestamp`, if any. */
-  findTime(timestamp: number): Found | undefined {
+  /** The first batch, from a position on, that says to have a record not older than `timestamp`, if any. */
+  findTime(timestamp: number, position?: number): Found | undefined {
     if (this.maxTimestamp < timestamp) return undefined;
-    const from = this.#position((index) => index.entryOfTime(timestamp));
+    const from = position ?? this.#position((index) => index.entryOfTime(timestamp));
     return this.#search(from, 0, (bytes, at) => readMaxTimestamp(bytes, at) >= timestamp);
   }
 
@@ -374,6 +399,17 @@ export class Segment {
       return { bytes, at: 0, position };
     }
     return undefined;
+  }
+
+  /** A batch's base offset is not under its checksum: it has to go on where the one before has ended. */
+  #checkOrder(bytes: Buffer, at: number, position: number, expected: number): void {
+    const base = readBaseOffset(bytes, at);
+    if (
+      base === expected ||
+      (this.#gapsAllowed && base > expected && nextOffset(bytes, at) <= this.nextOffset)
+    )
+      return;
+    this.#damaged(position, `The batch there begins at offset ${base}, and should begin at ${expected}.`);
   }
 
   /** Size of the batch there, of which the header is at hand. */

@@ -1,10 +1,12 @@
 import type { TimestampedOffset } from '../types.ts';
-import { codecOf, readAttributes, readBaseOffset, readMaxTimestamp } from './record-batch.ts';
+import { decompress } from './codecs.ts';
+import { readBaseOffset, readMaxTimestamp } from './record-batch.ts';
+import { UnsupportedCompressionError } from './record-batch-fault.ts';
 import { readRecords } from './record-batch-reader.ts';
 
 /**
- * The first record of the batch at `at`, which ends at `end`, that is not older than `timestamp`. Of a compressed
- * batch it is the batch's beginning: whoever reads from there misses nothing.
+ * The first record of the batch at `at`, which ends at `end`, that is not older than `timestamp`. Of a batch with a codec
+ * that cannot be read here it is the batch's beginning: whoever reads from there misses nothing.
  */
 export function firstRecordSince(
   bytes: Uint8Array,
@@ -14,12 +16,15 @@ export function firstRecordSince(
 ): TimestampedOffset | undefined {
   const newest = readMaxTimestamp(bytes, at);
   if (newest < timestamp) return undefined;
-  if (codecOf(readAttributes(bytes, at)) !== 0)
-    return { offset: readBaseOffset(bytes, at), timestamp: newest };
   let found: TimestampedOffset | undefined;
   const visit = (offset: number, recordTimestamp: number): void => {
     if (found === undefined && recordTimestamp >= timestamp) found = { offset, timestamp: recordTimestamp };
   };
-  readRecords(bytes, at, end, visit, { includeControl: true });
+  try {
+    readRecords(bytes, at, end, visit, { includeControl: true, decompress });
+  } catch (error) {
+    if (!(error instanceof UnsupportedCompressionError)) throw error;
+    return { offset: readBaseOffset(bytes, at), timestamp: newest };
+  }
   return found;
 }

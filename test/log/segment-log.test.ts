@@ -246,7 +246,7 @@ test('time closes segments and drops those that are too old', async () => {
   const { log, disk } = await openTestLog({ config });
   log.committed = Number.MAX_SAFE_INTEGER;
   fill(log, 2, { timestamp: start });
-  log.retain(start + 999);
+  for (const laterMs of [0, 500, 999]) log.retain(start + laterMs);
   assert.is(segmentFiles(disk).length, 1);
   log.retain(start + 1_000);
   assert.is(segmentFiles(disk).length, 2);
@@ -258,6 +258,19 @@ test('time closes segments and drops those that are too old', async () => {
   log.retain(start + 15_001);
   assert.is(log.logStart, 12);
   assert.is(log.leo, 12);
+});
+
+test('old records that arrive now close no segment at every look, and records without a time stay', async () => {
+  const { log, disk } = await openTestLog({ config: { 'segment.ms': 60_000, 'retention.ms': 10_000 } });
+  log.committed = Number.MAX_SAFE_INTEGER;
+  const now = 1_700_000_000_000;
+  fill(log, 1, { timestamp: -1 });
+  for (let tick = 0; tick < 5; tick++) {
+    log.retain(now + tick * 5_000);
+    fill(log, 1, { timestamp: -1 });
+  }
+  assert.is(segmentFiles(disk).length, 1);
+  assert.is(log.logStart, 0);
 });
 
 test('records that are not committed are not dropped by time', async () => {
