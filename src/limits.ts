@@ -95,6 +95,12 @@ export const OPEN_FILES_MAX = 1_200;
 /** How often a broker looks after its logs and writes down how far they are; Kafka's interval for its HWM. */
 export const CHECKPOINT_EVERY_MS = 5_000;
 
+/**
+ * Up to so much of a log its broker scans by itself after an unclean end, which takes some tens of milliseconds; more
+ * goes to the pool, whose first thread takes as long to start.
+ */
+export const SCAN_HERE_MAX_BYTES = 32 * MIB;
+
 /** How long a broker thread may take to bring its logs to the device at the end. */
 export const BROKER_STORE_TIMEOUT_MS = 60_000;
 

@@ -19,6 +19,8 @@ type Pool = Piscina<Parameters<typeof run>[0], BackgroundAnswer>;
 
 /** A thread costs a few megabytes, and tens of milliseconds to start: it is kept for the next task of a burst. */
 const IDLE_MS = 5000;
+/** Most of the time a task that is held to a rate sleeps: others run beside it, and above all a scan that is waited for. */
+const TASKS_A_THREAD = 8;
 /** Steps of a task take a few milliseconds, a scan of the largest segment half a second. */
 const CLOSE_LIMIT_MS = 2000;
 
@@ -139,6 +141,7 @@ export class Background {
       minThreads: 0,
       maxThreads: Math.max(1, Math.floor(availableParallelism() / 2)),
       idleTimeout: IDLE_MS,
+      concurrentTasksPerWorker: TASKS_A_THREAD,
       // Loader and inspector flags of the caller are not for the pool.
       execArgv: [],
     });

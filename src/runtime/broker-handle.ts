@@ -8,6 +8,8 @@ import {
   CONTROL_TIMEOUT_MS,
 } from '../limits.ts';
 import type { BrokerState } from '../types.ts';
+import type { Background } from './background.ts';
+import type { TaskMessage } from './background-tasks.ts';
 import type {
   BrokerAddresses,
   BrokerNotice,
@@ -36,15 +38,24 @@ export class BrokerHandle {
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingControl>();
   readonly #owner: HandleOwner;
+  readonly #background: Background;
+  /** By number: the tasks that it has given to the pool. */
+  readonly #tasks = new Map<number, AbortController>();
   readonly #stopLimitMs: number;
   #state: BrokerState = 'starting';
   #error: string | undefined;
   #sequence = 0;
 
-  constructor(data: BrokerThreadData, addresses: BrokerAddresses, owner: HandleOwner) {
+  constructor(
+    data: BrokerThreadData,
+    addresses: BrokerAddresses,
+    owner: HandleOwner,
+    background: Background,
+  ) {
     this.id = data.id;
     this.addresses = addresses;
     this.#owner = owner;
+    this.#background = background;
     this.#stopLimitMs = data.home?.isTemporary === false ? BROKER_STORE_TIMEOUT_MS : BROKER_STOP_TIMEOUT_MS;
     this.#worker = new Worker(new URL('./broker-thread.js', import.meta.url), {
       name: `tidemark broker ${data.id}`,
@@ -53,8 +64,9 @@ export class BrokerHandle {
       // Loader and inspector flags of the caller are not for a broker.
       execArgv: [],
     });
-    this.#worker.on('message', (message: ControlReply | BrokerNotice) => {
+    this.#worker.on('message', (message: ControlReply | BrokerNotice | TaskMessage) => {
       if ('notice' in message) this.#take(message);
+      else if ('task' in message) this.#work(message);
       else this.#settle(message);
     });
     this.#worker.on('error', (cause) => this.#ended(cause));
@@ -127,6 +139,11 @@ export class BrokerHandle {
     this.#owner.noticed(this, notice);
   }
 
+  /** A thread that has ended meanwhile hears nothing of it. */
+  #work(message: TaskMessage): void {
+    void this.#background.serve(message, this.#tasks, (reply) => this.#worker.postMessage(reply));
+  }
+
   #settle(reply: ControlReply): void {
     const pending = this.#pending.get(reply.sequence);
     if (reply.error !== undefined) {
@@ -137,6 +154,7 @@ export class BrokerHandle {
   }
 
   #ended(cause: Error): void {
+    for (const task of this.#tasks.values()) task.abort();
     if (this.#state === 'failed' || this.#state === 'closed') return;
     const expected = this.#state === 'closing';
     this.#state = expected ? 'closed' : 'failed';

@@ -1,6 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { HOT_WAIT_MS, THROTTLE_MAX_MS, YIELD_EVERY_MS, YIELD_SYNCING_MS } from '../limits.ts';
+import { BackgroundClient } from './background-client.ts';
+import type { TaskReply } from './background-tasks.ts';
 import { Broker } from './broker.ts';
 import { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
@@ -12,7 +14,8 @@ import { yieldToEventLoop } from './timers.ts';
 if (parentPort === null) throw new Error('broker-thread runs as a worker thread of a cluster');
 const parent = parentPort;
 const data = workerData as BrokerThreadData;
-const broker = new Broker(data, (notice) => parent.postMessage(notice));
+const background = new BackgroundClient((message) => parent.postMessage(message));
+const broker = new Broker(data, (notice) => parent.postMessage(notice), background);
 const own = data.brokers.find(({ id }) => id === data.id);
 if (own === undefined) throw new Error(`broker ${data.id} is not in its own directory`);
 const sleeper = new Sleeper(broker.arena.int32, own.bell / 4);
@@ -45,7 +48,12 @@ function control(request: ControlRequest): unknown {
   }
 }
 
-parent.on('message', async ({ sequence, request }: { sequence: number; request: ControlRequest }) => {
+interface Control {
+  readonly sequence: number;
+  readonly request: ControlRequest;
+}
+
+async function answer({ sequence, request }: Control): Promise<void> {
   let reply: ControlReply;
   try {
     reply = { sequence, value: await control(request) };
@@ -58,6 +66,11 @@ parent.on('message', async ({ sequence, request }: { sequence: number; request: 
   if (request.type !== 'close') return;
   await broker.close();
   parent.close();
+}
+
+parent.on('message', (message: Control | TaskReply) => {
+  if ('task' in message) background.settle(message);
+  else void answer(message);
 });
 
 const hasWork = (): boolean => closing || broker.hasWork();

@@ -20,6 +20,7 @@ import {
 } from '../log/record-batch.ts';
 import type { PartitionInfo, ReplicaBytes } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
+import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
@@ -94,8 +95,8 @@ export class Broker implements BrokerHost, RolesHost {
   #settledAtMs = 0;
   #diskState: 'sound' | 'failed' = 'sound';
 
-  /** `notify` is for what the main thread has to know without having asked. */
-  constructor(data: BrokerThreadData, notify: (notice: BrokerNotice) => void) {
+  /** `notify` is for what the main thread has to know without having asked. Without a pool all work is done here. */
+  constructor(data: BrokerThreadData, notify: (notice: BrokerNotice) => void, background?: BackgroundClient) {
     this.id = data.id;
     this.arena = new ArenaView(data.memory);
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
@@ -110,7 +111,7 @@ export class Broker implements BrokerHost, RolesHost {
       diskFailed: this.#diskFailed,
     });
     this.#notify = notify;
-    const opening = new ReplicaOpening(data.id, data.durability, data.home, notify);
+    const opening = new ReplicaOpening(data, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
     this.#keeper = new LogKeeper(this, opening, data.home);
     this.#progress = new ProgressRow(this.arena, own.progress);

@@ -20,6 +20,7 @@ import type {
   ReplicaBytes,
 } from '../types.ts';
 import { Arena } from './arena.ts';
+import { Background } from './background.ts';
 import { BrokerHandle } from './broker-handle.ts';
 import { channelsOf, type LinkAddresses } from './client-frames.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -95,6 +96,7 @@ export class Coordinator {
   readonly #directory: DataDirectory;
   readonly #topics: Topics;
   readonly #isr: IsrChanges;
+  readonly #background = new Background();
   readonly #members = new Map<number, Member>();
   readonly #attachments = new Map<number, Attachment>();
   /** By client: the thread it lives in, where that is another than this one. */
@@ -253,7 +255,9 @@ export class Coordinator {
 
   async close(): Promise<void> {
     this.#isr.close();
-    await Promise.all([...this.#members.values()].map(({ handle }) => handle.close()));
+    // Brokers give up what they have asked of the pool, and the pool what is left of it: neither waits for the other.
+    const brokers = [...this.#members.values()].map(({ handle }) => handle.close());
+    await Promise.all([...brokers, this.#background.close()]);
     this.#directory.close();
   }
 
@@ -288,10 +292,11 @@ export class Coordinator {
         brokers: all,
         peers: ports.get(addresses.id) as Map<number, MessagePort>,
       };
-      const handle = new BrokerHandle(data, addresses, {
-        failed: ({ id }, cause) => this.#brokerFailed(id, cause),
-        noticed: ({ id }, notice) => this.#noticed(id, notice),
-      });
+      const owner = {
+        failed: ({ id }: BrokerHandle, cause: Error) => this.#brokerFailed(id, cause),
+        noticed: ({ id }: BrokerHandle, notice: BrokerNotice) => this.#noticed(id, notice),
+      };
+      const handle = new BrokerHandle(data, addresses, owner, this.#background);
       this.#members.set(addresses.id, {
         handle,
         addresses,

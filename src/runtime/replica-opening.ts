@@ -17,20 +17,19 @@ import { type Disk, DiskError } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import { MemoryDisk } from '../log/memory-disk.ts';
 import { OpenFiles } from '../log/open-files.ts';
-import {
-  type LogDamage,
-  newLog,
-  openLog,
-  type RecoveryCut,
-  type ScanFile,
-  scanHere,
-  setAside,
-} from '../log/open-log.ts';
+import { type LogDamage, newLog, openLog, type RecoveryCut, setAside } from '../log/open-log.ts';
 import { SegmentLog } from '../log/segment-log.ts';
 import type { Durability } from '../types.ts';
-import type { BrokerHome, BrokerNotice, OpenedReplica, PartitionAssignment } from './directory.ts';
+import type { BackgroundClient } from './background-client.ts';
+import type {
+  BrokerHome,
+  BrokerNotice,
+  BrokerThreadData,
+  OpenedReplica,
+  PartitionAssignment,
+} from './directory.ts';
 import { FileDisk } from './file-disk.ts';
-import { yieldToEventLoop } from './timers.ts';
+import { LogScans } from './log-scans.ts';
 import { newUuid } from './uuid.ts';
 
 /** What a partition's directory was found to be instead of its log. */
@@ -62,6 +61,7 @@ export class ReplicaOpening {
   readonly #durability: Durability;
   readonly #home: BrokerHome | undefined;
   readonly #notify: (notice: BrokerNotice) => void;
+  readonly #background: BackgroundClient | undefined;
   /** By partition id. */
   readonly #faults = new Map<number, Fault>();
   #isClean = false;
@@ -69,15 +69,15 @@ export class ReplicaOpening {
   #prepared: Promise<void> | undefined;
 
   constructor(
-    brokerId: number,
-    durability: Durability,
-    home: BrokerHome | undefined,
+    { id, durability, home }: Pick<BrokerThreadData, 'id' | 'durability' | 'home'>,
     notify: (notice: BrokerNotice) => void,
+    background: BackgroundClient | undefined,
   ) {
-    this.#brokerId = brokerId;
+    this.#brokerId = id;
     this.#durability = durability;
     this.#home = home;
     this.#notify = notify;
+    this.#background = background;
     this.disk = home === undefined ? new MemoryDisk() : new FileDisk(home.path);
     this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
   }
@@ -220,7 +220,8 @@ export class ReplicaOpening {
       recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
       logStart: this.logStarts.get(directory) ?? 0,
     };
-    const { log, damage, cuts } = await openLog(this.files, settings, this.#scanOf(assignment));
+    const scans = this.#scansOf(assignment);
+    const { log, damage, cuts } = await openLog(this.files, settings, (...file) => scans.scan(...file));
     if (log === undefined || damage !== undefined) {
       const sentence = `${disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
       return this.#refuse({ assignment, sentence, damage });
@@ -230,22 +231,16 @@ export class ReplicaOpening {
     return this.#found(assignment, log, [...before, ...cuts]);
   }
 
-  /** Scans here, and tells how far it is; ports and timers have their turn between two files. */
-  #scanOf({ info }: PartitionAssignment): ScanFile {
-    const files = this.files;
-    const scan = scanHere(files);
-    let totalBytes = 0;
-    let doneBytes = 0;
-    return async (path, options) => {
-      const bytes = files.get(path).size;
-      totalBytes += bytes;
-      await yieldToEventLoop();
-      const found = await scan(path, options);
-      doneBytes += bytes;
-      const { topic, partition } = info;
-      this.#notify({ notice: 'recovering', topic, partition, doneBytes, totalBytes });
-      return found;
-    };
+  #scansOf({ info }: PartitionAssignment): LogScans {
+    const { topic, partition } = info;
+    const root = this.#home?.path;
+    const background = this.#background;
+    return new LogScans(
+      this.files,
+      root === undefined || background === undefined ? undefined : { root, background },
+      (doneBytes, totalBytes) =>
+        this.#notify({ notice: 'recovering', topic, partition, doneBytes, totalBytes }),
+    );
   }
 
   #found({ info, config }: PartitionAssignment, log: SegmentLog, cuts: readonly RecoveryCut[]): Opening {
