@@ -86,6 +86,12 @@ export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
 export const MAX_BLOCK_DEFAULT_MS = 60_000;
 
 /**
+ * How long a change of names waits for others before a directory is synced for it, where nobody waits: such a sync may
+ * take everything along that was written to the files since.
+ */
+export const SETTLE_NAMES_MS = 50;
+
+/**
  * Files that the logs of one broker keep open: a thousand partitions that are written to have theirs, and three brokers
  * stay below the 4,096 that nearly all systems allow (Node raises the usual limit to that by itself). Where there are
  * fewer, the cache makes do with them.
@@ -100,6 +106,19 @@ export const CHECKPOINT_EVERY_MS = 5_000;
  * goes to the pool, whose first thread takes as long to start.
  */
 export const SCAN_HERE_MAX_BYTES = 32 * MIB;
+
+/** How often a broker looks for logs to compact and segments to check again; Kafka's cleaner rests for 15 seconds. */
+export const CARE_EVERY_MS = 10_000;
+
+/** What a compaction reads at most, so that it takes little from a device or a core: a tenth of what it could. */
+export const COMPACTION_BYTES_PER_SECOND = 64 * MIB;
+
+/** Keys of one run of compaction, about a million short ones; where a log has more, it takes more runs. */
+export const COMPACTION_MAP_BYTES = 32 * MIB;
+
+/** A sealed segment is checked again once a day at most: at this rate a broker gets through 1.3 terabytes. */
+export const SCRUB_INTERVAL_MS = 24 * 60 * 60 * 1000;
+export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 
 /** How long a broker thread may take to bring its logs to the device at the end. */
 export const BROKER_STORE_TIMEOUT_MS = 60_000;

@@ -20,6 +20,8 @@ export interface Disk {
   remove(path: string): void;
   /** Makes durable which files the directory holds: creations, renames, removals. */
   syncDirectory(path: string): Promise<void>;
+  /** The same in a while, together with what else changes there by then: nobody waits for it. */
+  settleDirectory(path: string): Promise<void>;
   /** Where people find it: what sentences name. */
   locate(path: string): string;
 }

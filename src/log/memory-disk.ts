@@ -6,7 +6,10 @@ import { type Disk, DiskError, type DiskFile, requireInside } from './disk.ts';
 const FILE_START_BYTES = 1024;
 
 /** Freed buffers of each size that are kept: memory already mapped is several times cheaper than new memory. */
-const POOLED_MAX = 4;
+const POOLED_MAX = 8;
+
+/** How many times larger than asked for a freed buffer may be: a file that has begun to grow mostly goes on growing. */
+const LARGER_MAX = 4;
 
 const NOTHING = Buffer.alloc(0);
 const DONE = Promise.resolve();
@@ -16,8 +19,10 @@ class BufferPool {
 
   /** Of a power of two, and not zeroed. */
   take(bytes: number, path: string): Buffer {
-    const kept = this.#free.get(bytes)?.pop();
-    if (kept !== undefined) return kept;
+    for (let size = bytes; size <= LARGER_MAX * bytes; size *= 2) {
+      const kept = this.#free.get(size)?.pop();
+      if (kept !== undefined) return kept;
+    }
     try {
       return Buffer.allocUnsafeSlow(bytes);
     } catch (cause) {
@@ -236,6 +241,10 @@ export class MemoryDisk implements Disk {
     if (!(place instanceof DirectoryNode)) return;
     place.entries.get(name)?.removed();
     place.entries.delete(name);
+  }
+
+  settleDirectory(path: string): Promise<void> {
+    return this.syncDirectory(path);
   }
 
   async syncDirectory(path: string): Promise<void> {

@@ -76,7 +76,16 @@ export async function openLog(
   settings: LogSettings,
   scanFile: ScanFile = scanHere(files),
 ): Promise<OpenedLog> {
-  return new Opening(files, settings, scanFile).run();
+  try {
+    return await new Opening(files, settings, scanFile).run();
+  } catch (error) {
+    if (!(error instanceof DamagedSegmentError)) throw error;
+    const { path: file, position, message: sentence } = error;
+    const name = file.slice(file.lastIndexOf('/') + 1).replace(SWAP_SUFFIX, '');
+    const baseOffset = baseOffsetOf(name, LOG_SUFFIX) ?? 0;
+    const damage = { file, baseOffset, position, fromOffset: baseOffset, sentence };
+    return { log: undefined, damage, cuts: [] };
+  }
 }
 
 /** The log of a new partition, where there is nothing to be found. */
@@ -99,6 +108,13 @@ export function newLog(files: OpenFiles, directory: string, config: TopicConfig)
  */
 export function setAside(disk: Disk, directory: string, damage: LogDamage): RecoveryCut[] {
   const cuts: RecoveryCut[] = [];
+  if (damage.file.endsWith(SWAP_SUFFIX)) {
+    // Of a swap, what it was to replace may be there still: opening the log finds out.
+    const { file, baseOffset: fromOffset, sentence: reason } = damage;
+    const { size: bytes } = sized(disk, file);
+    disk.rename(file, `${file}${DAMAGED_SUFFIX}`);
+    return [{ file, position: 0, bytes, fromOffset, action: 'set aside', reason }];
+  }
   for (const base of baseOffsets(disk.list(directory)).filter((offset) => offset >= damage.baseOffset)) {
     const file = `${directory}/${segmentFile(base, LOG_SUFFIX)}`;
     const { size: bytes } = sized(disk, file);

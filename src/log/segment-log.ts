@@ -3,7 +3,7 @@ import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
 import { writeEpochs } from './epoch-file.ts';
 import type { EpochList } from './epoch-list.ts';
-import { EPOCHS_FILE, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
+import { DAMAGED_SUFFIX, EPOCHS_FILE, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
 import { mayHaveGaps, Segment } from './segment.ts';
@@ -45,6 +45,8 @@ export class SegmentLog implements PartitionLog {
   #bytes = 0;
   #recoveryPoint: number;
   committed = 0;
+  /** The cleaner's checkpoint: below it no key stands twice. Whoever compacts raises it; it falls with the log's end. */
+  cleanedTo = 0;
 
   /** Batches that were taken and not written: their bytes, ends, and largest timestamps. */
   #staged: Uint8Array[] = [];
@@ -81,7 +83,7 @@ export class SegmentLog implements PartitionLog {
     this.#written = state.leo;
     this.#recoveryPoint = state.recoveryPoint;
     this.#isDirectoryNew = state.isNew;
-    this.#spares = new SpareFiles(files.disk, directory, state.spares);
+    this.#spares = new SpareFiles(files, directory, state.spares);
     for (const segment of state.segments) {
       this.#bytes += segment.bytes;
       if (segment.syncedBytes < segment.bytes) this.#unsynced.add(segment);
@@ -215,13 +217,14 @@ export class SegmentLog implements PartitionLog {
     if (this.#leo <= offset) return;
     while (this.#segments.length > 0) {
       const segment = this.#segments.at(-1) as Segment;
-      this.#bytes -= segment.bytes;
+      const { bytes } = segment;
       if (segment.baseOffset < offset) {
         segment.truncateTo(offset);
-        this.#bytes += segment.bytes;
+        this.#bytes += segment.bytes - bytes;
         this.#unsynced.add(segment);
         break;
       }
+      this.#bytes -= bytes;
       this.#segments.pop();
       this.#remove(segment);
     }
@@ -278,6 +281,7 @@ export class SegmentLog implements PartitionLog {
     }
     while (this.#mayDropOldest() && isExpired(this.#segments[0])) this.#dropOldest();
     while (this.#isTooLarge() && this.#mayDropOldest()) this.#dropOldest();
+    this.#spares.trim();
   }
 
   /** By the timestamps of its records, as Kafka does, or by the time since it was first seen here. */
@@ -286,7 +290,10 @@ export class SegmentLog implements PartitionLog {
       this.#activeSince = { baseOffset: active.baseOffset, wallClockMs };
     const { firstTimestamp, maxTimestamp } = active;
     const recordsMs = firstTimestamp < 0 ? 0 : maxTimestamp - firstTimestamp;
-    return Math.max(recordsMs, wallClockMs - this.#activeSince.wallClockMs) >= this.config['segment.ms'];
+    // What is to be compacted after some time at the latest has to be sealed by then.
+    const lagMs = this.#gapsAllowed ? this.config['max.compaction.lag.ms'] : Number.POSITIVE_INFINITY;
+    const rollMs = Math.min(this.config['segment.ms'], lagMs);
+    return Math.max(recordsMs, wallClockMs - this.#activeSince.wallClockMs) >= rollMs;
   }
 
   /**
@@ -324,15 +331,41 @@ export class SegmentLog implements PartitionLog {
     return this.#segments.slice(0, -1);
   }
 
-  /** Compaction has put `replacements` in the place of these sealed segments, which lay side by side. */
-  replace(replaced: readonly Segment[], replacements: readonly Segment[]): void {
-    const first = this.#segments.indexOf(replaced[0]);
-    this.#segments.splice(first, replaced.length, ...replacements);
+  /** The segment whose log file has this path. */
+  segmentAt(path: string): Segment | undefined {
+    return this.#segments.find((segment) => segment.path === path);
+  }
+
+  /**
+   * Lets the log end where a damaged segment begins. Its file is kept for people under another name, which is returned;
+   * what lies behind it goes first, so that whatever happens no log is left with a hole in its midst.
+   */
+  setAside(damaged: Segment): string {
+    this.#unstage();
+    const index = this.#segments.indexOf(damaged);
+    for (const segment of this.#segments.splice(index + 1).reverse()) {
+      this.#bytes -= segment.bytes;
+      this.#remove(segment);
+    }
+    const kept = `${damaged.path}${DAMAGED_SUFFIX}`;
+    damaged.release();
+    this.#files.disk.rename(damaged.path, kept);
+    this.#segments.pop();
+    this.#bytes -= damaged.bytes;
+    this.#remove(damaged);
+    this.#end(Math.max(damaged.baseOffset, this.#logStart));
+    if (this.#epochs.truncateTo(this.#leo)) this.#epochsChanged();
+    return kept;
+  }
+
+  /** Compaction has put `cleaned` in the place of these sealed segments, which lay side by side. */
+  replace(replaced: readonly Segment[], cleaned: Segment): void {
+    this.#segments.splice(this.#segments.indexOf(replaced[0]), replaced.length, cleaned);
     for (const segment of replaced) {
       this.#bytes -= segment.bytes;
       this.#unsynced.delete(segment);
     }
-    for (const segment of replacements) this.#bytes += segment.bytes;
+    this.#bytes += cleaned.bytes;
     this.#isDirectoryUnsynced = true;
   }
 
@@ -357,6 +390,7 @@ export class SegmentLog implements PartitionLog {
     this.#leo = offset;
     this.#written = offset;
     this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
+    this.cleanedTo = Math.min(this.cleanedTo, offset);
     for (const promise of this.#syncs) promise.end = Math.min(promise.end, offset);
   }
 
@@ -408,7 +442,7 @@ export class SegmentLog implements PartitionLog {
     const segment = this.#segments.shift() as Segment;
     this.#bytes -= segment.bytes;
     this.#unsynced.delete(segment);
-    if (segment.isHeld || this.#spares.isFull) this.#remove(segment);
+    if (segment.holders > 0 || this.#spares.isFull) this.#remove(segment);
     else this.#spares.give(segment.retire());
     this.#isDirectoryUnsynced = true;
     this.#logStart = Math.max(this.#logStart, this.#segments[0]?.baseOffset ?? segment.nextOffset);

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { TopicConfig } from '../config.ts';
+import { isCompacted, type TopicConfig } from '../config.ts';
 import type { Extent, Guard } from '../types.ts';
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
@@ -39,7 +39,7 @@ export class DamagedSegmentError extends Error {
 
 /** Compaction leaves gaps between batches; without it each begins where the one before has ended. */
 export function mayHaveGaps(config: TopicConfig): boolean {
-  return config['cleanup.policy'] !== 'delete';
+  return isCompacted(config);
 }
 
 /** A batch as a search found it, in bytes that are valid until the next read. */
@@ -53,6 +53,8 @@ interface Found {
 /** One file of batches. All but a log's last are sealed: they never change, until retention or compaction take them. */
 export class Segment {
   readonly baseOffset: number;
+  /** Of the log file, within the broker's directory. */
+  readonly path: string;
   readonly #files: OpenFiles;
   readonly #directory: string;
   readonly #intervalBytes: number;
@@ -67,12 +69,14 @@ export class Segment {
   syncedBytes = 0;
   /** Whether its two index files are on the disk, and the index in memory may be forgotten. */
   isIndexStored = false;
-  /** Whether somebody reads the file by its name at present: then it is not recycled, though it may be removed. */
-  isHeld = false;
+  /** How many others read the file by its name at present: then it is not recycled, though it may be removed. */
+  holders = 0;
   /** Why its offsets cannot be read; undefined while they can. */
   damage: DamagedSegmentError | undefined;
   #index: SegmentIndex | undefined;
   #firstTimestamp: number | undefined;
+  /** What the index said before it was forgotten. */
+  #maxTimestamp: number | undefined;
   #truncations = 0;
   /** Where the last read ended: most reads go on there. */
   #readNext = -1;
@@ -83,12 +87,9 @@ export class Segment {
     this.#directory = directory;
     this.baseOffset = baseOffset;
     this.nextOffset = baseOffset;
+    this.path = this.pathOf(LOG_SUFFIX);
     this.#intervalBytes = config['index.interval.bytes'];
     this.#gapsAllowed = mayHaveGaps(config);
-  }
-
-  get path(): string {
-    return this.pathOf(LOG_SUFFIX);
   }
 
   pathOf(suffix: string): string {
@@ -106,6 +107,7 @@ export class Segment {
   }
 
   get maxTimestamp(): number {
+    if (this.#index === undefined && this.#maxTimestamp !== undefined) return this.#maxTimestamp;
     return this.index.maxTimestamp;
   }
 
@@ -119,7 +121,9 @@ export class Segment {
   }
 
   forgetIndex(): void {
-    if (this.isIndexStored) this.#index = undefined;
+    if (!this.isIndexStored || this.#index === undefined) return;
+    this.#maxTimestamp = this.#index.maxTimestamp;
+    this.#index = undefined;
   }
 
   /** Takes over an index that somebody else has made. */

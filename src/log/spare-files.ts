@@ -1,7 +1,9 @@
 import type { Disk } from './disk.ts';
+import type { OpenFiles } from './open-files.ts';
 
-/** Few: what retention drops serves the next segment but one. */
-const SPARES_MAX = 2;
+/** Of a log that is written to so fast that many are on their way; and of one at rest. */
+const SPARES_MAX = 16;
+const SPARES_AT_REST = 2;
 
 interface Spare {
   readonly path: string;
@@ -12,35 +14,48 @@ interface Spare {
 /**
  * The files of segments that were dropped. Overwriting one is several times cheaper than writing to a new one. But if
  * a power cut took the renaming back and kept the overwriting, an old segment would come back with bytes that it never
- * had: so a file is given out only once its new name is on the device.
+ * had, and nobody could tell it from damage: so a file is given out only once its new name is on the device.
  */
 export class SpareFiles {
+  readonly #files: OpenFiles;
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #spares: Spare[];
-  #isSyncing = false;
+  #isSettling = false;
   #failure: unknown;
 
-  constructor(disk: Disk, directory: string, paths: readonly string[]) {
-    this.#disk = disk;
+  constructor(files: OpenFiles, directory: string, paths: readonly string[]) {
+    this.#files = files;
+    this.#disk = files.disk;
     this.#directory = directory;
-    this.#spares = paths.slice(0, SPARES_MAX).map((path) => ({ path, isReady: true }));
-    for (const path of paths.slice(SPARES_MAX)) disk.remove(path);
+    this.#spares = paths.map((path) => ({ path, isReady: true }));
+    this.trim();
   }
 
+  /** In memory one is enough, and the rest is better off in the pool of freed buffers. */
   get isFull(): boolean {
-    return this.#spares.length >= SPARES_MAX;
+    return this.#spares.length >= (this.#disk.isVolatile ? 1 : SPARES_MAX);
   }
 
   give(path: string): void {
-    const { isVolatile } = this.#disk;
-    this.#spares.push({ path, isReady: isVolatile });
-    if (!isVolatile && !this.#isSyncing) this.#sync();
+    const isReady = this.#disk.isVolatile;
+    this.#spares.push({ path, isReady });
+    if (!isReady && !this.#isSettling) this.#settle();
   }
 
+  /** The one that was given last, of which more is still in a cache. */
   take(): string | undefined {
-    const ready = this.#spares.findIndex(({ isReady }) => isReady);
+    const ready = this.#spares.findLastIndex(({ isReady }) => isReady);
     return ready === -1 ? undefined : this.#spares.splice(ready, 1)[0].path;
+  }
+
+  /** Removes more than a log at rest needs. */
+  trim(): void {
+    while (this.#spares.length > SPARES_AT_REST) {
+      const { path } = this.#spares.shift() as Spare;
+      this.#files.forget(path);
+      this.#disk.remove(path);
+    }
   }
 
   /** Throws what the disk said when nobody waited for it. */
@@ -48,18 +63,18 @@ export class SpareFiles {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  async #sync(): Promise<void> {
-    this.#isSyncing = true;
+  async #settle(): Promise<void> {
+    this.#isSettling = true;
     try {
       for (;;) {
         const waiting = this.#spares.filter(({ isReady }) => !isReady);
         if (waiting.length === 0) break;
-        await this.#disk.syncDirectory(this.#directory);
+        await this.#disk.settleDirectory(this.#directory);
         for (const spare of waiting) spare.isReady = true;
       }
     } catch (error) {
       this.#failure = error;
     }
-    this.#isSyncing = false;
+    this.#isSettling = false;
   }
 }

@@ -19,7 +19,9 @@ import {
   writevSync,
 } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { SETTLE_NAMES_MS } from '../limits.ts';
 import { type Disk, DiskError, type DiskFile, requireInside } from '../log/disk.ts';
+import { pause } from './timers.ts';
 
 /** What one system call takes on Linux and macOS; more is refused there. */
 const PIECES_MAX = 1024;
@@ -271,6 +273,11 @@ export class FileDisk implements Disk {
     const location = this.locate(path);
     this.#attempt('remove', location, () => rmSync(location, { recursive: true, force: true }));
     this.#forget(path);
+  }
+
+  async settleDirectory(path: string): Promise<void> {
+    await pause(SETTLE_NAMES_MS);
+    return this.syncDirectory(path);
   }
 
   syncDirectory(path: string): Promise<void> {

@@ -218,6 +218,10 @@ export class FaultyDisk implements Disk {
     });
   }
 
+  settleDirectory(path: string): Promise<void> {
+    return this.syncDirectory(path);
+  }
+
   async syncDirectory(path: string): Promise<void> {
     requireInside(path);
     const code = this.#takeFault('syncDirectory', path);

@@ -207,6 +207,21 @@ test('damage in the midst of a log is refused with its place, and nothing is cha
   assert.ok(readAll(log).equals(bytesOf(written.filter(({ next }) => next <= log.leo))));
 });
 
+test('a swap of compaction that was damaged before it could be finished is refused, and can be set aside', async () => {
+  const { files, written } = await closedLog();
+  const [name] = [...files.keys()].filter((each) => each.endsWith('.log')).sort();
+  const swap = Buffer.from(files.get(name) as Buffer);
+  swap[500] ^= 1;
+  const disk = diskOf(new Map([...files, [`${name}.swap`, swap]]));
+  const config = { 'cleanup.policy': 'compact' } as const;
+  const opened = await tryOpen({ disk, config });
+  assert.is(opened.damage?.file, `${DIRECTORY}/${name}.swap`);
+  if (opened.damage === undefined) return;
+  setAside(disk, DIRECTORY, opened.damage);
+  const { log } = await openTestLog({ disk, config });
+  assert.ok(readAll(log).equals(bytesOf(written)));
+});
+
 test('a segment that is missing between two others is damage', async () => {
   const { files } = await closedLog();
   const names = [...files.keys()].filter((name) => name.endsWith('.log')).sort();
