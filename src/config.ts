@@ -180,6 +180,11 @@ function memoryDefaultOf(property: Property): number | string {
   return property.kind === 'whole number' ? (property.memoryDefault ?? property.default) : property.default;
 }
 
+/** Whether compaction works on a topic, alone or beside deletion: then its records need keys, and its offsets have gaps. */
+export function isCompacted(config: TopicConfig): boolean {
+  return config['cleanup.policy'] !== 'delete';
+}
+
 /** What holds where nothing is configured: memory is bounded by size, disks by time, as Kafka does it. */
 export function topicDefaults(durability: Durability): TopicConfig {
   return durability === 'memory' ? memoryDefaults : diskDefaults;

@@ -18,6 +18,7 @@ const codes = {
   INVALID_REPLICATION_FACTOR: { kafka: 38, retriable: false },
   INVALID_CONFIG: { kafka: 40, retriable: false },
   KAFKA_STORAGE_ERROR: { kafka: 56, retriable: true },
+  UNSUPPORTED_COMPRESSION_TYPE: { kafka: 76, retriable: false },
   INVALID_RECORD: { kafka: 87, retriable: false },
   // Ours: Kafka has no name for these, and they never travel on the wire.
   INVALID_ARGUMENT: { kafka: 42, retriable: false },

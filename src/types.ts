@@ -121,7 +121,13 @@ export interface ReplicaBytes {
 }
 
 /** What a broker counts. */
-export type CounterName = 'batchesAppended' | 'batchesRefused' | 'corruptFrames' | 'laps' | 'catchUps';
+export type CounterName =
+  | 'batchesAppended'
+  | 'batchesRefused'
+  | 'corruptFrames'
+  | 'laps'
+  | 'catchUps'
+  | 'damagedSegments';
 
 /** A broker's counters and lags, as they stood at one moment. */
 export interface BrokerMetrics {
@@ -135,7 +141,7 @@ export interface BrokerMetrics {
 /** Offline: its thread runs, but its disk has failed. */
 export type BrokerState = 'starting' | 'running' | 'offline' | 'closing' | 'closed' | 'failed';
 
-/** Bytes that a start has taken out of a replica's files, because they were torn or damaged. */
+/** Bytes of a replica's files that were torn or damaged: taken out by the start, or found later. */
 export interface RecoveryReport {
   readonly broker: number;
   readonly topic: string;
@@ -143,9 +149,10 @@ export interface RecoveryReport {
   readonly file: string;
   readonly position: number;
   readonly bytes: number;
-  /** The first offset that was no longer there. */
+  /** The first offset that was no longer there, or cannot be read. */
   readonly fromOffset: number;
-  readonly action: 'cut' | 'removed' | 'set aside';
+  /** What was reported alone is as it was: see `reason` for what can be done. */
+  readonly action: 'cut' | 'removed' | 'set aside' | 'reported';
   readonly reason: string;
 }
 

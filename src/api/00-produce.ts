@@ -1,5 +1,8 @@
+import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
+import { decompress } from '../log/codecs.ts';
+import { compactionObstacle } from '../log/compaction-records.ts';
 import { batchBytes, CRC_FROM, checkProducedBatch, readCrc } from '../log/record-batch.ts';
 
 /** CRC-32C of a stretch of the memory the batch lies in. */
@@ -27,5 +30,17 @@ export function admitBatch(
   if (acks === -1 && !replica.hasEnoughInSync) return 'NOT_ENOUGH_REPLICAS';
   // Last, because the checksum may be taken while the batch is copied to where it is published from.
   if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
-  return 'NONE';
+  return isCompacted(replica.config) ? admitToCompacted(bytes, at) : 'NONE';
+}
+
+/** What compaction could not read would keep it from cleaning anything behind it: it is refused here, once for all. */
+function admitToCompacted(bytes: Uint8Array, at: number): ErrorCode {
+  switch (compactionObstacle(bytes, at, decompress)) {
+    case undefined:
+      return 'NONE';
+    case 'unsupported codec':
+      return 'UNSUPPORTED_COMPRESSION_TYPE';
+    default:
+      return 'INVALID_RECORD';
+  }
 }

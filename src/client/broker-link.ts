@@ -340,6 +340,10 @@ const sentences: Partial<Record<ErrorCode, string>> = {
     'The batch was written, but too few replicas are left in sync to commit it; sending it again may write it twice.',
   MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
   CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
+  INVALID_RECORD:
+    'The topic is compacted, and takes records with a key alone, in batches that can be read; nothing was written.',
+  UNSUPPORTED_COMPRESSION_TYPE:
+    'The topic is compacted, and the codec of the batch is none that compaction can read; use gzip, snappy, lz4 or none.',
   KAFKA_STORAGE_ERROR:
     "The disk of the partition's leader has failed, so nobody knows whether the batch was kept; sending it again may write it twice. Check the disk, then start the cluster again.",
   NOT_LEADER_OR_FOLLOWER: 'The broker does not lead the partition.',

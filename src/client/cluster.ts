@@ -4,6 +4,7 @@ import { BROKERS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
 import { openDataDirectory } from '../runtime/data-directory.ts';
+import type { CareSettings } from '../runtime/directory.ts';
 import { watchThreads } from '../runtime/thread-watch.ts';
 import type { BrokerMetrics, Durability, RecoveryProgress, RecoveryReport, ReplicaBytes } from '../types.ts';
 import { Admin, type DeletionRequest, type TopicRequest } from './admin.ts';
@@ -27,6 +28,12 @@ export interface ClusterOptions {
   readonly deliveryTimeoutMs?: number;
   /** Told while a start looks through logs that were not closed. */
   readonly onRecovery?: (progress: RecoveryProgress) => void;
+  /**
+   * For tests: how often and how fast sealed segments are compacted, and checked again.
+   *
+   * @internal
+   */
+  readonly care?: Partial<CareSettings>;
 }
 
 export interface InspectOptions {
@@ -77,7 +84,14 @@ export class Cluster {
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const { brokers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } = checkedOptions(options);
     const directory = await openDataDirectory(dataDir, durability, brokers);
-    const coordinator = await Coordinator.start({ brokers, durability, directory, config, onRecovery });
+    const coordinator = await Coordinator.start({
+      brokers,
+      durability,
+      directory,
+      config,
+      onRecovery,
+      care: options.care,
+    });
     try {
       const attachment = await coordinator.attach();
       const topics = {
@@ -119,7 +133,7 @@ export class Cluster {
     return statusOf(this.#coordinator);
   }
 
-  /** What the start had to take out of the brokers' files: torn ends, damaged segments. */
+  /** What the start had to take out of the brokers' files: torn ends, damaged segments. And damage that was found since. */
   get recovery(): readonly RecoveryReport[] {
     return this.#coordinator.recovery;
   }
@@ -235,7 +249,12 @@ interface CheckedOptions {
 }
 
 function checkedOptions(options: ClusterOptions): CheckedOptions {
-  requireOptions('Cluster.start options', options, OPTIONS);
+  // An option for tests is none that people should learn of.
+  requireOptions(
+    'Cluster.start options',
+    options,
+    'care' in Object(options) ? [...OPTIONS, 'care'] : OPTIONS,
+  );
   const { dataDir, onRecovery } = options;
   const durability = requireOneOf('durability', options.durability ?? 'os', [
     'memory',

@@ -10,7 +10,7 @@ import { BATCH_HEADER_BYTES } from '../log/record-batch.ts';
 import { nowMs } from '../runtime/clock.ts';
 import type { Acks, PartitionInfo, RecordInput, RecordPlace } from '../types.ts';
 import { BatchCall, type ProducerBatch, type Resolve } from './outbound.ts';
-import { checkRecord, snapshotOf } from './record-check.ts';
+import { checkRecord, type RecordRules, snapshotOf } from './record-check.ts';
 import { type Accumulator, Route, type RouteHost } from './route.ts';
 import type { Session } from './session.ts';
 
@@ -26,6 +26,9 @@ export interface ProducerOptions {
 }
 
 const ACKS_ON_THE_WIRE = { 0: 0, 1: 1, all: -1 } as const;
+
+/** What can be told of a record before its topic is found. */
+const ANY_TOPIC: RecordRules = { maxBytes: MESSAGE_MAX_BYTES, needsKey: false };
 
 const OPTIONS = ['acks', 'batchBytes', 'bufferBytes', 'maxBlockMs'];
 
@@ -105,7 +108,7 @@ export class Producer {
     const route = this.#routes.get(topic) ?? this.#newRoute(topic);
     try {
       this.#checkOpen();
-      checkRecord(record, route?.maxBytes ?? MESSAGE_MAX_BYTES);
+      checkRecord(record, route ?? ANY_TOPIC);
       if (route === undefined || this.#mustWait()) return this.#sendLater(topic, record);
     } catch (error) {
       return Promise.reject(error);
@@ -130,7 +133,7 @@ export class Producer {
           `sendBatch takes an array of records; got ${show(records)}.`,
         );
       }
-      for (const record of records) checkRecord(record, route?.maxBytes ?? MESSAGE_MAX_BYTES);
+      for (const record of records) checkRecord(record, route ?? ANY_TOPIC);
       if (records.length === 0) return Promise.resolve([]);
       if (route === undefined || this.#mustWait()) return this.#sendBatchLater(topic, records);
     } catch (error) {
@@ -201,7 +204,7 @@ export class Producer {
       const resume = (): boolean => {
         const route = this.#routeFor(topic);
         if (route === undefined || !this.#host.hasRoom()) return false;
-        checkRecord(kept, route.maxBytes);
+        checkRecord(kept, route);
         route.append(kept, resolve as Resolve);
         return true;
       };
@@ -225,7 +228,7 @@ export class Producer {
     const resume = (): boolean => {
       const route = this.#routeFor(topic);
       if (route === undefined) return false;
-      if (!isChecked) for (const record of kept) checkRecord(record, route.maxBytes);
+      if (!isChecked) for (const record of kept) checkRecord(record, route);
       isChecked = true;
       next = route.appendRun(kept, next, call, written);
       return next === kept.length;

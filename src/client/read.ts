@@ -134,11 +134,15 @@ function offsetSince(
   });
 }
 
+const reasons: Partial<Record<ErrorCode, string>> = {
+  KAFKA_STORAGE_ERROR:
+    "the broker's disk has failed. Check the disk, then start the cluster again, or read from another replica",
+  CORRUPT_MESSAGE:
+    "its segment there is damaged on the broker's disk. Read it from another replica ('broker'); `recovery` tells what was found, and what helps",
+};
+
 function refusal({ topic, partition }: PartitionInfo, error: ErrorCode): TidemarkError {
-  const reason =
-    error === 'KAFKA_STORAGE_ERROR'
-      ? "the broker's disk has failed. Check the disk, then start the cluster again, or read from another replica"
-      : error;
+  const reason = reasons[error] ?? error;
   return new TidemarkError(error, `Partition ${partition} of '${topic}' could not be read: ${reason}.`);
 }
 

@@ -54,8 +54,16 @@ export function snapshotOf({ key, value, headers, timestamp }: RecordInput): Rec
   return { key: ownBytes(key), value: ownBytes(value), headers: headers && own, timestamp };
 }
 
-/** Throws unless the record can be written to a topic that takes batches of `maxBytes`; then nothing was written. */
-export function checkRecord(record: RecordInput, maxBytes: number): void {
+/** What a topic asks of its records. */
+export interface RecordRules {
+  /** Of a whole batch. */
+  readonly maxBytes: number;
+  /** A compacted topic keeps the last record of each key. */
+  readonly needsKey: boolean;
+}
+
+/** Throws unless the record can be written to the topic; then nothing was written. */
+export function checkRecord(record: RecordInput, { maxBytes, needsKey }: RecordRules): void {
   if (record === null || typeof record !== 'object' || Array.isArray(record) || isUint8Array(record)) {
     throw new TidemarkError(
       'INVALID_RECORD',
@@ -63,6 +71,12 @@ export function checkRecord(record: RecordInput, maxBytes: number): void {
     );
   }
   const { key, value, headers, timestamp } = record;
+  if (needsKey && (key === undefined || key === null)) {
+    throw new TidemarkError(
+      'INVALID_RECORD',
+      'A record needs a key here: the topic is compacted, which keeps the last record of each key. Give it one, or create the topic with cleanup.policy delete.',
+    );
+  }
   const bytes =
     OVERHEAD_BYTES + bytesAtMost(key, 'key') + bytesAtMost(value, 'value') + headersAtMost(headers);
   if (timestamp !== undefined && !Number.isSafeInteger(timestamp)) {

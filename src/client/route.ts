@@ -1,3 +1,4 @@
+import { isCompacted } from '../config.ts';
 import { BatchWriter } from '../log/record-batch-writer.ts';
 import { wallClockMs } from '../runtime/clock.ts';
 import type { TopicInfo } from '../runtime/coordinator.ts';
@@ -74,6 +75,7 @@ export class Accumulator implements BatchOwner {
 export class Route {
   readonly host: RouteHost;
   readonly maxBytes: number;
+  readonly needsKey: boolean;
   readonly accumulators: readonly Accumulator[];
   readonly #pool: BatchWriter[] = [];
   /** Where records without a key go until a batch is sent. */
@@ -82,6 +84,7 @@ export class Route {
   constructor(host: RouteHost, topic: TopicInfo) {
     this.host = host;
     this.maxBytes = topic.config['max.message.bytes'];
+    this.needsKey = isCompacted(topic.config);
     this.accumulators = topic.partitions.map((info) => new Accumulator(this, info));
   }
 

@@ -42,16 +42,17 @@ export function planCompaction(
   let cleanBytes = 0;
   let dirtyBytes = 0;
   let oldestDirtyMs = Number.POSITIVE_INFINITY;
-  for (const { baseOffset, nextOffset, bytes, firstTimestamp, maxTimestamp } of sealed) {
-    // What lies behind a segment that may not be cleaned is younger still.
-    if (nextOffset > committed || (lagMs > 0 && nowMs - maxTimestamp < lagMs)) break;
+  for (const segment of sealed) {
+    const { baseOffset, nextOffset, bytes } = segment;
+    // What lies behind a segment that may not be cleaned is younger still. Ages are read from files: only if needed.
+    if (nextOffset > committed || (lagMs > 0 && nowMs - segment.maxTimestamp < lagMs)) break;
     if (bytes === 0) continue;
     segments.push({ baseOffset, nextOffset, bytes });
     if (nextOffset <= cleanedTo) {
       cleanBytes += bytes;
     } else {
       dirtyBytes += bytes;
-      oldestDirtyMs = Math.min(oldestDirtyMs, firstTimestamp);
+      oldestDirtyMs = Math.min(oldestDirtyMs, segment.firstTimestamp);
     }
   }
   if (dirtyBytes === 0) return undefined;

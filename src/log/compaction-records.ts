@@ -29,6 +29,25 @@ export function sectionOf(bytes: Uint8Array, at: number, decompress: Decompress)
   }
 }
 
+/** What compaction could not do with a batch, if anything: it needs to read all of it, and a key in every record. */
+export function compactionObstacle(
+  bytes: Uint8Array,
+  at: number,
+  decompress: Decompress,
+): 'no key' | 'unsupported codec' | 'unreadable' | undefined {
+  try {
+    const section = sectionOf(bytes, at, decompress);
+    let isKeyed = true;
+    for (const records = new RecordWalker(section, bytes, at); records.next(); )
+      if (records.keyBytes < 0) isKeyed = false;
+    return isKeyed ? undefined : 'no key';
+  } catch (error) {
+    if (error instanceof UnsupportedCompressionError) return 'unsupported codec';
+    if (error instanceof CorruptBatchError) return 'unreadable';
+    throw error;
+  }
+}
+
 /**
  * Goes from record to record of one batch, by the lengths that stand in it, and tells where in the section the parts
  * of the present one lie. Nothing is copied or made for a record: compaction only asks for keys.

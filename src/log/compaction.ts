@@ -64,7 +64,10 @@ export interface CompactionJob {
 export interface CompactionFault {
   readonly path: string;
   readonly position: number;
+  readonly offset: number;
   readonly sentence: string;
+  /** The bytes once were sound; otherwise somebody has produced what cannot be read. */
+  readonly isDamage: boolean;
 }
 
 export interface CompactionResult {
@@ -239,7 +242,7 @@ class Compaction {
     visit: Visit,
   ): { readonly position: number; readonly nextOffset: number } | undefined {
     const bytesMax = Math.min(SLICE_BYTES, end - position);
-    const unreadable: { position: number; sentence: string }[] = [];
+    const unreadable: { position: number; offset: number; sentence: string }[] = [];
     const shrunk = (): { position: number; sentence: string } | undefined =>
       file.size >= end
         ? undefined
@@ -257,16 +260,25 @@ class Compaction {
           // Whoever produced it can have written anything under a CRC that matches.
           if (!(error instanceof CorruptBatchError) && !(error instanceof UnsupportedCompressionError))
             throw error;
-          const sentence = `${file.path}, byte ${batchPosition}, offset ${readBaseOffset(bytes, at)}: ${error.message}`;
-          unreadable.push({ position: batchPosition, sentence });
+          const batchOffset = readBaseOffset(bytes, at);
+          const sentence = `${file.path}, byte ${batchPosition}, offset ${batchOffset}: ${error.message}`;
+          unreadable.push({ position: batchPosition, offset: batchOffset, sentence });
         }
       },
     });
     const damage = this.#isEnough || unreadable.length > 0 ? undefined : (result.fault ?? shrunk());
-    const fault = unreadable[0] ?? damage;
-    if (fault === undefined) return result;
+    if (damage === undefined && unreadable.length === 0) return result;
     this.#isDamaged = damage !== undefined;
-    this.#fault = { path: file.path, position: fault.position, sentence: fault.sentence };
+    const { path } = file;
+    const isDamage = this.#isDamaged;
+    const fault = unreadable[0] ?? { ...damage, offset: result.nextOffset };
+    this.#fault = {
+      path,
+      position: fault.position,
+      offset: fault.offset,
+      sentence: fault.sentence,
+      isDamage,
+    };
     return undefined;
   }
 }

@@ -60,7 +60,9 @@ export function* scrub(disk: Disk, segment: ScrubbedSegment): Generator<number, 
       yield found.position - position;
       ({ position, nextOffset: offset, lastEpoch: epoch } = found);
     }
-    if (offset === segment.nextOffset && position === bytes) return undefined;
+    // Where the next segment begins may lie behind a gap.
+    const isEnd = gapsAllowed ? offset <= segment.nextOffset : offset === segment.nextOffset;
+    if (isEnd && position === bytes) return undefined;
     const sentence = `${path} ends at offset ${offset} and byte ${position}, and ended at ${segment.nextOffset} and ${bytes}.`;
     return { path, position, offset, sentence };
   } finally {

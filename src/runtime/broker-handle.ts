@@ -147,7 +147,8 @@ export class BrokerHandle {
   #settle(reply: ControlReply): void {
     const pending = this.#pending.get(reply.sequence);
     if (reply.error !== undefined) {
-      pending?.reject(new TidemarkError('BROKER_FAILED', `Broker ${this.id}: ${reply.error}`));
+      const { code = 'BROKER_FAILED', error } = reply;
+      pending?.reject(new TidemarkError(code, `Broker ${this.id}: ${error}`));
     } else {
       pending?.resolve(reply.value);
     }

@@ -1,6 +1,7 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import type { PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { ArenaView } from './arena.ts';
 import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
@@ -42,6 +43,8 @@ export interface BrokerHost {
   flush(): boolean;
   /** A replica's log was truncated, or begins anew: its LEO is published anew. */
   restarted(replica: Replica): void;
+  /** What a read of a replica's log has thrown, for whoever asked. Damage is told; other segments can still be read. */
+  readFailed(replica: Replica, error: unknown): ErrorCode;
   /** What a log has thrown. A DiskError takes all replicas of this broker offline; anything else is thrown on. */
   diskFailed(error: unknown): void;
   /** As a follower: tells that leader how far its ring was read, and that LEOs may have gone up. */

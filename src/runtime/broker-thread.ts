@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { HOT_WAIT_MS, THROTTLE_MAX_MS, YIELD_EVERY_MS, YIELD_SYNCING_MS } from '../limits.ts';
+import { DamagedSegmentError } from '../log/segment.ts';
 import { BackgroundClient } from './background-client.ts';
 import type { TaskReply } from './background-tasks.ts';
 import { Broker } from './broker.ts';
@@ -32,6 +33,8 @@ function control(request: ControlRequest): unknown {
       return undefined;
     case 'admit':
       return broker.admit(request.partition, request.follower);
+    case 'heal':
+      return broker.heal(request.partition);
     case 'delete-records':
       return broker.deleteRecords(request.partition, request.offset);
     case 'attach':
@@ -58,7 +61,8 @@ async function answer({ sequence, request }: Control): Promise<void> {
   try {
     reply = { sequence, value: await control(request) };
   } catch (error) {
-    reply = { sequence, error: (error as Error).message };
+    const code = error instanceof DamagedSegmentError ? 'CORRUPT_MESSAGE' : undefined;
+    reply = { sequence, error: (error as Error).message, code };
   }
   parent.postMessage(reply);
   // A request may have made work that no bell was rung for.

@@ -30,6 +30,7 @@ import type {
   BrokerNotice,
   BrokerThreadData,
   DeletedRecords,
+  HealedSegment,
   OpenedReplica,
   PartitionAssignment,
   Reign,
@@ -113,7 +114,7 @@ export class Broker implements BrokerHost, RolesHost {
     this.#notify = notify;
     const opening = new ReplicaOpening(data, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
-    this.#keeper = new LogKeeper(this, opening, data.home);
+    this.#keeper = new LogKeeper(this, opening, data, notify, background);
     this.#progress = new ProgressRow(this.arena, own.progress);
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
@@ -262,6 +263,10 @@ export class Broker implements BrokerHost, RolesHost {
     this.#logs.failed(error);
   }
 
+  readFailed(replica: Replica, error: unknown): ErrorCode {
+    return this.#keeper.care.readFailed(replica, error);
+  }
+
   caughtUp(replica: Replica): void {
     if (!replica.info.isr.includes(this.id)) this.#notify({ notice: 'caught-up', partition: replica.id });
   }
@@ -313,6 +318,11 @@ export class Broker implements BrokerHost, RolesHost {
     return deleteRecords(this.#keeper, this.replicas[partition], offset);
   }
 
+  /** Another replica leads, and this one has left the ISR: what is damaged here is fetched anew. */
+  heal(partition: number): HealedSegment | undefined {
+    return this.#keeper.care.damages.heal(this.replicas[partition]);
+  }
+
   /** Ends what would keep the thread alive, and leaves the logs in order. */
   async close(): Promise<void> {
     this.flush();
@@ -331,8 +341,14 @@ export class Broker implements BrokerHost, RolesHost {
     const { logStart, leo, written } = replica.log;
     this.refreshHwm(replica);
     const from = Math.max(offset, logStart);
-    const extent = replica.log.read(from, maxBytes, written);
-    const bytes = copyOf(extent === undefined ? [] : [extent]);
+    let bytes: Uint8Array;
+    try {
+      const extent = replica.log.read(from, maxBytes, written);
+      bytes = copyOf(extent === undefined ? [] : [extent]);
+    } catch (error) {
+      this.readFailed(replica, error);
+      throw error;
+    }
     let next = from;
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
     return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };

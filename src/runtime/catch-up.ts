@@ -29,12 +29,15 @@ interface LogWish {
   readonly lastEpoch: number | undefined;
 }
 
-type LogError = 'NONE' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE' | 'DIVERGED';
+/** 'NOT_READABLE': the leader's log is damaged there, or its disk has failed. */
+type LogError = 'NONE' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE' | 'DIVERGED' | 'NOT_READABLE';
 
 interface LogResult {
   readonly id: number;
   /** The leader's, as the wish named it: what was meant for another reign is not taken. */
   readonly epoch: number;
+  /** The follower's LEO, as the wish named it: a log that has gone back since takes nothing of it. */
+  readonly leo: number;
   readonly error: LogError;
   readonly logStart: number;
   /** Whole batches from the follower's LEO; empty where it has everything, or where the answer was full. */
@@ -152,43 +155,55 @@ export class CatchUp {
       replica.info.epoch !== epoch ||
       replica.state !== 'online'
     )
-      return { id, epoch, error: 'NOT_LEADER_OR_FOLLOWER', logStart: 0 };
+      return { id, epoch, leo, error: 'NOT_LEADER_OR_FOLLOWER', logStart: 0 };
     const { log } = replica;
     const { logStart } = log;
     // A log that never had a leader holds nothing that could differ.
     if (lastEpoch !== undefined && lastEpoch !== -1) {
       const epochEnd = log.endOfEpoch(lastEpoch);
       if (epochEnd.epoch !== lastEpoch || leo > epochEnd.endOffset)
-        return { id, epoch, error: 'DIVERGED', logStart, epochEnd };
+        return { id, epoch, leo, error: 'DIVERGED', logStart, epochEnd };
     }
-    if (leo < logStart || leo > log.leo) return { id, epoch, error: 'OFFSET_OUT_OF_RANGE', logStart };
-    const { bytes, end } = copyFrom(log, leo, room);
+    if (leo < logStart || leo > log.leo) return { id, epoch, leo, error: 'OFFSET_OUT_OF_RANGE', logStart };
+    let copy: LogCopy;
+    try {
+      copy = copyFrom(log, leo, room);
+    } catch (error) {
+      this.#broker.readFailed(replica, error);
+      return { id, epoch, leo, error: 'NOT_READABLE', logStart };
+    }
+    const { bytes, end } = copy;
     // Where the answer reaches the leader's end, everything later lies in the ring from here on.
     const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
-    return { id, epoch, error: 'NONE', logStart, bytes, end, ringPosition };
+    return { id, epoch, leo, error: 'NONE', logStart, bytes, end, ringPosition };
   }
 
   #take(leader: number, answer: LogAnswer): void {
     this.#asked.delete(leader);
     let again = true;
-    try {
-      for (const result of answer.results) if (!this.#takeOne(leader, result)) again = false;
-    } catch (error) {
-      this.#broker.diskFailed(error);
-      return;
+    for (const result of answer.results) {
+      const replica = this.#broker.replicas[result.id];
+      if (replica === undefined || replica.info.leader !== leader || replica.info.epoch !== result.epoch)
+        continue;
+      if (replica.source !== 'log' || replica.state !== 'online' || replica.log.leo !== result.leo) continue;
+      try {
+        if (!this.#takeOne(replica, result)) again = false;
+      } catch (error) {
+        this.#broker.readFailed(replica, error);
+        again = false;
+      }
     }
     if (again) this.#ask(leader);
     else setTimeout(() => this.#ask(leader), RETRY_MS);
   }
 
   /** False where asking again at once would give the same answer. */
-  #takeOne(leader: number, result: LogResult): boolean {
-    const replica = this.#broker.replicas[result.id];
-    if (replica === undefined || replica.info.leader !== leader || replica.info.epoch !== result.epoch)
-      return true;
-    if (replica.source !== 'log' || replica.state !== 'online') return true;
+  #takeOne(replica: Replica, result: LogResult): boolean {
+    const { leader } = replica.info;
+    let isSound = true;
     switch (result.error) {
       case 'NOT_LEADER_OR_FOLLOWER':
+      case 'NOT_READABLE':
         return false;
       case 'DIVERGED':
         this.#truncate(replica, result.epochEnd as EpochEnd);
@@ -198,12 +213,12 @@ export class CatchUp {
         break;
       case 'NONE':
         this.#prove(replica);
-        if (result.bytes !== undefined) this.#append(replica, result.bytes);
+        if (result.bytes !== undefined) isSound = this.#append(replica, result.bytes);
     }
     this.#broker.progressed(leader);
     if (result.ringPosition !== undefined && replica.log.leo === result.end)
       this.#rejoin(replica, result.ringPosition);
-    return true;
+    return isSound;
   }
 
   /** The logs agree up to the smaller of the two ends of the epoch at most; it is asked again from there. */
@@ -223,15 +238,18 @@ export class CatchUp {
     if (this.#unproven.delete(replica)) this.#broker.restarted(replica);
   }
 
-  #append(replica: Replica, bytes: Uint8Array): void {
+  /** False where the bytes are not what they should be: up to there they were taken. */
+  #append(replica: Replica, bytes: Uint8Array): boolean {
     const { log } = replica;
+    let isSound = true;
     log.committed = this.#broker.tableOf(replica.info.leader).loadHwm(replica.id);
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length && isSound; ) {
       const sound = checkBatch(bytes, at, bytes.length - at, bytes.length) === 0;
       const length = sound ? batchBytes(bytes, at) : 0;
       if (!sound || crc32c(bytes.subarray(at + CRC_FROM, at + length)) !== readCrc(bytes, at)) {
         this.#broker.metrics.count('corruptFrames');
-        break;
+        isSound = false;
+        continue;
       }
       // A batch that reaches below the LEO was asked for in its middle: the replica has all of it.
       if (readBaseOffset(bytes, at) >= log.leo) {
@@ -241,6 +259,7 @@ export class CatchUp {
       at += length;
     }
     this.#broker.flush();
+    return isSound;
   }
 
   /** The leader has dropped what this replica would need next: it begins again where the leader begins. */
@@ -259,12 +278,14 @@ export class CatchUp {
   }
 }
 
+interface LogCopy {
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+  /** The offset after them. */
+  readonly end: number;
+}
+
 /** Whole batches from `offset` on, up to `room` bytes, out of as many segments as that takes. */
-function copyFrom(
-  log: PartitionLog,
-  offset: number,
-  room: number,
-): { bytes: Uint8Array<ArrayBuffer> | undefined; end: number } {
+function copyFrom(log: PartitionLog, offset: number, room: number): LogCopy {
   const pieces: Extent[] = [];
   let left = room;
   let next = offset;

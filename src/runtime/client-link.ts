@@ -238,15 +238,14 @@ export class ClientLink {
     this.#respond(() => this.#writeOffset(correlation, error, found, replica?.hwm ?? -1));
   }
 
-  /** What asks a log on a disk may fail, and then the replica is offline. */
+  /** What asks a log on a disk may fail: then the replica is offline, or one of its segments is damaged. */
   #fromLog(replica: Replica, ask: (log: PartitionLog) => void): ErrorCode {
     if (replica.state !== 'online') return 'KAFKA_STORAGE_ERROR';
     try {
       ask(replica.log);
       return 'NONE';
     } catch (error) {
-      this.#broker.diskFailed(error);
-      return 'KAFKA_STORAGE_ERROR';
+      return this.#broker.readFailed(replica, error);
     }
   }
 

@@ -23,11 +23,13 @@ import { Arena } from './arena.ts';
 import { Background } from './background.ts';
 import { BrokerHandle } from './broker-handle.ts';
 import { channelsOf, type LinkAddresses } from './client-frames.ts';
+import { DamageReports } from './damage-reports.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type {
   BrokerAddresses,
   BrokerNotice,
   BrokerThreadData,
+  CareSettings,
   DeletedRecords,
   OpenedReplica,
   PartitionAssignment,
@@ -76,6 +78,8 @@ export interface CoordinatorOptions {
   /** What topics have where they were given nothing else. */
   readonly config: TopicConfig;
   readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
+  /** Where it is to be other than usual. */
+  readonly care?: Partial<CareSettings> | undefined;
 }
 
 interface Member {
@@ -90,13 +94,14 @@ export class Coordinator {
   readonly clusterId: string;
   readonly arena = new Arena();
   readonly module = compileKernels();
-  /** What the start had to take out of the brokers' files. */
+  /** What the start had to take out of the brokers' files, and what was found damaged since. */
   readonly recovery: RecoveryReport[] = [];
   readonly #options: CoordinatorOptions;
   readonly #directory: DataDirectory;
   readonly #topics: Topics;
   readonly #isr: IsrChanges;
   readonly #background = new Background();
+  readonly #damages: DamageReports;
   readonly #members = new Map<number, Member>();
   readonly #attachments = new Map<number, Attachment>();
   /** By client: the thread it lives in, where that is another than this one. */
@@ -113,6 +118,13 @@ export class Coordinator {
     this.clusterId = directory.state.clusterId;
     this.#topics = new Topics(directory.state, directory.store, config);
     this.#isr = new IsrChanges(this.#topics, () => [...this.#members.values()].map(({ handle }) => handle));
+    const cluster = {
+      isr: this.#isr,
+      find: (partition: number) => this.#topics.find(partition),
+      handleOf: (id: number) => this.#members.get(id)?.handle,
+      pathOf: (id: number) => directory.home(id)?.path ?? '',
+    };
+    this.#damages = new DamageReports(cluster, this.recovery);
   }
 
   /** The directory is let go when the cluster closes, and when it cannot be started. */
@@ -291,6 +303,7 @@ export class Coordinator {
         id: addresses.id,
         brokers: all,
         peers: ports.get(addresses.id) as Map<number, MessagePort>,
+        care: this.#options.care,
       };
       const owner = {
         failed: ({ id }: BrokerHandle, cause: Error) => this.#brokerFailed(id, cause),
@@ -464,15 +477,20 @@ export class Coordinator {
   }
 
   #noticed(id: number, notice: BrokerNotice): void {
-    if (notice.notice === 'disk-failed') {
-      void this.#isr.shrink(id);
-      return;
+    switch (notice.notice) {
+      case 'disk-failed':
+        void this.#isr.shrink(id);
+        break;
+      case 'caught-up':
+        void this.#isr.expand(id, notice.partition);
+        break;
+      case 'recovering': {
+        const { notice: _, ...progress } = notice;
+        this.#options.onRecovery?.({ broker: id, ...progress });
+        break;
+      }
+      default:
+        this.#damages.take(id, notice);
     }
-    if (notice.notice === 'caught-up') {
-      void this.#isr.expand(id, notice.partition);
-      return;
-    }
-    const { topic, partition, doneBytes, totalBytes } = notice;
-    this.#options.onRecovery?.({ broker: id, topic, partition, doneBytes, totalBytes });
   }
 }

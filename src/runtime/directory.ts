@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { TopicConfig } from '../config.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { RecoveryCut } from '../log/open-log.ts';
 import type { Durability, PartitionInfo } from '../types.ts';
 import type { LinkAddresses } from './client-frames.ts';
@@ -30,6 +31,18 @@ export interface BrokerThreadData {
   readonly home?: BrokerHome;
   /** A port to each other broker, for followers that read a leader's log. */
   readonly peers: ReadonlyMap<number, MessagePort>;
+  /** Where it is to be other than usual. */
+  readonly care?: Partial<CareSettings> | undefined;
+}
+
+/** How often and how fast sealed segments are compacted, and checked again. */
+export interface CareSettings {
+  /** Between two looks at what wants it. */
+  readonly everyMs: number;
+  readonly compactionBytesPerSecond: number;
+  /** A segment is not checked again before this time. */
+  readonly scrubIntervalMs: number;
+  readonly scrubBytesPerSecond: number;
 }
 
 export interface PartitionAssignment {
@@ -78,6 +91,14 @@ export interface Reign {
   readonly followers: readonly ReplicaEnd[];
 }
 
+/** A damaged segment that was set aside, under the name that its file has now. */
+export interface HealedSegment {
+  readonly file: string;
+  readonly bytes: number;
+  /** Where the log ended then: from there it is fetched again. */
+  readonly fromOffset: number;
+}
+
 /** What a leader says to a request to delete records. */
 export interface DeletedRecords {
   readonly error: 'NONE' | 'OFFSET_OUT_OF_RANGE' | 'NOT_LEADER_OR_FOLLOWER' | 'KAFKA_STORAGE_ERROR';
@@ -98,6 +119,8 @@ export type ControlRequest =
   | { readonly type: 'lead'; readonly reigns: readonly Reign[] }
   /** The HWM waits for this follower from now on, if it has reached it: the answer tells. */
   | { readonly type: 'admit'; readonly partition: number; readonly follower: number }
+  /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */
+  | { readonly type: 'heal'; readonly partition: number }
   | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
@@ -112,7 +135,19 @@ export type ControlRequest =
 export interface ControlReply {
   readonly sequence: number;
   readonly error?: string;
+  /** Where it is another one than BROKER_FAILED. */
+  readonly code?: ErrorCode | undefined;
   readonly value?: unknown;
+}
+
+/** A place in a file of a partition, and what is wrong there. The file is named within the broker's directory. */
+export interface SegmentFault {
+  readonly topic: string;
+  readonly partition: number;
+  readonly file: string;
+  readonly position: number;
+  readonly fromOffset: number;
+  readonly sentence: string;
 }
 
 /** What a broker thread tells the main thread without having been asked. */
@@ -121,6 +156,10 @@ export type BrokerNotice =
   | { readonly notice: 'disk-failed'; readonly message: string }
   /** A replica that is not in the ISR has all that its leader has. */
   | { readonly notice: 'caught-up'; readonly partition: number }
+  /** Bytes of a segment are no longer what was written, from `position` on as far as anybody knows. */
+  | ({ readonly notice: 'damaged'; readonly id: number; readonly bytes: number } & SegmentFault)
+  /** A log, or part of it, cannot be compacted. */
+  | ({ readonly notice: 'uncompacted' } & SegmentFault)
   /** A log is being looked through after an unclean end. */
   | {
       readonly notice: 'recovering';

@@ -1,3 +1,4 @@
+import { TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import { pause } from './timers.ts';
@@ -13,6 +14,10 @@ export class IsrChanges {
   readonly #topics: Topics;
   readonly #handles: () => readonly BrokerHandle[];
   #isClosing = false;
+  /** Replicas that are being healed: none of them is let in before it is. */
+  readonly #barred = new Set<string>();
+  /** How many were. What a leader said of a replica's log before does not count any more. */
+  #healed = 0;
 
   constructor(topics: Topics, handles: () => readonly BrokerHandle[]) {
     this.#topics = topics;
@@ -37,6 +42,28 @@ export class IsrChanges {
   }
 
   /**
+   * Does something that takes records from a replica, while it is not in the ISR: that it has left is written down
+   * before. It comes back as any other that has caught up.
+   */
+  async without<T>(broker: number, partition: number, act: () => Promise<T>): Promise<T> {
+    const key = keyOf(broker, partition);
+    this.#barred.add(key);
+    try {
+      const changed = this.#topics.plan((info) => {
+        if (info.id !== partition || !info.isr.includes(broker)) return info;
+        return { ...info, isr: info.isr.filter((id) => id !== broker) };
+      });
+      if (changed.length > 0) await this.#announce(changed);
+      // Then perhaps nothing was written down.
+      if (this.#isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');
+      return await act();
+    } finally {
+      this.#barred.delete(key);
+      this.#healed += 1;
+    }
+  }
+
+  /**
    * A replica that was out of sync has all that its leader has. The leader waits for it first, and then it is written
    * down: the other way round a start might let it lead without a record that was acknowledged in between (KIP-497).
    */
@@ -44,8 +71,10 @@ export class IsrChanges {
     for (let info = this.#candidate(broker, partition); info !== undefined; ) {
       const leader = this.#running(info.leader);
       const request = { type: 'admit', partition, follower: broker } as const;
+      const healed = this.#healed;
       const isAdmitted = (await leader?.request(request).catch(() => false)) === true;
-      if (isAdmitted) return this.#admitted(broker, info);
+      const isCurrent = healed === this.#healed && !this.#barred.has(keyOf(broker, partition));
+      if (isAdmitted && isCurrent) return this.#admitted(broker, info);
       await pause(ADMIT_RETRY_MS);
       info = this.#candidate(broker, partition);
     }
@@ -64,6 +93,7 @@ export class IsrChanges {
   /** The partition, if that broker can come back into its ISR. */
   #candidate(broker: number, partition: number): PartitionInfo | undefined {
     if (this.#isClosing || this.#running(broker) === undefined) return undefined;
+    if (this.#barred.has(keyOf(broker, partition))) return undefined;
     const info = this.#topics.find(partition);
     if (info === undefined || info.isr.includes(broker)) return undefined;
     return this.#running(info.leader) === undefined ? undefined : info;
@@ -91,4 +121,8 @@ export class IsrChanges {
       if (handle.isAlive) handle.request({ type: 'reform', partitions }).catch(() => undefined);
     }
   }
+}
+
+function keyOf(broker: number, partition: number): string {
+  return `${broker} ${partition}`;
 }

@@ -1,7 +1,9 @@
+import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
 import { CHECKPOINT_EVERY_MS, SYNCS_MAX } from '../limits.ts';
 import {
   CLEAN_SHUTDOWN_FILE,
+  CLEANER_OFFSETS_FILE,
   encodeCleanShutdown,
   encodeOffsets,
   HIGH_WATERMARKS_FILE,
@@ -11,8 +13,10 @@ import {
 } from '../log/checkpoint-files.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
+import type { BackgroundClient } from './background-client.ts';
 import { wallClockMs } from './clock.ts';
-import type { BrokerHome, DeletedRecords } from './directory.ts';
+import type { BrokerHome, BrokerNotice, BrokerThreadData, DeletedRecords } from './directory.ts';
+import { type CareHost, LogCare } from './log-care.ts';
 import type { PartitionTable } from './partition-table.ts';
 import { type OffsetTable, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
@@ -20,12 +24,9 @@ import { type OffsetTable, type ReplicaOpening, segmentLogOf } from './replica-o
 const BROKER_EPOCH = 0;
 
 /** What the housekeeping asks of its broker. */
-export interface KeeperHost {
+export interface KeeperHost extends CareHost {
   readonly table: PartitionTable;
-  readonly replicas: readonly (Replica | undefined)[];
   tableOf(brokerId: number): PartitionTable;
-  refreshHwm(replica: Replica): void;
-  diskFailed(error: unknown): void;
 }
 
 /**
@@ -33,6 +34,7 @@ export interface KeeperHost {
  * and at the end; nothing of it makes the broker wait for a device.
  */
 export class LogKeeper {
+  readonly care: LogCare;
   readonly #host: KeeperHost;
   readonly #opening: ReplicaOpening;
   readonly #home: BrokerHome | undefined;
@@ -42,10 +44,24 @@ export class LogKeeper {
   #tending: Promise<void> | undefined;
   #state: 'open' | 'failed' | 'closed' = 'open';
 
-  constructor(host: KeeperHost, opening: ReplicaOpening, home: BrokerHome | undefined) {
+  constructor(
+    host: KeeperHost,
+    opening: ReplicaOpening,
+    { home, care }: Pick<BrokerThreadData, 'home' | 'care'>,
+    notify: (notice: BrokerNotice) => void,
+    background: BackgroundClient | undefined,
+  ) {
     this.#host = host;
     this.#opening = opening;
     this.#home = home;
+    this.care = new LogCare(host, {
+      files: opening.files,
+      root: home?.path,
+      background,
+      notify,
+      settings: care,
+      saveCleaned: () => this.#saveCleaned(),
+    });
     this.#timer = setInterval(() => this.tend(), CHECKPOINT_EVERY_MS);
     this.#timer.unref();
   }
@@ -71,6 +87,7 @@ export class LogKeeper {
   /** No append comes any more: everything written is brought to the device, and the last word is that all of it was. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.care.close();
     await this.#tending;
     if (this.#state === 'open' && this.#home?.isTemporary === false) {
       await this.#store().catch((error) => this.failed(error));
@@ -82,14 +99,20 @@ export class LogKeeper {
   async #store(): Promise<void> {
     const kept = this.#kept();
     let next = 0;
+    let areSound = true;
     const work = async (): Promise<void> => {
-      while (next < kept.length) await kept[next++].log.close();
+      while (next < kept.length) {
+        const { replica, log } = kept[next++];
+        if (!(await this.care.damages.guard(replica, () => log.close()))) areSound = false;
+        if (this.#recoveryPointOf(replica, log) < log.recoveryPoint) areSound = false;
+      }
     };
     await Promise.all(Array.from({ length: Math.min(SYNCS_MAX, kept.length) }, work));
     for (const { replica } of kept) this.#host.refreshHwm(replica);
     await this.#checkpoint();
-    // A log that could not be opened has to be looked at again.
-    if (this.#opening.hasFaults || kept.length < this.#host.replicas.filter(Boolean).length) return;
+    // A log that could not be opened, or was found damaged, has to be looked at again.
+    if (!areSound || this.#opening.hasFaults || kept.length < this.#host.replicas.filter(Boolean).length)
+      return;
     const disk = this.#opening.disk;
     await replaceFile(disk, CLEAN_SHUTDOWN_FILE, encodeCleanShutdown(BROKER_EPOCH));
   }
@@ -101,10 +124,11 @@ export class LogKeeper {
       if (replica === undefined || replica.state !== 'online') continue;
       this.#adopt(replica);
       const before = replica.log.logStart;
-      segmentLogOf(replica)?.retain(nowMs);
+      await this.care.damages.guard(replica, () => segmentLogOf(replica)?.retain(nowMs));
       if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
     }
-    for (const { log, replica } of this.#kept()) if (replica.state === 'online') await log.store();
+    for (const { log, replica } of this.#kept())
+      if (replica.state === 'online') await this.care.damages.guard(replica, () => log.store());
     await this.#checkpoint();
   }
 
@@ -135,17 +159,30 @@ export class LogKeeper {
     await this.#write(HIGH_WATERMARKS_FILE, this.#opening.highWatermarks);
     await this.#write(LOG_STARTS_FILE, this.#opening.logStarts);
     await this.#write(RECOVERY_POINTS_FILE, this.#opening.recoveryPoints);
+    await this.#write(CLEANER_OFFSETS_FILE, this.#opening.cleanedOffsets);
+  }
+
+  /** A compaction has come to its end. */
+  async #saveCleaned(): Promise<void> {
+    this.#note();
+    await this.#write(CLEANER_OFFSETS_FILE, this.#opening.cleanedOffsets);
+  }
+
+  /** Below what is damaged the next start need not look. */
+  #recoveryPointOf(replica: Replica, log: SegmentLog): number {
+    return Math.min(log.recoveryPoint, this.care.damages.suspectFrom(replica));
   }
 
   /** Entries of partitions that could not be opened stay as they were. */
   #note(): void {
-    const { recoveryPoints, logStarts, highWatermarks } = this.#opening;
+    const { recoveryPoints, logStarts, highWatermarks, cleanedOffsets } = this.#opening;
     for (const { replica, log } of this.#kept()) {
       const { topic, partition } = replica.info;
       const directory = partitionDirectory(topic, partition);
-      recoveryPoints.set(directory, log.recoveryPoint);
+      recoveryPoints.set(directory, this.#recoveryPointOf(replica, log));
       highWatermarks.set(directory, replica.hwm);
       if (log.logStart > 0) logStarts.set(directory, log.logStart);
+      if (isCompacted(log.config)) cleanedOffsets.set(directory, log.cleanedTo);
     }
   }
 

@@ -8,6 +8,7 @@ const counters: readonly CounterName[] = [
   'corruptFrames',
   'laps',
   'catchUps',
+  'damagedSegments',
 ];
 
 const COUNTERS_BYTES = 128;

@@ -3,6 +3,7 @@ import { OPEN_FILES_MAX } from '../limits.ts';
 import {
   CheckpointError,
   CLEAN_SHUTDOWN_FILE,
+  CLEANER_OFFSETS_FILE,
   decodeOffsets,
   decodePartitionMetadata,
   encodePartitionMetadata,
@@ -57,6 +58,7 @@ export class ReplicaOpening {
   readonly recoveryPoints: OffsetTable = new Map();
   readonly logStarts: OffsetTable = new Map();
   readonly highWatermarks: OffsetTable = new Map();
+  readonly cleanedOffsets: OffsetTable = new Map();
   readonly #brokerId: number;
   readonly #durability: Durability;
   readonly #home: BrokerHome | undefined;
@@ -151,6 +153,7 @@ export class ReplicaOpening {
     ];
     // Who cannot say how far the logs go believes none of them.
     if (tables.includes('damaged')) this.#isClean = false;
+    this.#load(CLEANER_OFFSETS_FILE, this.cleanedOffsets);
     disk.remove(CLEAN_SHUTDOWN_FILE);
     if (this.#home?.isTemporary !== true) await disk.syncDirectory('');
   }
@@ -202,7 +205,8 @@ export class ReplicaOpening {
     const disk = this.disk;
     if (isThere(disk, directory)) disk.rename(directory, `${newUuid()}-stray`);
     this.#hasNewDirectories = true;
-    for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks]) table.delete(directory);
+    for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks, this.cleanedOffsets])
+      table.delete(directory);
   }
 
   async #openLog(
@@ -226,6 +230,8 @@ export class ReplicaOpening {
       const sentence = `${disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
       return this.#refuse({ assignment, sentence, damage });
     }
+    // Of a log that may have gone back since, and grown again, nobody knows what is clean: all of it is looked at.
+    if (this.#isClean) log.cleanedTo = Math.min(this.cleanedOffsets.get(directory) ?? 0, log.leo);
     // What counts as durable has to be: a killed process left it in the page cache alone.
     if (this.#durability === 'fsync' && !this.#isClean) await log.sync();
     return this.#found(assignment, log, [...before, ...cuts]);

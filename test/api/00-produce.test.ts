@@ -5,7 +5,14 @@ import { admitBatch } from '../../src/api/00-produce.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { Replica } from '../../src/core/replica.ts';
 import type { ErrorCode } from '../../src/errors.ts';
-import { BatchAttribute, CRC_FROM, writeCrc } from '../../src/log/record-batch.ts';
+import { compress } from '../../src/log/codecs.ts';
+import {
+  BATCH_HEADER_BYTES,
+  BatchAttribute,
+  CRC_FROM,
+  writeAttributes,
+  writeCrc,
+} from '../../src/log/record-batch.ts';
 import type { PartitionLog } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 
@@ -125,5 +132,50 @@ test('a replica whose disk has failed admits nothing, and says so before it look
   assert.is(admit({ replica }), 'KAFKA_STORAGE_ERROR');
   assert.is(admit({ replica, batch: withByte(20, (byte) => byte ^ 1) }), 'KAFKA_STORAGE_ERROR');
 });
+
+const key = Buffer.from('k');
+
+for (const policy of ['compact', 'compact,delete'] as const) {
+  test(`a topic with cleanup.policy ${policy} takes no batch that compaction could not work on`, () => {
+    const replica = replicaOf({ config: { 'cleanup.policy': policy } });
+    const admitted = (batch: Uint8Array): ErrorCode => admit({ replica, batch });
+    const keyed = encodeBatch([
+      { key, value: Buffer.from('one') },
+      { key: Buffer.alloc(0), value: null },
+    ]);
+    assert.is(admitted(keyed), 'NONE');
+    assert.is(admitted(encodeBatch([{ key, value: key }, { value: key }])), 'INVALID_RECORD');
+    assert.is(admitted(sound), 'INVALID_RECORD');
+    for (const codec of [1, 2, 3]) {
+      assert.is(admitted(compressed(keyed, codec)), 'NONE');
+      assert.is(admitted(compressed(sound, codec)), 'INVALID_RECORD');
+    }
+    const zstd = compressed(keyed, 3);
+    writeAttributes(zstd, 0, 4);
+    assert.is(admitted(withSoundCrc(zstd)), 'UNSUPPORTED_COMPRESSION_TYPE');
+    // A codec that the records are not compressed with, and a record that is longer than its batch.
+    const lie = keyed.slice();
+    writeAttributes(lie, 0, 1);
+    assert.is(admitted(withSoundCrc(lie)), 'INVALID_RECORD');
+    const long = keyed.slice();
+    long[BATCH_HEADER_BYTES] = 0x7e;
+    assert.is(admitted(withSoundCrc(long)), 'INVALID_RECORD');
+    assert.is(admitted(long.map((byte, at) => (at === 70 ? byte ^ 1 : byte))), 'CORRUPT_MESSAGE');
+  });
+}
+
+test('a topic that is not compacted takes records without keys, and asks nobody what they are', () => {
+  const lie = sound.slice();
+  writeAttributes(lie, 0, 4);
+  assert.is(admit({ batch: withSoundCrc(lie) }), 'NONE');
+});
+
+function compressed(batch: Uint8Array, codec: number): Uint8Array {
+  const packed = compress(codec, batch.subarray(BATCH_HEADER_BYTES));
+  const bytes = Buffer.concat([batch.subarray(0, BATCH_HEADER_BYTES), packed]);
+  bytes.writeInt32BE(bytes.length - 12, 8);
+  writeAttributes(bytes, 0, codec);
+  return withSoundCrc(bytes);
+}
 
 test.run();

@@ -7,6 +7,7 @@ import type { RecordInput } from '../../src/types.ts';
 import { refusal } from './refusals.ts';
 
 const MAX_BYTES = 1_000;
+const RULES = { maxBytes: MAX_BYTES, needsKey: false };
 
 /** What a caller without types might pass. */
 const anything = (record: unknown): RecordInput => record as RecordInput;
@@ -15,14 +16,14 @@ test('strings, bytes, null and nothing are good keys, values and header values',
   const data = ['text', '', new Uint8Array(3), Buffer.from('b'), null, undefined];
   for (const key of data) {
     for (const value of data) {
-      checkRecord({ key, value }, MAX_BYTES);
-      checkRecord(anything({ key, value, headers: { name: value } }), MAX_BYTES);
-      checkRecord(anything({ key, value, headers: [['name', value]], timestamp: 5 }), MAX_BYTES);
+      checkRecord({ key, value }, RULES);
+      checkRecord(anything({ key, value, headers: { name: value } }), RULES);
+      checkRecord(anything({ key, value, headers: [['name', value]], timestamp: 5 }), RULES);
     }
   }
-  checkRecord({}, MAX_BYTES);
-  checkRecord({ value: 'v', headers: undefined, timestamp: undefined }, MAX_BYTES);
-  checkRecord({ value: 'v', timestamp: -1 }, MAX_BYTES);
+  checkRecord({}, RULES);
+  checkRecord({ value: 'v', headers: undefined, timestamp: undefined }, RULES);
+  checkRecord({ value: 'v', timestamp: -1 }, RULES);
 });
 
 test('keys and values of other kinds are refused, with advice', () => {
@@ -42,14 +43,14 @@ test('keys and values of other kinds are refused, with advice', () => {
   for (const what of ['key', 'value']) {
     for (const data of wrong) {
       assert.throws(
-        () => checkRecord(anything({ [what]: data }), MAX_BYTES),
+        () => checkRecord(anything({ [what]: data }), RULES),
         refusal('INVALID_RECORD', new RegExp(`^A record's ${what} must be a Uint8Array.*JSON\\.stringify`)),
         `${what} ${String(data)}`,
       );
     }
   }
   assert.throws(
-    () => checkRecord(anything({ value: 'v', headers: { name: 5 } }), MAX_BYTES),
+    () => checkRecord(anything({ value: 'v', headers: { name: 5 } }), RULES),
     refusal('INVALID_RECORD', /header value/),
   );
 });
@@ -57,7 +58,7 @@ test('keys and values of other kinds are refused, with advice', () => {
 test('what is no record is refused', () => {
   for (const record of [null, undefined, 'value', 5, true, () => 1]) {
     assert.throws(
-      () => checkRecord(anything(record), MAX_BYTES),
+      () => checkRecord(anything(record), RULES),
       refusal('INVALID_RECORD', /must be an object with a value/),
       String(record),
     );
@@ -67,7 +68,7 @@ test('what is no record is refused', () => {
 test('headers of a wrong shape are refused', () => {
   for (const headers of [null, 'name', 5, true, new Uint8Array(4)]) {
     assert.throws(
-      () => checkRecord(anything({ value: 'v', headers }), MAX_BYTES),
+      () => checkRecord(anything({ value: 'v', headers }), RULES),
       refusal('INVALID_RECORD', /headers must be an object or an array/),
       String(headers),
     );
@@ -82,7 +83,7 @@ test('headers of a wrong shape are refused', () => {
     { name: 'v' },
   ]) {
     assert.throws(
-      () => checkRecord(anything({ value: 'v', headers: [pair] }), MAX_BYTES),
+      () => checkRecord(anything({ value: 'v', headers: [pair] }), RULES),
       refusal('INVALID_RECORD', /header must be a pair/),
       String(pair),
     );
@@ -92,7 +93,7 @@ test('headers of a wrong shape are refused', () => {
 test('timestamps are whole milliseconds', () => {
   for (const timestamp of [1.5, NaN, Infinity, '5', null, new Date(), 5n, 2 ** 53]) {
     assert.throws(
-      () => checkRecord(anything({ value: 'v', timestamp }), MAX_BYTES),
+      () => checkRecord(anything({ value: 'v', timestamp }), RULES),
       refusal('INVALID_RECORD', /timestamp must be a whole number of milliseconds/),
       String(timestamp),
     );
@@ -102,16 +103,16 @@ test('timestamps are whole milliseconds', () => {
 test('a record may take max.message.bytes as a batch of its own, and not one byte more', () => {
   // 61 bytes of batch header; body length 2, attributes and deltas 3, key -1, value length 2, headers 1.
   const room = MAX_BYTES - 61 - 2 - 3 - 1 - 2 - 1;
-  checkRecord({ value: new Uint8Array(room) }, MAX_BYTES);
-  checkRecord({ value: 'x'.repeat(room) }, MAX_BYTES);
-  checkRecord({ value: 'ß'.repeat(room / 2) }, MAX_BYTES);
+  checkRecord({ value: new Uint8Array(room) }, RULES);
+  checkRecord({ value: 'x'.repeat(room) }, RULES);
+  checkRecord({ value: 'ß'.repeat(room / 2) }, RULES);
   for (const value of [new Uint8Array(room + 1), 'x'.repeat(room + 1), `x${'ß'.repeat(room / 2)}`]) {
     assert.throws(
-      () => checkRecord({ value }, MAX_BYTES),
+      () => checkRecord({ value }, RULES),
       refusal('MESSAGE_TOO_LARGE', /takes 1001 bytes, and the topic's max\.message\.bytes is 1000/),
     );
   }
-  checkRecord({ key: new Uint8Array(room - 10), value: new Uint8Array(9) }, MAX_BYTES);
+  checkRecord({ key: new Uint8Array(room - 10), value: new Uint8Array(9) }, RULES);
 });
 
 test('the check agrees with the writer on what fits an empty batch', () => {
@@ -127,13 +128,24 @@ test('the check agrees with the writer on what fits an empty batch', () => {
   fc.assert(
     fc.property(record, fc.integer({ min: 128, max: 700 }), ({ key, value, headers }, maxBytes) => {
       const fits = new BatchWriter(maxBytes).tryAppend(1_700_000_000_000, key, value, headers);
-      if (fits) checkRecord({ key, value, headers }, maxBytes);
-      else {
-        assert.throws(() => checkRecord({ key, value, headers }, maxBytes), refusal('MESSAGE_TOO_LARGE'));
-      }
+      const rules = { maxBytes, needsKey: false };
+      if (fits) checkRecord({ key, value, headers }, rules);
+      else assert.throws(() => checkRecord({ key, value, headers }, rules), refusal('MESSAGE_TOO_LARGE'));
     }),
     { numRuns: 1_000 },
   );
+});
+
+test('a compacted topic takes records with a key alone, and an empty key is one', () => {
+  const rules = { maxBytes: MAX_BYTES, needsKey: true };
+  for (const key of [undefined, null]) {
+    assert.throws(
+      () => checkRecord({ key, value: 'v' }, rules),
+      refusal('INVALID_RECORD', /needs a key here: the topic is compacted/),
+    );
+  }
+  checkRecord({ key: '', value: 'v' }, rules);
+  checkRecord({ key: new Uint8Array(), value: null }, rules);
 });
 
 test.run();

@@ -142,6 +142,7 @@ test('metrics tell what each broker has done', () =>
         corruptFrames: 0,
         laps: 0,
         catchUps: 0,
+        damagedSegments: 0,
       });
       assert.is(sum(lagHwm), broker === 1 ? 10 : 0);
       assert.is(sum(lagFollower), broker === 1 ? 0 : 10);

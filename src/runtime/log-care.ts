@@ -1,0 +1,86 @@
+import type { Replica } from '../core/replica.ts';
+import type { ErrorCode } from '../errors.ts';
+import {
+  CARE_EVERY_MS,
+  COMPACTION_BYTES_PER_SECOND,
+  SCRUB_BYTES_PER_SECOND,
+  SCRUB_INTERVAL_MS,
+} from '../limits.ts';
+import type { OpenFiles } from '../log/open-files.ts';
+import { DamagedSegmentError } from '../log/segment.ts';
+import type { BackgroundClient } from './background-client.ts';
+import type { CatchUp } from './catch-up.ts';
+import type { BrokerNotice, CareSettings } from './directory.ts';
+import { LogCompactor } from './log-compactor.ts';
+import { LogScrubber } from './log-scrubber.ts';
+import type { Metrics } from './metrics.ts';
+import { SegmentDamages } from './segment-damages.ts';
+
+/** What the care for logs asks of its broker. */
+export interface CareHost {
+  readonly id: number;
+  readonly replicas: readonly (Replica | undefined)[];
+  readonly metrics: Metrics;
+  readonly catchUp: CatchUp;
+  refreshHwm(replica: Replica): void;
+  restarted(replica: Replica): void;
+  diskFailed(error: unknown): void;
+}
+
+export interface CareTools {
+  readonly files: OpenFiles;
+  /** Where the pool finds the files; without it, or without a pool, compaction runs here and nothing is scrubbed. */
+  readonly root: string | undefined;
+  readonly background: BackgroundClient | undefined;
+  readonly notify: (notice: BrokerNotice) => void;
+  readonly settings: Partial<CareSettings> | undefined;
+  /** The cleaner's checkpoint of a log has risen. */
+  saveCleaned(): Promise<void>;
+}
+
+const defaults: CareSettings = {
+  everyMs: CARE_EVERY_MS,
+  compactionBytesPerSecond: COMPACTION_BYTES_PER_SECOND,
+  scrubIntervalMs: SCRUB_INTERVAL_MS,
+  scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
+};
+
+/** What is done to a broker's sealed segments in the background: they are compacted, checked again, and healed. */
+export class LogCare {
+  readonly damages: SegmentDamages;
+  readonly #host: CareHost;
+  readonly #compactor: LogCompactor;
+  readonly #scrubber: LogScrubber;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(host: CareHost, tools: CareTools) {
+    const settings = { ...defaults, ...tools.settings };
+    this.#host = host;
+    this.damages = new SegmentDamages(host, tools.notify);
+    this.#compactor = new LogCompactor(host, { ...tools, settings, damages: this.damages });
+    this.#scrubber = new LogScrubber(host, { ...tools, settings, damages: this.damages });
+    this.#timer = setInterval(() => this.#tick(), settings.everyMs);
+    this.#timer.unref();
+  }
+
+  /** What a read has thrown: damage is one segment's alone, and anything else takes the replicas offline. */
+  readFailed(replica: Replica, error: unknown): ErrorCode {
+    if (error instanceof DamagedSegmentError) {
+      this.damages.met(replica, error);
+      return 'CORRUPT_MESSAGE';
+    }
+    this.#host.diskFailed(error);
+    return 'KAFKA_STORAGE_ERROR';
+  }
+
+  /** Ends what is under way: the logs are about to be closed. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([this.#compactor.close(), this.#scrubber.close()]);
+  }
+
+  #tick(): void {
+    this.#compactor.start((log) => this.#scrubber.leave(log));
+    this.#scrubber.start((log) => this.#compactor.current === log);
+  }
+}

@@ -1,0 +1,131 @@
+import type { Replica } from '../core/replica.ts';
+import { DiskError } from '../log/disk.ts';
+import type { ScrubFault } from '../log/scrub.ts';
+import { ScrubSchedule } from '../log/scrub-schedule.ts';
+import { mayHaveGaps, type Segment } from '../log/segment.ts';
+import type { SegmentLog } from '../log/segment-log.ts';
+import { AbortError } from './background-failure.ts';
+import { nowMs } from './clock.ts';
+import type { CareSettings } from './directory.ts';
+import type { CareHost, CareTools } from './log-care.ts';
+import { segmentLogOf } from './replica-opening.ts';
+import type { SegmentDamages } from './segment-damages.ts';
+
+/** Between two segments: many that are small shall not keep a broker busy. */
+const REST_MS = 50;
+
+interface ScrubberTools extends CareTools {
+  readonly settings: CareSettings;
+  readonly damages: SegmentDamages;
+}
+
+interface Candidate {
+  readonly replica: Replica;
+  readonly log: SegmentLog;
+  readonly segment: Segment;
+}
+
+/** Checks a broker's sealed segments again, one at a time, in the pool: on a disk alone, since memory does not rot. */
+export class LogScrubber {
+  readonly #host: CareHost;
+  readonly #tools: ScrubberTools;
+  readonly #schedule: ScrubSchedule;
+  #running: Promise<void> | undefined;
+  #current: { readonly log: SegmentLog; readonly abort: AbortController } | undefined;
+  #resting: NodeJS.Timeout | undefined;
+  #state: 'open' | 'closed' = 'open';
+
+  constructor(host: CareHost, tools: ScrubberTools) {
+    this.#host = host;
+    this.#tools = tools;
+    this.#schedule = new ScrubSchedule(tools.settings.scrubIntervalMs);
+  }
+
+  /** Checks what has its turn, unless that is under way. A log that is `busy` is passed over. */
+  start(busy: (log: SegmentLog) => boolean): void {
+    if (this.#running !== undefined || this.#resting !== undefined || this.#state === 'closed') return;
+    this.#running = this.#checkNext(busy)
+      .catch((error) => {
+        this.#host.diskFailed(error);
+        return false;
+      })
+      .then((isMore) => {
+        this.#running = undefined;
+        if (isMore && this.#state === 'open') this.#rest(busy);
+      });
+  }
+
+  /** Somebody else works on this log from now on. */
+  leave(log: SegmentLog): void {
+    if (this.#current?.log === log) this.#current.abort.abort();
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    clearTimeout(this.#resting);
+    this.#current?.abort.abort();
+    await this.#running;
+  }
+
+  #rest(busy: (log: SegmentLog) => boolean): void {
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined;
+      this.start(busy);
+    }, REST_MS);
+    this.#resting.unref();
+  }
+
+  /** False where nothing has its turn. */
+  async #checkNext(busy: (log: SegmentLog) => boolean): Promise<boolean> {
+    const { root, background, settings, damages } = this.#tools;
+    if (root === undefined || background === undefined) return false;
+    const candidate = this.#next(busy);
+    if (candidate === undefined) return false;
+    const { replica, log, segment } = candidate;
+    const { path, baseOffset, nextOffset, bytes } = segment;
+    const abort = new AbortController();
+    this.#current = { log, abort };
+    segment.holders += 1;
+    try {
+      const scrubbed = { path, baseOffset, nextOffset, bytes, gapsAllowed: mayHaveGaps(log.config) };
+      const bytesPerSecond = settings.scrubBytesPerSecond;
+      const fault = await background
+        .run({ kind: 'scrub', root, segment: scrubbed, bytesPerSecond }, { signal: abort.signal })
+        .catch((error: unknown) => faultOf(error, candidate));
+      this.#schedule.checked(path, nowMs());
+      const stands = log.segmentAt(path) === segment && segment.bytes === bytes;
+      if (fault === undefined || !stands || replica.state !== 'online') return true;
+      const { position, offset: fromOffset, sentence } = fault;
+      damages.found(replica, segment, { position, fromOffset, sentence });
+      return true;
+    } catch (error) {
+      // It has its turn later; so have others that wait.
+      if (error instanceof AbortError) return true;
+      throw error;
+    } finally {
+      segment.holders -= 1;
+      this.#current = undefined;
+    }
+  }
+
+  #next(busy: (log: SegmentLog) => boolean): Candidate | undefined {
+    const candidates = new Map<string, Candidate>();
+    for (const replica of this.#host.replicas) {
+      if (replica === undefined || replica.state !== 'online') continue;
+      const log = segmentLogOf(replica);
+      if (log === undefined || busy(log)) continue;
+      for (const segment of log.sealed)
+        if (!this.#tools.damages.isKnown(segment)) candidates.set(segment.path, { replica, log, segment });
+    }
+    const path = this.#schedule.next(candidates.keys(), nowMs());
+    return path === undefined ? undefined : candidates.get(path);
+  }
+}
+
+/** A device that cannot read what it was given has lost it. Other refusals say nothing about the segment. */
+function faultOf(error: unknown, { segment }: Candidate): ScrubFault | undefined {
+  if (error instanceof AbortError) throw error;
+  if (!(error instanceof DiskError) || error.code !== 'EIO') return undefined;
+  const { path, baseOffset: offset } = segment;
+  return { path, position: 0, offset, sentence: error.message };
+}

@@ -1,0 +1,32 @@
+import { AbortError } from './background-failure.ts';
+import { nowMs } from './clock.ts';
+import { pause, yieldToEventLoop } from './timers.ts';
+
+/** Shorter pauses would cost more than they spare. */
+const PAUSE_MIN_MS = 5;
+
+/**
+ * Runs steps that yield how many bytes they took on this thread, no faster than so many a second; whatever else the
+ * thread has to do comes between any two of them.
+ */
+export async function inSlices<T>(
+  steps: Generator<number, T>,
+  bytesPerSecond: number,
+  signal: AbortSignal,
+): Promise<T> {
+  const startMs = nowMs();
+  let doneBytes = 0;
+  try {
+    for (;;) {
+      if (signal.aborted) throw new AbortError('The task was aborted.');
+      const step = steps.next();
+      if (step.done) return step.value;
+      doneBytes += step.value;
+      const aheadMs = (doneBytes / bytesPerSecond) * 1000 - (nowMs() - startMs);
+      await (aheadMs >= PAUSE_MIN_MS ? pause(aheadMs) : yieldToEventLoop());
+    }
+  } finally {
+    // One that is ended in the midst of it removes what it has written; this does nothing to one that is done.
+    steps.return(undefined as never);
+  }
+}
