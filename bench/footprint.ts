@@ -1,9 +1,16 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Cluster } from '../src/index.ts';
 import { median } from './scenario.ts';
 
 // What a cluster costs before it does anything: the time to the first committed record, the processor while idle,
-// and time and memory for a thousand partitions. `npm run bench:footprint`
+// time and memory for a thousand partitions, and how long it takes to start again, after whatever end.
+// `npm run bench:footprint`
 
 const STARTS = 7;
 const IDLE_MS = 5000;
@@ -48,6 +55,39 @@ async function thousandPartitions(): Promise<{ elapsedMs: number; megabytes: num
   return { elapsedMs, megabytes };
 }
 
+/** Runs bench/footprint-child.js, which says in its last line what it measured, or waits to be killed. */
+async function child(task: string, directory: string): Promise<string> {
+  const script = fileURLToPath(new URL('./footprint-child.js', import.meta.url));
+  const running = spawn(process.execPath, [script, task, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 120_000,
+    killSignal: 'SIGKILL',
+  });
+  let output = '';
+  running.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk;
+    if (output.endsWith('kill me\n')) running.kill('SIGKILL');
+  });
+  await once(running, 'close');
+  return output.trimEnd().split('\n').at(-1) ?? '';
+}
+
+/** In a directory that is gone afterwards. */
+async function inDirectory(measure: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'tidemark-footprint-'));
+  try {
+    await measure(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** As if nothing of it had ever been written down as safe: every byte has to be looked at. */
+function forgetRecoveryPoints(directory: string): void {
+  for (const broker of readdirSync(directory).filter((name) => name.startsWith('broker-')))
+    rmSync(join(directory, broker, 'recovery-point-offset-checkpoint'), { force: true });
+}
+
 const startsMs: number[] = [];
 for (let n = 0; n < STARTS; n++) startsMs.push(await firstAcknowledgementMs());
 const shown = startsMs.map((ms) => ms.toFixed(0)).join(', ');
@@ -59,3 +99,13 @@ const { elapsedMs, megabytes } = await thousandPartitions();
 console.log(
   `${PARTITIONS} partitions x 3 replicas: created and written to in ${elapsedMs.toFixed(0)} ms, ${megabytes.toFixed(0)} MB more`,
 );
+
+await inDirectory(async (directory) => {
+  await child('write-gigabyte', directory);
+  forgetRecoveryPoints(directory);
+  console.log(`unclean log of 1 GiB, one partition of one broker: ${await child('recover', directory)}`);
+});
+await inDirectory(async (directory) => {
+  await child('make-partitions', directory);
+  console.log(`clean restart of ${PARTITIONS} partitions x 3 replicas: ${await child('restart', directory)}`);
+});
