@@ -1,9 +1,9 @@
 import type { TopicConfig } from '../config.ts';
 import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
-import { writeEpochs } from './epoch-file.ts';
 import type { EpochList } from './epoch-list.ts';
-import { DAMAGED_SUFFIX, EPOCHS_FILE, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
+import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
+import { LogDirectory } from './log-directory.ts';
 import type { OpenFiles } from './open-files.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
 import { mayHaveGaps, Segment } from './segment.ts';
@@ -60,14 +60,9 @@ export class SegmentLog implements PartitionLog {
   readonly #spares: SpareFiles;
   /** Segments with bytes that may not be on the device. */
   readonly #unsynced = new Set<Segment>();
-  /** What files the directory holds has changed since it was synced. */
-  #isDirectoryUnsynced = true;
-  #areEpochsUnsynced = false;
-  #isDirectoryNew: boolean;
+  readonly #directory: LogDirectory;
   /** Which segment was the active one when time was looked at last, and since when. */
   #activeSince = { baseOffset: -1, wallClockMs: 0 };
-  /** The directory's sync under way: whoever comes meanwhile has to wait for it too. */
-  #directorySync: Promise<void> = Promise.resolve();
   /** Syncs under way: each promises no more than what was never truncated since it began. */
   readonly #syncs = new Set<{ end: number }>();
 
@@ -82,7 +77,7 @@ export class SegmentLog implements PartitionLog {
     this.#leo = state.leo;
     this.#written = state.leo;
     this.#recoveryPoint = state.recoveryPoint;
-    this.#isDirectoryNew = state.isNew;
+    this.#directory = new LogDirectory(files.disk, directory, state.isNew);
     this.#spares = new SpareFiles(files, directory, state.spares);
     for (const segment of state.segments) {
       this.#bytes += segment.bytes;
@@ -214,7 +209,11 @@ export class SegmentLog implements PartitionLog {
 
   truncateTo(offset: number): void {
     this.#unstage();
-    if (this.#leo <= offset) return;
+    // Also one that nothing was written of: what comes in its place may be of another.
+    if (this.#leo <= offset) {
+      this.#forgetEpochs(offset);
+      return;
+    }
     while (this.#segments.length > 0) {
       const segment = this.#segments.at(-1) as Segment;
       const { bytes } = segment;
@@ -231,7 +230,7 @@ export class SegmentLog implements PartitionLog {
     const last = this.#segments.at(-1);
     this.#end(last === undefined ? offset : last.nextOffset);
     this.#logStart = Math.min(this.#logStart, this.#leo);
-    if (this.#epochs.truncateTo(this.#leo)) this.#epochsChanged();
+    this.#forgetEpochs(this.#leo);
   }
 
   restartAt(offset: number): void {
@@ -244,7 +243,7 @@ export class SegmentLog implements PartitionLog {
     this.#recoveryPoint = offset;
     // What the log held is gone, and with it what was known of whose reign it was.
     this.#epochs.truncateTo(0);
-    this.#epochsChanged();
+    this.#directory.writeEpochs(this.#epochs.entries);
   }
 
   beginEpoch(epoch: number): void {
@@ -264,7 +263,7 @@ export class SegmentLog implements PartitionLog {
     this.#logStart = Math.min(offset, this.#leo);
     if (this.#logStart === this.#leo && (this.#segments.at(-1)?.bytes ?? 0) > 0) this.#roll(this.#leo);
     while (this.#segments.length > 1 && this.#segments[1].baseOffset <= this.#logStart) this.#dropOldest();
-    if (this.#epochs.startAt(this.#logStart)) this.#epochsChanged();
+    if (this.#epochs.startAt(this.#logStart)) this.#directory.writeEpochs(this.#epochs.entries);
   }
 
   /** What time brings: segments that are old enough are closed or dropped. */
@@ -304,7 +303,7 @@ export class SegmentLog implements PartitionLog {
     const sealed = this.#segments.slice(0, -1).filter((segment) => this.#isUnstored(segment));
     if (sealed.length === 0) return;
     for (const segment of sealed) segment.storeIndex();
-    this.#isDirectoryUnsynced = true;
+    this.#directory.changed();
     await this.#syncAll(sealed);
     const first = this.#segments.findIndex((segment) => this.#isUnstored(segment));
     this.#recoveryPoint = Math.max(this.#recoveryPoint, this.#segments[first]?.baseOffset ?? 0);
@@ -319,7 +318,7 @@ export class SegmentLog implements PartitionLog {
       if (!this.#isUnstored(segment)) continue;
       segment.storeIndex();
       this.#unsynced.add(segment);
-      this.#isDirectoryUnsynced = true;
+      this.#directory.changed();
     }
     await this.#syncAll([...this.#unsynced]);
     this.#recoveryPoint = this.#leo;
@@ -354,7 +353,7 @@ export class SegmentLog implements PartitionLog {
     this.#bytes -= damaged.bytes;
     this.#remove(damaged);
     this.#end(Math.max(damaged.baseOffset, this.#logStart));
-    if (this.#epochs.truncateTo(this.#leo)) this.#epochsChanged();
+    this.#forgetEpochs(this.#leo);
     return kept;
   }
 
@@ -366,7 +365,7 @@ export class SegmentLog implements PartitionLog {
       this.#unsynced.delete(segment);
     }
     this.#bytes += cleaned.bytes;
-    this.#isDirectoryUnsynced = true;
+    this.#directory.changed();
   }
 
   get #isDeleting(): boolean {
@@ -396,13 +395,12 @@ export class SegmentLog implements PartitionLog {
 
   #beginEpoch(epoch: number, startOffset: number): void {
     this.#epochs.begin(epoch, startOffset);
-    this.#epochsChanged();
+    this.#directory.writeEpochs(this.#epochs.entries);
   }
 
-  #epochsChanged(): void {
-    writeEpochs(this.#files.disk, this.directory, this.#epochs.entries);
-    this.#areEpochsUnsynced = true;
-    this.#isDirectoryUnsynced = true;
+  /** Those that have no batch below `end`. */
+  #forgetEpochs(end: number): void {
+    if (this.#epochs.truncateTo(end)) this.#directory.writeEpochs(this.#epochs.entries);
   }
 
   #fits(length: number, next: number): boolean {
@@ -421,7 +419,7 @@ export class SegmentLog implements PartitionLog {
     const segment = new Segment(this.#files, this.directory, baseOffset, this.config);
     while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#dropOldest();
     segment.begin(this.#spares.take());
-    this.#isDirectoryUnsynced = true;
+    this.#directory.changed();
     this.#segments.push(segment);
   }
 
@@ -444,7 +442,7 @@ export class SegmentLog implements PartitionLog {
     this.#unsynced.delete(segment);
     if (segment.holders > 0 || this.#spares.isFull) this.#remove(segment);
     else this.#spares.give(segment.retire());
-    this.#isDirectoryUnsynced = true;
+    this.#directory.changed();
     this.#logStart = Math.max(this.#logStart, this.#segments[0]?.baseOffset ?? segment.nextOffset);
     this.#recoveryPoint = Math.max(this.#recoveryPoint, Math.min(this.#logStart, this.#written));
   }
@@ -455,31 +453,14 @@ export class SegmentLog implements PartitionLog {
     for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX]) {
       if (suffix === LOG_SUFFIX || segment.isIndexStored) this.#files.disk.remove(segment.pathOf(suffix));
     }
-    this.#isDirectoryUnsynced = true;
+    this.#directory.changed();
   }
 
   /** Segments, and then what the directory says of them. */
   async #syncAll(segments: readonly Segment[]): Promise<void> {
     await Promise.all(segments.map((segment) => segment.sync()));
-    if (this.#isDirectoryUnsynced) {
-      this.#isDirectoryUnsynced = false;
-      this.#directorySync = this.#directorySync.then(() => this.#syncNames());
-    }
-    await this.#directorySync;
+    await this.#directory.sync();
     for (const segment of segments) if (segment.syncedBytes >= segment.bytes) this.#unsynced.delete(segment);
-  }
-
-  async #syncNames(): Promise<void> {
-    const { disk } = this.#files;
-    if (this.#areEpochsUnsynced) {
-      this.#areEpochsUnsynced = false;
-      const file = disk.open(`${this.directory}/${EPOCHS_FILE}`);
-      await file.sync().finally(() => file.close());
-    }
-    await disk.syncDirectory(this.directory);
-    if (!this.#isDirectoryNew) return;
-    await disk.syncDirectory(this.directory.slice(0, Math.max(this.directory.lastIndexOf('/'), 0)));
-    this.#isDirectoryNew = false;
   }
 
   /** The segment that holds `offset`, or the last one before it. */
