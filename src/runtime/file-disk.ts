@@ -221,6 +221,9 @@ export class FileDisk implements Disk {
   /** By path, without those whose name was taken away while they were open. */
   readonly #open = new Map<string, OpenNode>();
   #scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_START_BYTES);
+  /** Directories whose names are to settle, and what is under way for the last of them. */
+  readonly #settling = new Map<string, Promise<void>>();
+  #settlingTurn: Promise<void> = Promise.resolve();
 
   constructor(root: string) {
     if (!isAbsolute(root)) throw new Error(`a disk's directory must be an absolute path, not '${root}'`);
@@ -275,9 +278,16 @@ export class FileDisk implements Disk {
     this.#forget(path);
   }
 
-  async settleDirectory(path: string): Promise<void> {
-    await pause(SETTLE_NAMES_MS);
-    return this.syncDirectory(path);
+  settleDirectory(path: string): Promise<void> {
+    let settled = this.#settling.get(path);
+    if (settled === undefined) {
+      if (this.#settling.size === 0)
+        this.#settlingTurn = pause(SETTLE_NAMES_MS).then(() => this.#settling.clear());
+      // One after the other: what the first brings to the device, others need not bring again.
+      settled = this.#settlingTurn = this.#settlingTurn.then(() => this.syncDirectory(path));
+      this.#settling.set(path, settled);
+    }
+    return settled;
   }
 
   syncDirectory(path: string): Promise<void> {

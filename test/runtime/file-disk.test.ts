@@ -151,4 +151,23 @@ test('a directory that is not an absolute path is refused', () => {
   assert.throws(() => new FileDisk('data'), /must be an absolute path, not 'data'/);
 });
 
+test('directories whose names settle at the same time are synced in one turn, each once', () =>
+  inDirectory(async (disk) => {
+    for (const name of ['a', 'b']) disk.makeDirectory(name);
+    const settled: string[] = [];
+    const settle = (name: string): Promise<unknown> =>
+      disk.settleDirectory(name).then(() => settled.push(name));
+    const all = [settle('a'), settle('b'), settle('a')];
+    assert.equal(settled, [], 'nothing has waited for the device yet');
+    await Promise.all(all);
+    assert.equal([...settled].sort(), ['a', 'a', 'b']);
+    disk.remove('b');
+    const refused = await disk.settleDirectory('b').then(
+      () => 'settled',
+      (error: DiskError) => error.code,
+    );
+    assert.is(refused, 'ENOENT');
+    await disk.settleDirectory('a');
+  }));
+
 test.run();
