@@ -37,23 +37,21 @@ export class OpenFiles {
     return path === this.#latestPath && this.#latest !== undefined ? this.#latest : this.#use(path, 'create');
   }
 
-  /** Closes the file, or all that are open in a directory: before they are removed, or handed to somebody else. */
+  /** Closes the file: before it is removed, or handed to somebody else. */
   forget(path: string): void {
-    for (const open of this.#openBelow(path)) this.#close(open);
+    if (this.#files.has(path)) this.#close(path);
   }
 
-  /** To be called after the disk has renamed a file or directory: what is open stays open, under its new name. */
+  /** To be called after the disk has renamed a file: it stays open, under its new name. */
   renamed(from: string, to: string): void {
     if (from === to) return;
     // What had the name before is on its way out of the disk.
     this.forget(to);
-    for (const open of this.#openBelow(from)) {
-      const file = this.#files.get(open) as DiskFile;
-      this.#files.delete(open);
-      this.#files.set(to + open.slice(from.length), file);
-    }
-    this.#latestPath = '';
-    this.#latest = undefined;
+    const file = this.#files.get(from);
+    if (file === undefined) return;
+    this.#files.delete(from);
+    this.#files.set(to, file);
+    if (this.#latestPath === from) this.#latestPath = to;
   }
 
   closeAll(): void {
@@ -94,10 +92,5 @@ export class OpenFiles {
       this.#latest = undefined;
     }
     file?.close();
-  }
-
-  #openBelow(path: string): string[] {
-    if (this.#files.has(path)) return [path];
-    return [...this.#files.keys()].filter((open) => open.startsWith(`${path}/`));
   }
 }

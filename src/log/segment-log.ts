@@ -159,7 +159,7 @@ export class SegmentLog implements PartitionLog {
     }
     this.#bytes += length;
     this.#written = this.#leo;
-    this.#unsynced.add(segment);
+    if (!this.#files.disk.isVolatile) this.#unsynced.add(segment);
     this.#unstage();
     return true;
   }
@@ -386,6 +386,8 @@ export class SegmentLog implements PartitionLog {
   }
 
   #end(offset: number): void {
+    // Segments of before may come again under the same names.
+    this.#spares.trim(0);
     this.#leo = offset;
     this.#written = offset;
     this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);

@@ -248,9 +248,10 @@ export class Segment {
     this.staleEnd = this.#files.get(this.path).size;
   }
 
-  /** Gives up its file, under another name, for another segment. */
+  /** Gives up its file for another segment: under another name, where somebody may look through the directory. */
   retire(): string {
     this.#removeIndexFiles();
+    if (this.#files.disk.isVolatile) return this.path;
     const spare = `${this.path}${DELETED_SUFFIX}`;
     this.#files.disk.rename(this.path, spare);
     this.#files.renamed(this.path, spare);

@@ -50,8 +50,8 @@ export class SpareFiles {
   }
 
   /** Removes more than a log at rest needs. */
-  trim(): void {
-    while (this.#spares.length > SPARES_AT_REST) {
+  trim(kept = SPARES_AT_REST): void {
+    while (this.#spares.length > kept) {
       const { path } = this.#spares.shift() as Spare;
       this.#files.forget(path);
       this.#disk.remove(path);

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { batchBytes, readBaseOffset } from '../../src/log/record-batch.ts';
 import type { Guard } from '../../src/types.ts';
+import { FaultyDisk } from './faulty-disk.ts';
 import {
   append,
   batchAt,
@@ -74,7 +75,8 @@ test('many small batches go to the disk in one write', async () => {
   let writes = 0;
   const counting = new Proxy(disk, {
     get: (target, name) => {
-      if (name !== 'open') return Reflect.get(target, name).bind(target);
+      const member = Reflect.get(target, name);
+      if (name !== 'open') return typeof member === 'function' ? member.bind(target) : member;
       return (path: string, mode?: 'create') => {
         const file = target.open(path, mode);
         const write = file.write.bind(file);
@@ -224,7 +226,7 @@ test('a log that begins again elsewhere has forgotten everything', async () => {
 });
 
 test('deleted records are gone, with their segments, and the last one may go too', async () => {
-  const { log, disk } = await openTestLog();
+  const { log, disk } = await openTestLog({ disk: new FaultyDisk() });
   const batches = fill(log, 300);
   const files = segmentFiles(disk).length;
   log.deleteBefore(500);
