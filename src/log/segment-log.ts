@@ -37,6 +37,8 @@ export class SegmentLog implements PartitionLog {
   readonly #files: OpenFiles;
   readonly #segments: Segment[];
   readonly #epochs: EpochList;
+  /** An epoch has begun, and no batch of it was written: before one is, it is written down. */
+  #areEpochsUnwritten = false;
   readonly #gapsAllowed: boolean;
   #logStart: number;
   #leo: number;
@@ -149,6 +151,7 @@ export class SegmentLog implements PartitionLog {
     const sizes = count === 1 ? undefined : this.#staged.map((piece) => piece.length);
     let isWhole = false;
     try {
+      if (this.#areEpochsUnwritten) this.#writeEpochs();
       isWhole = segment.write(this.#staged, length, this.#guard, this.#guardFrom);
     } finally {
       if (!isWhole) this.#unstage();
@@ -243,7 +246,7 @@ export class SegmentLog implements PartitionLog {
     this.#recoveryPoint = offset;
     // What the log held is gone, and with it what was known of whose reign it was.
     this.#epochs.truncateTo(0);
-    this.#directory.writeEpochs(this.#epochs.entries);
+    this.#writeEpochs();
   }
 
   beginEpoch(epoch: number): void {
@@ -263,7 +266,7 @@ export class SegmentLog implements PartitionLog {
     this.#logStart = Math.min(offset, this.#leo);
     if (this.#logStart === this.#leo && (this.#segments.at(-1)?.bytes ?? 0) > 0) this.#roll(this.#leo);
     while (this.#segments.length > 1 && this.#segments[1].baseOffset <= this.#logStart) this.#dropOldest();
-    if (this.#epochs.startAt(this.#logStart)) this.#directory.writeEpochs(this.#epochs.entries);
+    if (this.#epochs.startAt(this.#logStart)) this.#writeEpochs();
   }
 
   /** What time brings: segments that are old enough are closed or dropped. */
@@ -313,6 +316,7 @@ export class SegmentLog implements PartitionLog {
   /** Everything written, on the device, cut to its end, with its indexes: nothing is left to do at the next start. */
   async close(): Promise<void> {
     this.flush();
+    if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of this.#segments) {
       segment.cut();
       if (!this.#isUnstored(segment)) continue;
@@ -397,12 +401,17 @@ export class SegmentLog implements PartitionLog {
 
   #beginEpoch(epoch: number, startOffset: number): void {
     this.#epochs.begin(epoch, startOffset);
+    this.#areEpochsUnwritten = true;
+  }
+
+  #writeEpochs(): void {
+    this.#areEpochsUnwritten = false;
     this.#directory.writeEpochs(this.#epochs.entries);
   }
 
   /** Those that have no batch below `end`. */
   #forgetEpochs(end: number): void {
-    if (this.#epochs.truncateTo(end)) this.#directory.writeEpochs(this.#epochs.entries);
+    if (this.#epochs.truncateTo(end)) this.#writeEpochs();
   }
 
   #fits(length: number, next: number): boolean {

@@ -316,6 +316,8 @@ test('an epoch ends where the next begins, and is known after a restart', async 
   log.beginEpoch(6);
   fill(log, 10, { epoch: 6 });
   log.beginEpoch(7);
+  assert.is((await openTestLog({ disk })).log.lastEpoch, 6, 'nothing of the last one was written');
+  await log.close();
   for (const each of [log, (await openTestLog({ disk })).log]) {
     assert.is(each.lastEpoch, 7);
     assert.equal(each.endOfEpoch(2), { epoch: 2, endOffset: 30 });
