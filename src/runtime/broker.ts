@@ -69,6 +69,7 @@ export class Broker implements BrokerHost, RolesHost {
   readonly metrics: Metrics;
   readonly catchUp: CatchUp;
   readonly replicas: (Replica | undefined)[] = [];
+  readonly #bell: number;
   readonly #ring: RingWriter;
   readonly #progress: ProgressRow;
   readonly #peers = new Map<number, Peer>();
@@ -102,6 +103,7 @@ export class Broker implements BrokerHost, RolesHost {
     this.arena = new ArenaView(data.memory);
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
     const own = data.brokers.find(({ id }) => id === data.id) as BrokerAddresses;
+    this.#bell = own.bell;
     this.arena.reach(own.ring + ringBytes(own.ringCapacity));
     this.#ring = new RingWriter(this.arena.buffer, own.ring, own.ringCapacity);
     this.#stagedMaxBytes = own.ringCapacity / 4;
@@ -148,6 +150,8 @@ export class Broker implements BrokerHost, RolesHost {
 
   rejoinRing(leader: number, position: number): void {
     this.#tails.find((tail) => tail.leader === leader)?.rejoinAt(position);
+    // What was passed over there is work again, and nobody rings for it any more.
+    ringBell(this.arena.int32, this.#bell / 4);
   }
 
   tableOf(brokerId: number): PartitionTable {
@@ -275,7 +279,7 @@ export class Broker implements BrokerHost, RolesHost {
     const tail = this.#tails.find((candidate) => candidate.leader === leader) as LeaderTail;
     this.#unreported.delete(leader);
     this.#progress.advance(leader, tail.cursor);
-    this.#ringPeer(leader);
+    ringBell(this.arena.int32, (this.#peers.get(leader) as Peer).addresses.bell / 4);
   }
 
   attach(client: number, link: ClientLink): void {
@@ -490,10 +494,5 @@ export class Broker implements BrokerHost, RolesHost {
     for (const peer of this.#peers.values()) {
       if (peer.isFollower) ringBell(this.arena.int32, peer.addresses.bell / 4);
     }
-  }
-
-  #ringPeer(brokerId: number): void {
-    const peer = this.#peers.get(brokerId) as Peer;
-    ringBell(this.arena.int32, peer.addresses.bell / 4);
   }
 }

@@ -1,7 +1,7 @@
 // Real brokers in the test's own thread: nothing happens before the test lets one of them do a pass.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
-import { ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { ringBytes, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { NOBODY, type PendingBatch } from '../../src/core/commit-queue.ts';
 import type { Replica } from '../../src/core/replica.ts';
@@ -52,6 +52,7 @@ export class Brokers {
   readonly #brokers = new Map<number, Broker>();
   readonly #ports: MessagePort[] = [];
   readonly #chunks = new Map<number, number>();
+  readonly #bells = new Map<number, number>();
   readonly #scratch: number;
   #partitions = 0;
 
@@ -60,10 +61,11 @@ export class Brokers {
     this.#scratch = arena.allocate(SCRATCH_BYTES);
     const addresses: BrokerAddresses[] = [];
     for (let id = 1; id <= count; id++) {
+      this.#bells.set(id, arena.allocate(BELL_BYTES));
       this.#chunks.set(id, arena.allocate(PARTITION_CHUNK_BYTES));
       addresses.push({
         id,
-        bell: arena.allocate(BELL_BYTES),
+        bell: this.#bells.get(id) as number,
         ring: arena.allocate(ringBytes(ringCapacity)),
         ringCapacity,
         progress: arena.allocate(PROGRESS_BYTES),
@@ -97,6 +99,12 @@ export class Brokers {
 
   get(id: number): Broker {
     return this.#brokers.get(id) as Broker;
+  }
+
+  /** Sleeps as the broker's thread does, until it is rung and has work. */
+  sleep(id: number): Promise<void> {
+    const bell = this.#bells.get(id) as number;
+    return new Sleeper(this.arena.int32, bell / 4).sleep(this.get(id).hasWork);
   }
 
   /** One partition on all brokers, led by the first; `infos` gives a broker another opinion of it. */
