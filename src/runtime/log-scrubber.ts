@@ -113,19 +113,23 @@ export class LogScrubber {
     for (const replica of this.#host.replicas) {
       if (replica === undefined || replica.state !== 'online') continue;
       const log = segmentLogOf(replica);
-      if (log === undefined || busy(log)) continue;
+      if (log === undefined) continue;
       for (const segment of log.sealed)
         if (!this.#tools.damages.isKnown(segment)) candidates.set(segment.path, { replica, log, segment });
     }
-    const path = this.#schedule.next(candidates.keys(), nowMs());
+    const isBusy = (path: string): boolean => busy((candidates.get(path) as Candidate).log);
+    const path = this.#schedule.next(candidates.keys(), nowMs(), isBusy);
     return path === undefined ? undefined : candidates.get(path);
   }
 }
 
-/** A device that cannot read what it was given has lost it. Other refusals say nothing about the segment. */
+/** A device that cannot read what it was given has lost it, and so has a directory without the file. */
+const LOST = new Set(['EIO', 'ENOENT']);
+
+/** Other refusals say nothing about the segment. */
 function faultOf(error: unknown, { segment }: Candidate): ScrubFault | undefined {
   if (error instanceof AbortError) throw error;
-  if (!(error instanceof DiskError) || error.code !== 'EIO') return undefined;
+  if (!(error instanceof DiskError) || !LOST.has(error.code)) return undefined;
   const { path, baseOffset: offset } = segment;
   return { path, position: 0, offset, sentence: error.message };
 }

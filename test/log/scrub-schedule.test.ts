@@ -31,6 +31,40 @@ test('a segment that is gone is forgotten: another one of its name is new', () =
   assert.is(schedule.next(['a'], 10), 'a');
 });
 
+test('new segments, however many, do not keep an old one from its turn', () => {
+  const schedule = new ScrubSchedule(100);
+  schedule.checked('old', 0);
+  const paths = ['old'];
+  let checkedMs: number | undefined;
+  for (let nowMs = 10; nowMs < 400 && checkedMs === undefined; nowMs += 10) {
+    // Two come while one is checked: there always is one that was never checked.
+    paths.push(`new ${nowMs}, one`, `new ${nowMs}, two`);
+    const path = schedule.next(paths, nowMs) as string;
+    if (path === 'old') checkedMs = nowMs;
+    schedule.checked(path, nowMs);
+  }
+  // Eighteen had come before it was due, two with it, and nine of them had been checked by then.
+  assert.is(checkedMs, 190);
+});
+
+test('a segment that is busy keeps its place, and is not forgotten', () => {
+  const schedule = new ScrubSchedule(100);
+  schedule.checked('a', 0);
+  schedule.checked('b', 5);
+  assert.is(
+    schedule.next(['a', 'b'], 110, (path) => path === 'a'),
+    'b',
+  );
+  schedule.checked('b', 110);
+  assert.is(schedule.next(['a', 'b'], 111), 'a');
+  schedule.checked('a', 111);
+  assert.is(
+    schedule.next(['a', 'b'], 150, () => true),
+    undefined,
+  );
+  assert.is(schedule.next(['a', 'b'], 150), undefined);
+});
+
 test('as long as a turn comes soon enough, none waits for longer than the interval and one round', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 10 }), (count, tickMs) => {
