@@ -39,6 +39,8 @@ interface Bench {
   readonly replica: Replica;
   readonly compactor: LogCompactor;
   readonly notices: BrokerNotice[];
+  /** What would have taken the broker's replicas offline. */
+  readonly failures: unknown[];
   /** Every record that was ever appended, by offset. */
   readonly model: Map<number, Put>;
   /** How often the cleaner's checkpoint was to be saved. */
@@ -70,15 +72,14 @@ async function benchOn(
   const replica = new Replica(info, log.config, log, 1);
   replica.hwm = log.leo;
   log.committed = log.leo;
+  const failures: unknown[] = [];
   const host = {
     id: 1,
     replicas: [replica],
     metrics: { count: () => {} },
     refreshHwm: () => {},
     restarted: () => replica.restart(),
-    diskFailed: (error: unknown) => {
-      throw error;
-    },
+    diskFailed: (error: unknown) => failures.push(error),
   } as unknown as CareHost;
   const notices: BrokerNotice[] = [];
   const notify = (notice: BrokerNotice): unknown => notices.push(notice);
@@ -94,7 +95,7 @@ async function benchOn(
       saves += 1;
     },
   });
-  return { disk, log, replica, compactor, notices, model, saved: () => saves };
+  return { disk, log, replica, compactor, notices, failures, model, saved: () => saves };
 }
 
 function turn(): Promise<void> {
@@ -188,7 +189,7 @@ for (const [name, make] of [
     await untilIdle(bench);
     assert.is(bench.saved(), 2);
     check(bench);
-    assert.equal(bench.notices, []);
+    assert.equal([bench.notices, bench.failures], [[], []]);
     await checkFiles(bench);
   });
 }
@@ -254,6 +255,39 @@ test('a compaction that is ended in the midst of it leaves nothing behind', asyn
     await checkFiles(bench);
   }
 });
+
+for (const code of ['ENOSPC', 'EIO']) {
+  test(`${code} at any operation of a compaction loses nothing, and is told or takes the broker offline`, async () => {
+    const counted = { told: 0, offline: 0, unharmed: 0 };
+    for (let nth = 1; counted.unharmed === 0; nth += nth < 60 ? 1 : 7) {
+      const disk = new FaultyDisk({ seed: nth });
+      const bench = await benchOn(disk);
+      disk.fail({ kind: 'any', nth, code });
+      bench.compactor.start(() => {});
+      await untilIdle(bench);
+      disk.heal();
+      const { notices, failures, log } = bench;
+      assert.ok(notices.length + failures.length <= 1);
+      if (failures.length > 0) {
+        counted.offline += 1;
+        const again = await openTestLog({ disk: disk.kill(), config });
+        check({ ...bench, log: again.log });
+        continue;
+      }
+      if (notices.length > 0) counted.told += 1;
+      else if (bench.saved() > 0) counted.unharmed += 1;
+      check(bench);
+      put(bench, 25, 3);
+      bench.replica.hwm = log.leo;
+      bench.compactor.start(() => {});
+      await untilIdle(bench);
+      assert.ok(bench.saved() > 0, 'it is tried again');
+      check(bench);
+      await checkFiles(bench);
+    }
+    assert.ok(counted.told > 10 && counted.offline > 10, JSON.stringify(counted));
+  });
+}
 
 test('a batch that cannot be read is told once, and not tried again before the segments are others', async () => {
   const bench = await benchOn(new MemoryDisk());
