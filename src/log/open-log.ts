@@ -217,7 +217,7 @@ class Opening {
     try {
       const lastBatch = end > start ? this.#batchAt(end - 1) : undefined;
       const last = stored.findLast(({ startOffset }) => startOffset < end);
-      if (lastBatch !== undefined && stored.length > 0 && last?.epoch !== lastBatch.epoch) return false;
+      if (lastBatch !== undefined && (last?.epoch ?? -1) !== lastBatch.epoch) return false;
       return stored.every(({ epoch, startOffset }, index) => {
         const from = Math.max(startOffset, start);
         // One that ended before the log begins, or that has left no batch.
@@ -312,18 +312,22 @@ class Opening {
 
   /** Whether something is missing in the midst of what was scanned, rather than at its end. */
   #judge(bases: readonly number[], first: number, scans: readonly SegmentScan[]): LogDamage | undefined {
-    if (this.#settings.wasPowerLost) return undefined;
+    const { wasPowerLost, recoveryPoint } = this.#settings;
     for (let index = 0; index < scans.length; index++) {
       const { fault, soundBeyond, nextOffset, bytes } = scans[index];
+      // What was on the device has to be there, whatever the end was. What came later nobody promised for a power cut.
+      const isLost = nextOffset < recoveryPoint;
+      if (wasPowerLost && !isLost) return undefined;
       const isLast = index === scans.length - 1;
       const following = bases[first + index + 1];
       const isTorn = fault !== undefined && fault.kind !== 'end-mark';
       const isGap = !isLast && this.#isGap(nextOffset, following);
-      if (isLast ? soundBeyond === undefined : !isTorn && !isGap) continue;
+      if (isLast ? !isLost && soundBeyond === undefined : !isTorn && !isGap) continue;
       const file = this.#segment(bases[first + index]).path;
-      const sentence = isTorn
-        ? fault.sentence
-        : `It ends at ${nextOffset}, the next segment begins at ${following}.`;
+      const goesOn = isLast
+        ? `and was safe up to ${recoveryPoint}.`
+        : `the next segment begins at ${following}.`;
+      const sentence = isTorn ? fault.sentence : `It ends at ${nextOffset}, ${goesOn}`;
       const baseOffset = bases[first + index];
       return { file, baseOffset, position: fault?.position ?? bytes, fromOffset: nextOffset, sentence };
     }
@@ -335,11 +339,12 @@ class Opening {
    * written down was another one. (What a power cut has kept of either nobody knows.)
    */
   #strangeEpoch(stored: readonly EpochStart[], scans: readonly SegmentScan[]): LogDamage | undefined {
-    if (this.#settings.wasPowerLost || stored.length === 0) return undefined;
+    const { wasPowerLost, recoveryPoint } = this.#settings;
+    if (stored.length === 0) return undefined;
     const known = new Set(stored.map(({ epoch }) => epoch));
     for (const { epochs, baseOffset } of scans) {
       const strange = epochs.find(({ epoch }) => !known.has(epoch));
-      if (strange === undefined) continue;
+      if (strange === undefined || (wasPowerLost && strange.startOffset >= recoveryPoint)) continue;
       const { epoch, startOffset: fromOffset } = strange;
       const sentence = `The batch of offset ${fromOffset} has the leader epoch ${epoch}, which this log has never known.`;
       return { file: this.#segment(baseOffset).path, baseOffset, position: 0, fromOffset, sentence };

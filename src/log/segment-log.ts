@@ -229,6 +229,8 @@ export class SegmentLog implements PartitionLog {
       this.#bytes -= bytes;
       this.#segments.pop();
       this.#remove(segment);
+      // Whatever the next one is found to be, this one is gone.
+      this.#end(segment.baseOffset);
     }
     const last = this.#segments.at(-1);
     this.#end(last === undefined ? offset : last.nextOffset);

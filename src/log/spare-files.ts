@@ -28,8 +28,10 @@ export class SpareFiles {
     this.#files = files;
     this.#disk = files.disk;
     this.#directory = directory;
-    this.#spares = paths.map((path) => ({ path, isReady: true }));
+    // Of those that a killed process left nobody knows whether the device has heard.
+    this.#spares = paths.map((path) => ({ path, isReady: files.disk.isVolatile }));
     this.trim();
+    if (this.#spares.length > 0) this.#settle();
   }
 
   /** In memory one is enough, and the rest is better off in the pool of freed buffers. */

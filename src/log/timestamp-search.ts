@@ -1,12 +1,12 @@
 import type { TimestampedOffset } from '../types.ts';
 import { decompress } from './codecs.ts';
 import { readBaseOffset, readMaxTimestamp } from './record-batch.ts';
-import { UnsupportedCompressionError } from './record-batch-fault.ts';
+import { CorruptBatchError, UnsupportedCompressionError } from './record-batch-fault.ts';
 import { readRecords } from './record-batch-reader.ts';
 
 /**
- * The first record of the batch at `at`, which ends at `end`, that is not older than `timestamp`. Of a batch with a codec
- * that cannot be read here it is the batch's beginning: whoever reads from there misses nothing.
+ * The first record of the batch at `at`, which ends at `end`, that is not older than `timestamp`. Of a batch that cannot
+ * be read here it is the batch's beginning: whoever reads from there misses nothing, and sees what is wrong with it.
  */
 export function firstRecordSince(
   bytes: Uint8Array,
@@ -23,7 +23,8 @@ export function firstRecordSince(
   try {
     readRecords(bytes, at, end, visit, { includeControl: true, decompress });
   } catch (error) {
-    if (!(error instanceof UnsupportedCompressionError)) throw error;
+    const isUnreadable = error instanceof UnsupportedCompressionError || error instanceof CorruptBatchError;
+    if (!isUnreadable) throw error;
     return { offset: readBaseOffset(bytes, at), timestamp: newest };
   }
   return found;

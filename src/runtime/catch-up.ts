@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { crc32c } from '../../native-free/crc32c/index.ts';
+import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
@@ -246,7 +247,8 @@ export class CatchUp {
     for (let at = 0; at < bytes.length && isSound; ) {
       const sound = checkBatch(bytes, at, bytes.length - at, bytes.length) === 0;
       const length = sound ? batchBytes(bytes, at) : 0;
-      if (!sound || crc32c(bytes.subarray(at + CRC_FROM, at + length)) !== readCrc(bytes, at)) {
+      const isAhead = sound && readBaseOffset(bytes, at) > log.leo && !isCompacted(replica.config);
+      if (!sound || isAhead || crc32c(bytes.subarray(at + CRC_FROM, at + length)) !== readCrc(bytes, at)) {
         this.#broker.metrics.count('corruptFrames');
         isSound = false;
         continue;

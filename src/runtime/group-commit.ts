@@ -66,6 +66,8 @@ export class GroupCommit {
     this.#state = 'idle';
     for (const { replica, restarts, end } of group) {
       if (replica.restarts === restarts) this.#settled(replica, end);
+      // Its log has gone back meanwhile: what that sync was worth nobody knows.
+      else if (replica.state === 'online' && replica.log.written > replica.stable) this.want(replica);
     }
     // What came meanwhile is on its way to the device before anybody is told about this group.
     this.begin();

@@ -247,6 +247,46 @@ test('after a power cut the log ends at its first gap above the recovery point',
   );
 });
 
+test('after a power cut, damage below the recovery point costs nothing that lies behind it', async () => {
+  const { files } = await closedLog();
+  const names = [...files.keys()].filter((name) => name.endsWith('.log')).sort();
+  const damaged = Buffer.from(files.get(names[1]) as Buffer);
+  damaged[damaged.length >> 1] ^= 4;
+  const broken = new Map([...files, [names[1], damaged]]);
+  // The epoch file is gone too, so that everything has to be looked at.
+  broken.delete('leader-epoch-checkpoint');
+  const recoveryPoint = Number(names.at(-1)?.slice(0, 20));
+  const opened = await tryOpen({ disk: diskOf(broken), wasPowerLost: true, recoveryPoint });
+  assert.is(opened.log, undefined);
+  assert.is(opened.damage?.file, `${DIRECTORY}/${names[1]}`);
+});
+
+test('a log that ends below its recovery point has lost something, and says so', async () => {
+  const { files } = await closedLog(20);
+  const name = lastLog(files);
+  const cut = (files.get(name) as Buffer).subarray(0, -1);
+  for (const wasPowerLost of [false, true]) {
+    const disk = diskOf(new Map([...files, [name, cut]]));
+    const opened = await tryOpen({ disk, wasPowerLost, recoveryPoint: 60 });
+    assert.is(opened.damage?.fromOffset, 57);
+  }
+});
+
+test('a log whose epoch file is missing finds its epochs in its batches', async () => {
+  const disk = new MemoryDisk();
+  const { log } = await openTestLog({ disk });
+  for (const epoch of [1, 4]) {
+    log.beginEpoch(epoch);
+    fill(log, 20, { epoch });
+  }
+  await log.close();
+  const files = filesOf(disk);
+  files.delete('leader-epoch-checkpoint');
+  const { log: again } = await openTestLog({ disk: diskOf(files), isClean: true });
+  assert.is(again.lastEpoch, 4);
+  assert.equal(again.endOfEpoch(1), { epoch: 1, endOffset: 60 });
+});
+
 test('index files that were damaged lead nobody astray', async () => {
   const { files, written } = await closedLog();
   let seed = 1;

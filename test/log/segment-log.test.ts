@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { batchBytes, readBaseOffset } from '../../src/log/record-batch.ts';
+import { DamagedSegmentError } from '../../src/log/segment.ts';
 import type { Guard } from '../../src/types.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import {
@@ -208,6 +209,24 @@ test('after a truncation the log goes on from there, and what was cut never come
     const after = fill(log, 100, { valueBytes: 17 });
     assert.ok(readAll(log).equals(bytesOf([...kept, ...after])));
   }
+});
+
+test('a truncation that meets damage claims nothing of what it has removed before', async () => {
+  const disk = new FaultyDisk();
+  const { log } = await openTestLog({ disk });
+  fill(log, 300);
+  await log.store();
+  const names = segmentFiles(disk);
+  const base = Number(names[1].slice(0, 20));
+  // The magic byte of a batch in the midst of the second segment.
+  disk.flipBit(`${DIRECTORY}/${names[1]}`, 8 * (batchAt(0).bytes.length * 40 + 16));
+  assert.throws(
+    () => log.truncateTo(base + 200),
+    (error: unknown) => error instanceof DamagedSegmentError,
+  );
+  const end = Number(names[2].slice(0, 20));
+  assert.is(log.leo, end);
+  assert.is(log.written, end);
 });
 
 test('a log that begins again elsewhere has forgotten everything', async () => {

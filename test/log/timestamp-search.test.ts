@@ -43,6 +43,12 @@ test('of a compressed batch it is the beginning', () => {
   assert.is(firstRecordSince(batch, 0, batch.length, 301), undefined);
 });
 
+test('a batch whose records make no sense is answered by its beginning, and ends nobody', () => {
+  const batch = batchOf(10, [100, 300]);
+  batch.fill(0xff, 61);
+  assert.equal(firstRecordSince(batch, 0, batch.length, 200), { offset: 10, timestamp: 300 });
+});
+
 test('a log in memory finds what a look at every record finds, below the end that is asked for', () => {
   const batches = fc.array(fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 4 }), {
     maxLength: 30,
