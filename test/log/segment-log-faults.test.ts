@@ -189,6 +189,22 @@ test('after a power cut at any operation of its disk, a log has what was synced'
   }
 });
 
+test('a spare file that a killed process left is not overwritten before the device knows its name', async () => {
+  const disk = new FaultyDisk();
+  const { log } = await openTestLog({ disk, config: { ...CONFIG, 'retention.bytes': 0 } });
+  log.committed = Number.MAX_SAFE_INTEGER;
+  disk.holdSyncs();
+  fill(log, 300);
+  const killed = disk.kill();
+  killed.holdSyncs();
+  const again = await openTestLog({ disk: killed, config: { ...CONFIG, 'retention.bytes': 0 } });
+  const spares = killed.files().filter((path) => path.endsWith('.deleted'));
+  assert.ok(spares.length > 0);
+  again.log.committed = Number.MAX_SAFE_INTEGER;
+  fill(again.log, 300);
+  for (const path of spares) assert.ok(killed.files().includes(path), `${path} was taken`);
+});
+
 for (const code of ['ENOSPC', 'EIO']) {
   test(`${code} at any operation stops the log, which then has all that it had written`, async () => {
     let failures = 0;

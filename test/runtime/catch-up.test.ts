@@ -115,6 +115,27 @@ test('what came by the ring while the answer was under way is read again', () =>
     assert.ok(brokers.isEqual(partition));
   }));
 
+test('a batch that leaves a gap is refused like a damaged one, and ends nobody', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    for (let n = 0; n < 3; n++) brokers.append(partition, 2);
+    const { log } = brokers.replica(1, partition);
+    const read = log.read.bind(log);
+    let answers = 0;
+    // As a leader whose log has lost its place: the first answer begins two records too late.
+    log.read = (offset, maxBytes, endOffset) =>
+      read(answers++ === 0 ? offset + 2 : offset, maxBytes, endOffset);
+    wantLog(brokers, partition);
+    await brokers.settle();
+    assert.is(brokers.counters(2).corruptFrames, 1);
+    assert.is(brokers.replica(2, partition).log.leo, 0);
+    // It asks again after a while.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await brokers.settle();
+    assert.is(brokers.replica(2, partition).log.leo, 6);
+    assert.ok(brokers.isEqual(partition));
+  }));
+
 test('a leader of another epoch does not answer with records', () =>
   withBrokers({}, async (brokers) => {
     const partition = brokers.addPartition({}, { 2: { epoch: 9 } });

@@ -159,4 +159,23 @@ test('whoever closes is told nothing any more', async () => {
   assert.equal(errors, []);
 });
 
+test('a log that went back during its sync is synced again, though nothing is appended to it', async () => {
+  const { groups, events } = play();
+  const { replica, log } = replicaOf(1);
+  log.written = 9;
+  groups.want(replica);
+  groups.begin();
+  await turn();
+  log.written = 7;
+  replica.restart();
+  log.ends[0]();
+  await turn();
+  await turn();
+  assert.is(log.ends.length, 2);
+  log.ends[1]();
+  await turn();
+  await turn();
+  assert.equal(events, ['end', '1 to 7', 'end']);
+});
+
 test.run();
