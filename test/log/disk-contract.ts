@@ -250,7 +250,9 @@ function testRenames(withDisk: WithDisk): void {
       replaced.close();
       assert.is(textOf(disk, 'three/c'), 'brought');
     }));
+}
 
+function testRefusedRenames(withDisk: WithDisk): void {
   test('a rename that cannot be is refused and changes nothing', () =>
     withDisk((disk) => {
       disk.makeDirectory('full/below');
@@ -336,5 +338,6 @@ export function testDiskContract(withDisk: WithDisk): void {
   testSizes(withDisk);
   testHandles(withDisk);
   testRenames(withDisk);
+  testRefusedRenames(withDisk);
   testNames(withDisk);
 }
