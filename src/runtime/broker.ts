@@ -334,6 +334,7 @@ export class Broker implements BrokerHost, RolesHost {
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
     this.catchUp.close();
+    await this.#roles.close();
     await this.#keeper.close();
   }
 

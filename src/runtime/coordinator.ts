@@ -444,13 +444,16 @@ export class Coordinator {
       chunks.set(id, added);
     }
     const findings = new Map<number, Map<number, OpenedReplica>>();
-    await Promise.all(
+    const answers = await Promise.allSettled(
       this.#alive().map(async ({ handle }) => {
         const request = { type: 'partitions', partitions, chunks } as const;
         const opened = (await handle.request(request, limitMs)) as OpenedReplica[];
         findings.set(handle.id, new Map(opened.map((each) => [each.id, each])));
       }),
     );
+    // What the others found is wanted by none then, but they have come to an end that they can write down.
+    const failed = answers.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
     return findings;
   }
 

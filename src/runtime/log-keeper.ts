@@ -111,7 +111,8 @@ export class LogKeeper {
     for (const { replica } of kept) this.#host.refreshHwm(replica);
     await this.#checkpoint();
     // A log that could not be opened, or was found damaged, has to be looked at again.
-    if (!areSound || this.#opening.hasFaults || kept.length < this.#host.replicas.filter(Boolean).length)
+    const { isSettled, hasFaults } = this.#opening;
+    if (!areSound || !isSettled || hasFaults || kept.length < this.#host.replicas.filter(Boolean).length)
       return;
     const disk = this.#opening.disk;
     await replaceFile(disk, CLEAN_SHUTDOWN_FILE, encodeCleanShutdown(BROKER_EPOCH));
@@ -188,7 +189,7 @@ export class LogKeeper {
 
   async #write(file: string, table: OffsetTable): Promise<void> {
     const { disk } = this.#opening;
-    if (this.#home?.isTemporary !== false) return;
+    if (this.#home?.isTemporary !== false || !this.#opening.isPrepared) return;
     const entries = [...table].map(([directory, offset]) => ({ ...partitionOf(directory), offset }));
     const bytes = encodeOffsets(entries);
     const text = bytes.toString('latin1');

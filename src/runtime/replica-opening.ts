@@ -67,6 +67,9 @@ export class ReplicaOpening {
   /** By partition id. */
   readonly #faults = new Map<number, Fault>();
   #isClean = false;
+  #isPrepared = false;
+  /** Logs that are to be opened or mended and were neither opened nor found at fault: one whose opening failed stays. */
+  #unsettled = 0;
   #hasNewDirectories = false;
   #prepared: Promise<void> | undefined;
 
@@ -87,6 +90,24 @@ export class ReplicaOpening {
   /** Whether a log on the disk could not be opened, so that the next start has to look again. */
   get hasFaults(): boolean {
     return this.#faults.size > 0;
+  }
+
+  /**
+   * Whether the tables hold what was written down last: before that nothing may be written in its place. A broker that
+   * holds no partition never reads them, and leaves its files as they are, the marker of a clean end among them.
+   */
+  get isPrepared(): boolean {
+    return this.#isPrepared;
+  }
+
+  /** Whether all that was asked for has been opened or found at fault: only then a clean end may be written down. */
+  get isSettled(): boolean {
+    return this.#isPrepared && this.#unsettled === 0;
+  }
+
+  /** So many logs are to be opened or mended, and each of them is to be settled. */
+  expect(logs: number): void {
+    this.#unsettled += logs;
   }
 
   /** A log in memory is new, and takes no time. Undefined where it lies on a disk that outlives the process. */
@@ -116,11 +137,13 @@ export class ReplicaOpening {
     return opening;
   }
 
-  /** That the directories of new partitions are there is known to the device. */
+  /** One of the logs that were expected is opened or at fault, and the device knows the directories of new ones. */
   async settle(): Promise<void> {
-    if (!this.#hasNewDirectories || this.#home?.isTemporary === true) return;
-    this.#hasNewDirectories = false;
-    await this.disk.syncDirectory('');
+    if (this.#hasNewDirectories && this.#home?.isTemporary !== true) {
+      this.#hasNewDirectories = false;
+      await this.disk.syncDirectory('');
+    }
+    this.#unsettled -= 1;
   }
 
   /** Whether this replica's log was found damaged, or missing. */
@@ -156,6 +179,7 @@ export class ReplicaOpening {
     this.#load(CLEANER_OFFSETS_FILE, this.cleanedOffsets);
     disk.remove(CLEAN_SHUTDOWN_FILE);
     if (this.#home?.isTemporary !== true) await disk.syncDirectory('');
+    this.#isPrepared = true;
   }
 
   /** These files save time, and what they say is found out otherwise: a damaged one counts as missing. */

@@ -28,6 +28,9 @@ export interface RolesHost {
 export class ReplicaRoles {
   readonly #host: RolesHost;
   readonly #opening: ReplicaOpening;
+  /** What opens logs at present. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  #isClosing = false;
 
   constructor(host: RolesHost, opening: ReplicaOpening) {
     this.#host = host;
@@ -35,13 +38,25 @@ export class ReplicaRoles {
   }
 
   /** Opens the logs of replicas, and tells how far they go. New partitions have their leaders from the first. */
-  async assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+  assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    return this.#tracked(this.#assign(partitions));
+  }
+
+  /** Opens no further log, and resolves when nobody is at work on one. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.allSettled(this.#underWay);
+  }
+
+  async #assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
     const { id, replicas } = this.#host;
+    this.#opening.expect(partitions.filter(({ info }) => info.replicas.includes(id)).length);
     const opened: OpenedReplica[] = [];
     for (const assignment of partitions) {
       const { info } = assignment;
       while (replicas.length <= info.id) replicas.push(undefined);
       if (!info.replicas.includes(id)) continue;
+      this.#requireOpen();
       // A log in memory is there at once, and nobody waits.
       const found =
         this.#opening.openNow(assignment) ?? (await openReplica(this.#opening, assignment, this.#host));
@@ -65,7 +80,11 @@ export class ReplicaRoles {
   }
 
   /** Partitions whose ISR or leader has changed. Logs that had to be mended for it are told about. */
-  async reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
+  reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
+    return this.#tracked(this.#reform(partitions));
+  }
+
+  async #reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
     const faulty: PartitionInfo[] = [];
     for (const info of partitions) {
       const replica = this.#host.replicas[info.id];
@@ -73,7 +92,9 @@ export class ReplicaRoles {
       else if (this.#opening.isFaulty(info.id) && info.leader !== -1) faulty.push(info);
     }
     const mended: OpenedReplica[] = [];
+    this.#opening.expect(faulty.length);
     for (const info of faulty) {
+      this.#requireOpen();
       const { replica, opened } = await openReplica(this.#opening, info.id, this.#host);
       mended.push(opened);
       if (replica === undefined) continue;
@@ -91,6 +112,16 @@ export class ReplicaRoles {
     if (this.#host.tableOf(follower).loadLeo(partition) < replica.hwm) return false;
     if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
     return true;
+  }
+
+  #tracked<T>(work: Promise<T>): Promise<T> {
+    const tracked = work.finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+    return tracked;
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosing) throw new Error('it is closing, and opens no more logs');
   }
 
   #install(replica: Replica): void {

@@ -10,7 +10,7 @@ import { CRC_FROM } from '../../src/log/record-batch.ts';
 import { Arena } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
 import type { ClientLink } from '../../src/runtime/client-link.ts';
-import type { BrokerAddresses, BrokerNotice } from '../../src/runtime/directory.ts';
+import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
@@ -29,6 +29,8 @@ export interface BrokersOptions {
   /** Of the tail rings; small ones are lapped soon. */
   readonly ringCapacity?: number;
   readonly durability?: Durability;
+  /** Where a broker's files lie; in memory, if nothing is said. */
+  readonly homeOf?: (brokerId: number) => BrokerHome;
 }
 
 /** Who waits for a batch, and for what. */
@@ -56,7 +58,7 @@ export class Brokers {
   readonly #scratch: number;
   #partitions = 0;
 
-  constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory' }: BrokersOptions = {}) {
+  constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf }: BrokersOptions = {}) {
     const { arena } = this;
     this.#scratch = arena.allocate(SCRATCH_BYTES);
     const addresses: BrokerAddresses[] = [];
@@ -91,6 +93,7 @@ export class Brokers {
         id,
         brokers: addresses,
         durability,
+        home: homeOf?.(id),
         peers: peers[id - 1],
       };
       this.#brokers.set(id, new Broker(data, (notice) => this.notices.push(notice)));

@@ -1,0 +1,61 @@
+// A start that is refused makes nothing worse: the next one has the same to go by.
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Cluster } from '../../src/index.ts';
+import { withDirectory } from '../runtime/directory-fixtures.ts';
+import { assertReplicated, numbered } from './fixtures.ts';
+
+const RECORDS = 200;
+const PARTITIONS = 8;
+const BROKERS = [1, 2, 3];
+
+const start = (dataDir: string): Promise<Cluster> => Cluster.start({ brokers: 3, dataDir });
+const homeOf = (dataDir: string, broker: number): string => join(dataDir, `broker-${broker}`);
+const markerOf = (dataDir: string, broker: number): string =>
+  join(homeOf(dataDir, broker), '.kafka_cleanshutdown');
+
+function markers(dataDir: string): boolean[] {
+  return BROKERS.map((broker) => existsSync(markerOf(dataDir, broker)));
+}
+
+/** Records at every broker, and no word of a clean end. */
+async function killed(dataDir: string): Promise<void> {
+  const cluster = await start(dataDir);
+  try {
+    await cluster.admin.createTopic('t', { partitions: PARTITIONS });
+    await cluster.producer().sendBatch('t', numbered(RECORDS));
+    await assertReplicated(cluster, RECORDS);
+  } finally {
+    await cluster.close();
+  }
+  for (const broker of BROKERS) rmSync(markerOf(dataDir, broker));
+}
+
+test('a broker that refuses to start is not taken for one that ended clean, and the others end what they began', () =>
+  withDirectory(async (dataDir) => {
+    await killed(dataDir);
+    const file = join(homeOf(dataDir, 1), 'recovery-point-offset-checkpoint');
+    const text = readFileSync(file, 'utf8');
+    const newer = text.replace(/^0/, '1');
+    writeFileSync(file, newer);
+    const refusal = await start(dataDir).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    assert.match(refusal?.message ?? '', /recovery-point-offset-checkpoint/);
+    assert.equal(markers(dataDir), [false, true, true]);
+    assert.is(readFileSync(file, 'utf8'), newer);
+    writeFileSync(file, text);
+    const cluster = await start(dataDir);
+    try {
+      assert.equal(cluster.recovery, []);
+      await assertReplicated(cluster, RECORDS);
+    } finally {
+      await cluster.close();
+    }
+    assert.equal(markers(dataDir), [true, true, true]);
+  }));
+
+test.run();
