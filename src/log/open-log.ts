@@ -106,12 +106,14 @@ export function newLog(files: OpenFiles, directory: string, config: TopicConfig)
  * Sets a damaged segment aside, under a name of its own, and removes what lies behind it: for a replica whose peers
  * have it all. The log can be opened then, and ends where the segment began.
  */
-export function setAside(disk: Disk, directory: string, damage: LogDamage): RecoveryCut[] {
+export function setAside(files: OpenFiles, directory: string, damage: LogDamage): RecoveryCut[] {
+  const { disk } = files;
   const cuts: RecoveryCut[] = [];
   if (damage.file.endsWith(SWAP_SUFFIX)) {
     // Of a swap, what it was to replace may be there still: opening the log finds out.
     const { file, baseOffset: fromOffset, sentence: reason } = damage;
     const { size: bytes } = sized(disk, file);
+    files.forget(file);
     disk.rename(file, `${file}${DAMAGED_SUFFIX}`);
     return [{ file, position: 0, bytes, fromOffset, action: 'set aside', reason }];
   }
@@ -119,6 +121,9 @@ export function setAside(disk: Disk, directory: string, damage: LogDamage): Reco
     const file = `${directory}/${segmentFile(base, LOG_SUFFIX)}`;
     const { size: bytes } = sized(disk, file);
     const isDamaged = base === damage.baseOffset;
+    // What is open goes on under no name: whoever wrote there would write to nothing.
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+      files.forget(`${directory}/${segmentFile(base, suffix)}`);
     if (isDamaged) disk.rename(file, `${file}${DAMAGED_SUFFIX}`);
     for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
       disk.remove(`${directory}/${segmentFile(base, suffix)}`);

@@ -307,6 +307,7 @@ export class SegmentLog implements PartitionLog {
   async store(): Promise<void> {
     const sealed = this.#segments.slice(0, -1).filter((segment) => this.#isUnstored(segment));
     if (sealed.length === 0) return;
+    if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
     this.#directory.changed();
     await this.#syncAll(sealed);

@@ -159,7 +159,7 @@ export class ReplicaOpening {
     this.#faults.delete(id);
     let cuts: RecoveryCut[] = [];
     if (damage === undefined) this.#makeRoom(directory);
-    else cuts = setAside(this.disk, directory, damage);
+    else cuts = setAside(this.files, directory, damage);
     const opening = await this.#openLog(assignment, directory, cuts);
     if (opening.replica !== undefined) this.#identify(directory, assignment.topicId);
     return opening;

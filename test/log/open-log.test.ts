@@ -1,8 +1,10 @@
 // time limit: 60 s
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { topicConfig } from '../../src/config.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
-import { setAside } from '../../src/log/open-log.ts';
+import { OpenFiles } from '../../src/log/open-files.ts';
+import { openLog, setAside } from '../../src/log/open-log.ts';
 import {
   append,
   batchAt,
@@ -73,9 +75,7 @@ async function tryOpenWith(
   isClean: boolean,
   scanned: (path: string) => void,
 ): ReturnType<typeof tryOpen> {
-  const { OpenFiles } = await import('../../src/log/open-files.ts');
-  const { openLog, scanHere } = await import('../../src/log/open-log.ts');
-  const { topicConfig } = await import('../../src/config.ts');
+  const { scanHere } = await import('../../src/log/open-log.ts');
   const files = new OpenFiles(disk, 10);
   const scan = scanHere(files);
   const config = topicConfig({ 'segment.bytes': 16_384, 'index.interval.bytes': 256 });
@@ -196,7 +196,7 @@ test('damage in the midst of a log is refused with its place, and nothing is cha
   assert.equal([...filesOf(disk).keys()], [...broken.keys()]);
 
   if (opened.damage === undefined) return;
-  const cuts = setAside(disk, DIRECTORY, opened.damage);
+  const cuts = setAside(new OpenFiles(disk, 10), DIRECTORY, opened.damage);
   assert.equal(
     cuts.map(({ action }) => action),
     ['set aside', ...names.slice(2).map(() => 'removed')],
@@ -205,6 +205,38 @@ test('damage in the midst of a log is refused with its place, and nothing is cha
   const { log } = await openTestLog({ disk });
   assert.is(log.leo, Number(names[1].slice(0, 20)));
   assert.ok(readAll(log).equals(bytesOf(written.filter(({ next }) => next <= log.leo))));
+});
+
+test('after a segment was set aside, what is fetched again is in files that have names', async () => {
+  const { files, written } = await closedLog();
+  const names = [...files.keys()].filter((name) => name.endsWith('.log')).sort();
+  const damaged = Buffer.from(files.get(names[1]) as Buffer);
+  damaged[damaged.length >> 1] ^= 4;
+  const disk = diskOf(new Map([...files, [names[1], damaged]]));
+  // As a broker does it: what it has opened to look at stays open.
+  const open = new OpenFiles(disk, 100);
+  const config = topicConfig({ 'segment.bytes': 16_384, 'index.interval.bytes': 256 });
+  const settings = {
+    directory: DIRECTORY,
+    config,
+    isClean: false,
+    wasPowerLost: false,
+    recoveryPoint: 0,
+    logStart: 0,
+  };
+  const { damage } = await openLog(open, settings);
+  if (damage === undefined) throw new Error('the damage was not seen');
+  setAside(open, DIRECTORY, damage);
+  const { log } = await openLog(open, settings);
+  if (log === undefined) throw new Error('the log cannot be opened');
+  for (const batch of written.filter(({ base }) => base >= log.leo)) append(log, batch);
+  await log.close();
+  const { log: again } = await openTestLog({ disk: diskOf(filesOf(disk)) });
+  assert.ok(readAll(again).equals(bytesOf(written)));
+  assert.ok(
+    filesOf(disk).get(`${names[1]}.damaged`)?.equals(damaged),
+    'the damaged bytes are kept as they were',
+  );
 });
 
 test('a swap of compaction that was damaged before it could be finished is refused, and can be set aside', async () => {
@@ -217,7 +249,7 @@ test('a swap of compaction that was damaged before it could be finished is refus
   const opened = await tryOpen({ disk, config });
   assert.is(opened.damage?.file, `${DIRECTORY}/${name}.swap`);
   if (opened.damage === undefined) return;
-  setAside(disk, DIRECTORY, opened.damage);
+  setAside(new OpenFiles(disk, 10), DIRECTORY, opened.damage);
   const { log } = await openTestLog({ disk, config });
   assert.ok(readAll(log).equals(bytesOf(written)));
 });
