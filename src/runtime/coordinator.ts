@@ -340,7 +340,7 @@ export class Coordinator {
       for (const { name } of this.#topics.written) this.#topics.show(name);
       await this.#rule(infos, reigns, before);
     }
-    this.#directory.recovered();
+    if (this.brokerIds.every((id) => this.brokerState(id) === 'running')) this.#directory.recovered();
   }
 
   /** Leaders first: a follower finds its leader ready. */

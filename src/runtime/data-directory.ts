@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { show, TidemarkError } from '../errors.ts';
 import {
+  CLEAN_SHUTDOWN_FILE,
   decodeMetaProperties,
   encodeMetaProperties,
   META_PROPERTIES_FILE,
@@ -81,7 +82,7 @@ export class DataDirectory {
     this.#place?.lock?.recovered();
   }
 
-  /** Lets go of it; a temporary one is removed. */
+  /** Lets go of it, and leaves word where a broker has not ended clean; a temporary one is removed. */
   close(): void {
     this.#place?.close();
   }
@@ -142,7 +143,7 @@ async function openKept(path: string, brokers: number): Promise<DataDirectory> {
   refuseForeign(path);
   const lock = guarded('locked', path, () => DirectoryLock.acquire(path));
   const close = onceAndAtExit(
-    () => lock.release(),
+    () => (isInOrder(path) ? lock.release() : lock.leave()),
     () => lock.abandon(),
   );
   try {
@@ -241,6 +242,22 @@ function makeBrokerDirectories(path: string, brokers: number): void {
   for (let id = 1; id <= brokers; id++) {
     const directory = join(path, brokerName(id));
     guarded('made', directory, () => mkdirSync(directory, { recursive: true }));
+  }
+}
+
+/** Whether each broker has ended clean the last time, or holds no partition. */
+function isInOrder(path: string): boolean {
+  try {
+    return readdirSync(path)
+      .filter((name) => /^broker-\d+$/.test(name))
+      .every((name) => {
+        const entries = readdirSync(join(path, name), { withFileTypes: true });
+        const hasEndedClean = entries.some((entry) => entry.name === CLEAN_SHUTDOWN_FILE);
+        return hasEndedClean || !entries.some((entry) => entry.isDirectory() && !LITTER.has(entry.name));
+      });
+  } catch {
+    // What cannot be looked at is left for the next start to judge.
+    return false;
   }
 }
 

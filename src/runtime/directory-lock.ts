@@ -26,6 +26,9 @@ interface Holder {
 
 const LOCK_NAME = '.lock';
 
+/** No system gives a process so high a number: a lock with it is that of a dead holder. */
+const NO_PID = 2 ** 31 - 1;
+
 /** A taker that finds another one at work looks again; each look finds a state that has changed, or a live holder. */
 const TRIES_MAX = 20;
 
@@ -67,9 +70,25 @@ export class DirectoryLock {
     renameSync(writeTemporary(this.#path, textOf(this.#holder)), this.#path);
   }
 
-  /** Lets go, if the lock still is this one. */
+  /** Lets go, if the lock still is this one. That power was lost stays known until the files were brought into order. */
   release(): void {
-    if (readText(this.#path) === textOf(this.#holder)) rmSync(this.#path, { force: true });
+    if (this.#holder.powerLost) this.leave();
+    else if (this.#isMine()) rmSync(this.#path, { force: true });
+  }
+
+  /**
+   * Lets go of files that are not in order, if the lock still is this one: it stays, held by nobody, so that the next
+   * holder learns whether the machine has gone down before it came.
+   */
+  leave(): void {
+    if (!this.#isMine()) return;
+    const text = textOf({ ...this.#holder, pid: NO_PID });
+    try {
+      renameSync(writeTemporary(this.#path, text), this.#path);
+    } catch {
+      // A full disk still takes new bytes for old ones, and there are no fewer of them: no pid has more digits.
+      writeTo(this.#path, text, 'r+');
+    }
   }
 
   /**
@@ -78,6 +97,10 @@ export class DirectoryLock {
    */
   abandon(): void {
     if (this.#holder.startTime === '' || this.#holder.boot === '') this.release();
+  }
+
+  #isMine(): boolean {
+    return readText(this.#path) === textOf(this.#holder);
   }
 }
 
@@ -146,7 +169,7 @@ function createWhole(path: string, text: string): boolean {
 
 function createExclusively(path: string, text: string): boolean {
   try {
-    writeNew(path, text);
+    writeTo(path, text, 'wx');
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -156,12 +179,12 @@ function createExclusively(path: string, text: string): boolean {
 
 function writeTemporary(path: string, text: string): string {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
-  writeNew(temporary, text);
+  writeTo(temporary, text, 'wx');
   return temporary;
 }
 
-function writeNew(path: string, text: string): void {
-  const file = openSync(path, 'wx');
+function writeTo(path: string, text: string, flags: 'wx' | 'r+'): void {
+  const file = openSync(path, flags);
   try {
     writeSync(file, text);
     // After a power cut there must be no lock that says nothing.

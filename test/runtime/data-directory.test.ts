@@ -65,6 +65,40 @@ test('another number of brokers is refused, and the sentence says what it would 
     (await open(root, 3)).close();
   }));
 
+test('a start that is refused does not forget that power was lost', () =>
+  withDirectory(async (root) => {
+    if (process.platform !== 'linux') return;
+    (await open(root)).close();
+    // A log of a broker that has not ended clean, and the lock of its process from before the machine went down.
+    mkdirSync(join(root, 'broker-1', 't-0'));
+    writeFileSync(
+      join(root, '.lock'),
+      `{"pid":${process.pid},"startTime":"1","boot":"before","powerLost":false,"token":"dead"}\n`,
+    );
+    await assertRefused(open(root, 2), 'DATA_DIRECTORY_INVALID', /made with brokers: 3/);
+    const found = await open(root);
+    assert.is(found.home(1)?.wasPowerLost, true);
+    found.recovered();
+    found.close();
+    const next = await open(root);
+    assert.is(next.home(1)?.wasPowerLost, false, 'the files were brought into order');
+    next.close();
+  }));
+
+test('the lock stays, held by nobody, until all brokers that hold something have ended clean', () =>
+  withDirectory(async (root) => {
+    (await open(root)).close();
+    assert.not.ok(existsSync(join(root, '.lock')));
+    for (const broker of ['broker-1', 'broker-3']) mkdirSync(join(root, broker, 't-0'));
+    for (const broker of ['broker-1', 'broker-3']) {
+      (await open(root)).close();
+      assert.ok(existsSync(join(root, '.lock')));
+      writeFileSync(join(root, broker, '.kafka_cleanshutdown'), '{"version":0,"brokerEpoch":0}');
+    }
+    (await open(root)).close();
+    assert.not.ok(existsSync(join(root, '.lock')));
+  }));
+
 test('the file of a newer version is refused, and so is a damaged one, and the lock is let go', () =>
   withDirectory(async (root) => {
     (await open(root)).close();

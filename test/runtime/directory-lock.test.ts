@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -154,6 +154,43 @@ test('a lock from before the machine went down says so until the files are in or
     assert.is(fourth.wasPowerLost, false);
     fourth.release();
     assert.equal(readdirSync(root), []);
+  }));
+
+test('who lets go of files that are not in order leaves a lock that keeps nobody out, and tells of a power cut', () =>
+  withDirectory((root) => {
+    if (process.platform !== 'linux') return;
+    const path = join(root, '.lock');
+    const edit = (changes: object): void => {
+      const holder = JSON.parse(readFileSync(path, 'utf8')) as object;
+      writeFileSync(path, JSON.stringify({ ...holder, ...changes }));
+    };
+    DirectoryLock.acquire(root).leave();
+    assert.is(lockHolder(root), undefined);
+    const second = DirectoryLock.acquire(root);
+    assert.is(second.wasPowerLost, false, 'the machine has run on');
+    second.leave();
+    edit({ boot: 'before' });
+    const third = DirectoryLock.acquire(root);
+    assert.is(third.wasPowerLost, true);
+    third.release();
+    const fourth = DirectoryLock.acquire(root);
+    assert.is(fourth.wasPowerLost, true, 'nobody has brought the files into order');
+    fourth.recovered();
+    fourth.release();
+    assert.equal(readdirSync(root), []);
+  }));
+
+test('a lock is left also where no new file can be made', () =>
+  withDirectory((root) => {
+    // The superuser may do everything: there is nothing to see then.
+    if (process.getuid?.() === 0) return;
+    const lock = DirectoryLock.acquire(root);
+    chmodSync(root, 0o500);
+    lock.leave();
+    chmodSync(root, 0o700);
+    assert.equal(readdirSync(root), ['.lock']);
+    assert.is(lockHolder(root), undefined);
+    DirectoryLock.acquire(root).release();
   }));
 
 test('a lock that says nothing is refused with what to do', () =>

@@ -1,11 +1,11 @@
-// A start that is refused makes nothing worse: the next one has the same to go by.
+// A start that is refused, or a broker that is lost, makes nothing worse: the next start has what it has to go by.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster } from '../../src/index.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
-import { assertReplicated, numbered } from './fixtures.ts';
+import { assertReplicated, numbered, until, withCluster } from './fixtures.ts';
 
 const RECORDS = 200;
 const PARTITIONS = 8;
@@ -47,6 +47,7 @@ test('a broker that refuses to start is not taken for one that ended clean, and 
     assert.match(refusal?.message ?? '', /recovery-point-offset-checkpoint/);
     assert.equal(markers(dataDir), [false, true, true]);
     assert.is(readFileSync(file, 'utf8'), newer);
+    assert.ok(existsSync(join(dataDir, '.lock')), 'a power cut before the next start would be known');
     writeFileSync(file, text);
     const cluster = await start(dataDir);
     try {
@@ -56,6 +57,20 @@ test('a broker that refuses to start is not taken for one that ended clean, and 
       await cluster.close();
     }
     assert.equal(markers(dataDir), [true, true, true]);
+    assert.not.ok(existsSync(join(dataDir, '.lock')));
+  }));
+
+test('where a broker was lost the lock stays, held by nobody, and the next start takes it', () =>
+  withDirectory(async (dataDir) => {
+    await withCluster({ dataDir, durability: 'os' }, async (cluster, { threads }) => {
+      await threads[1].terminate();
+      await until('the broker is missed', () => cluster.status().brokers[1].state === 'failed');
+    });
+    assert.equal(markers(dataDir), [true, false, true]);
+    assert.ok(existsSync(join(dataDir, '.lock')));
+    await (await start(dataDir)).close();
+    assert.equal(markers(dataDir), [true, true, true]);
+    assert.not.ok(existsSync(join(dataDir, '.lock')));
   }));
 
 test.run();
