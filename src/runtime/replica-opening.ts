@@ -227,7 +227,11 @@ export class ReplicaOpening {
   /** Whatever has the name of a new partition is left of another one: it is kept under another name. */
   #makeRoom(directory: string): void {
     const disk = this.disk;
-    if (isThere(disk, directory)) disk.rename(directory, `${newUuid()}-stray`);
+    if (isThere(disk, directory)) {
+      // An open file goes along, and would be taken for the new one that has its old name.
+      for (const name of disk.list(directory)) this.files.forget(`${directory}/${name}`);
+      disk.rename(directory, `${newUuid()}-stray`);
+    }
     this.#hasNewDirectories = true;
     for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks, this.cleanedOffsets])
       table.delete(directory);

@@ -1,5 +1,6 @@
 import { commonEnd } from '../core/reopening.ts';
 import type { Replica } from '../core/replica.ts';
+import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
@@ -39,7 +40,13 @@ export class ReplicaRoles {
 
   /** Opens the logs of replicas, and tells how far they go. New partitions have their leaders from the first. */
   assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
-    return this.#tracked(this.#assign(partitions));
+    // Whoever asked before may wait no more, and its partitions may have the names of these.
+    const before = [...this.#underWay];
+    return this.#tracked(
+      before.length === 0
+        ? this.#assign(partitions)
+        : Promise.allSettled(before).then(() => this.#assign(partitions)),
+    );
   }
 
   /** Opens no further log, and resolves when nobody is at work on one. */
@@ -51,6 +58,7 @@ export class ReplicaRoles {
   async #assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
     const { id, replicas } = this.#host;
     this.#opening.expect(partitions.filter(({ info }) => info.replicas.includes(id)).length);
+    this.#uninstallNamesakes(partitions.filter(({ isKept }) => !isKept));
     const opened: OpenedReplica[] = [];
     for (const assignment of partitions) {
       const { info } = assignment;
@@ -112,6 +120,25 @@ export class ReplicaRoles {
     if (this.#host.tableOf(follower).loadLeo(partition) < replica.hwm) return false;
     if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
     return true;
+  }
+
+  /**
+   * A creation that another broker has failed left its replicas here. They end where partitions of the same names are
+   * made: two replicas of one directory would write, cut and store each other's files.
+   */
+  #uninstallNamesakes(made: readonly PartitionAssignment[]): void {
+    const { replicas, catchUp } = this.#host;
+    const topics = new Set(made.map(({ info }) => info.topic));
+    const directories = new Set(made.map(({ info }) => partitionDirectory(info.topic, info.partition)));
+    for (const [id, replica] of replicas.entries()) {
+      if (replica === undefined || !topics.has(replica.info.topic)) continue;
+      const { topic, partition } = replica.info;
+      if (!directories.has(partitionDirectory(topic, partition))) continue;
+      // What still names it, such as a list of staged logs, passes over it from now on.
+      replica.becomeOffline();
+      catchUp.forget(replica);
+      replicas[id] = undefined;
+    }
   }
 
   #tracked<T>(work: Promise<T>): Promise<T> {

@@ -1,0 +1,86 @@
+// What a broker holds after a topic's creation that failed elsewhere, and was tried again.
+import { readdirSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { topicConfig } from '../../src/config.ts';
+import type { Durability } from '../../src/index.ts';
+import type { PartitionAssignment } from '../../src/runtime/directory.ts';
+import { newUuid } from '../../src/runtime/uuid.ts';
+import { type Brokers, withBrokers } from './broker-fixtures.ts';
+import { withDirectory } from './directory-fixtures.ts';
+
+const TOPIC_IDS = [newUuid(), newUuid()];
+
+/** Partition 0 of 't', in the attempt of that number: its ids are used once. */
+function attempt(id: number, isKept = false): PartitionAssignment {
+  const info = {
+    id,
+    topic: 't',
+    partition: 0,
+    replicas: [1],
+    isr: [1],
+    leader: 1,
+    epoch: isKept ? 1 : 0,
+  };
+  return { info, config: topicConfig({}), topicId: TOPIC_IDS[id], isKept };
+}
+
+function withBroker(
+  path: string,
+  durability: Durability,
+  run: (brokers: Brokers) => Promise<void>,
+): Promise<void> {
+  const homeOf = () => ({ path, isTemporary: false, wasPowerLost: false });
+  return withBrokers({ count: 1, durability, homeOf }, run);
+}
+
+/** Both attempts, where the first has left a log with written and staged batches, and the second takes three. */
+async function makeTwice(brokers: Brokers): Promise<void> {
+  const broker = brokers.get(1);
+  await broker.assign([attempt(0)], new Map());
+  const first = brokers.replica(1, 0);
+  brokers.append(0);
+  await brokers.settle();
+  brokers.appendStaged(0);
+  await broker.assign([attempt(1)], new Map());
+  assert.equal([broker.replicas[0], first.state], [undefined, 'offline']);
+  for (let n = 0; n < 3; n++) brokers.append(1);
+  assert.equal([brokers.replica(1, 1).log.written, first.log.written], [3, 1]);
+}
+
+for (const durability of ['os', 'fsync'] as const) {
+  test(`a partition that is made again has its directory to itself, with durability ${durability}`, () =>
+    withDirectory(async (path) => {
+      let bytes: Buffer = Buffer.alloc(0);
+      await withBroker(path, durability, async (brokers) => {
+        await makeTwice(brokers);
+        bytes = brokers.bytes(1, 1);
+        await brokers.get(1).close();
+        assert.equal(brokers.notices, []);
+      });
+      assert.is(readdirSync(path).filter((name) => name.endsWith('-stray')).length, 1);
+      await withBroker(path, durability, async (brokers) => {
+        const [opened] = await brokers.get(1).assign([attempt(1, true)], new Map());
+        assert.equal([opened.state, opened.leo], ['online', 3]);
+        assert.ok(brokers.bytes(1, 1).equals(bytes));
+        await brokers.get(1).close();
+      });
+    }));
+}
+
+test('of two attempts that overlap the later one stays', () =>
+  withDirectory((path) =>
+    withBroker(path, 'os', async (brokers) => {
+      const broker = brokers.get(1);
+      await Promise.all([broker.assign([attempt(0)], new Map()), broker.assign([attempt(1)], new Map())]);
+      assert.equal(
+        broker.replicas.map((replica) => replica?.state),
+        [undefined, 'online'],
+      );
+      brokers.append(1);
+      await broker.close();
+      assert.equal(brokers.notices, []);
+    }),
+  ));
+
+test.run();
