@@ -40,8 +40,8 @@ export class ReplicaRoles {
 
   /** Opens the logs of replicas, and tells how far they go. New partitions have their leaders from the first. */
   assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
-    // Whoever asked before may wait no more, and its partitions may have the names of these.
-    const before = [...this.#underWay];
+    // Whoever asked before may wait no more, and its partitions may have the names of these. In memory all is done by now.
+    const before = this.#opening.disk.isVolatile ? [] : [...this.#underWay];
     return this.#tracked(
       before.length === 0
         ? this.#assign(partitions)
