@@ -101,8 +101,8 @@ async function main(): Promise<void> {
   const { quick } = options;
   // Refused now rather than after minutes.
   if (options.json !== undefined) writeFileSync(options.json, '');
-  const count = quick ? 4 : 9;
-  const roundMs = quick ? 400 : 1200;
+  const count = quick ? 3 : 9;
+  const roundMs = quick ? 250 : 1200;
   // The lag is taken at half of what the cluster does at most, which has to be measured first.
   const wantsLag = options.only.includes(lag.name);
   const chosen = scenarios.filter(
@@ -114,7 +114,7 @@ async function main(): Promise<void> {
       progress(`start and warm up  ${scenario.name}`);
       started.push(scenario);
       await scenario.start();
-      await scenario.round(quick ? 600 : 2000);
+      await scenario.round(quick ? 300 : 2000);
     }
     await run(chosen, count, roundMs);
     if (wantsLag) {
