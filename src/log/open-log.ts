@@ -1,4 +1,4 @@
-import type { TopicConfig } from '../config.ts';
+import { isCompacted, type TopicConfig } from '../config.ts';
 import { CLEANED_SUFFIX, finishSwaps, SWAP_SUFFIX } from './compaction-swap.ts';
 import { type Disk, DiskError } from './disk.ts';
 import { readEpochs } from './epoch-file.ts';
@@ -14,7 +14,7 @@ import {
 } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import { readBaseOffset, readLeaderEpoch } from './record-batch.ts';
-import { DamagedSegmentError, mayHaveGaps, Segment } from './segment.ts';
+import { DamagedSegmentError, Segment } from './segment.ts';
 import { SegmentLog } from './segment-log.ts';
 import { indexOfScan, type SegmentScan, type SegmentScanOptions, scanSegment } from './segment-scan.ts';
 
@@ -251,7 +251,7 @@ class Opening {
   }
 
   get #gapsAllowed(): boolean {
-    return mayHaveGaps(this.#settings.config);
+    return isCompacted(this.#settings.config);
   }
 
   /** What the directory holds, once what compaction has left there is in order. It is made where it is missing. */

@@ -1,4 +1,4 @@
-import type { TopicConfig } from '../config.ts';
+import { isCompacted, type TopicConfig } from '../config.ts';
 import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
 import type { EpochList } from './epoch-list.ts';
@@ -6,7 +6,7 @@ import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './f
 import { LogDirectory } from './log-directory.ts';
 import type { OpenFiles } from './open-files.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
-import { mayHaveGaps, Segment } from './segment.ts';
+import { Segment } from './segment.ts';
 import { SpareFiles } from './spare-files.ts';
 import { firstRecordSince } from './timestamp-search.ts';
 
@@ -72,7 +72,7 @@ export class SegmentLog implements PartitionLog {
     this.#files = files;
     this.directory = directory;
     this.config = config;
-    this.#gapsAllowed = mayHaveGaps(config);
+    this.#gapsAllowed = isCompacted(config);
     this.#segments = state.segments;
     this.#epochs = state.epochs;
     this.#logStart = state.logStart;

@@ -37,11 +37,6 @@ export class DamagedSegmentError extends Error {
   }
 }
 
-/** Compaction leaves gaps between batches; without it each begins where the one before has ended. */
-export function mayHaveGaps(config: TopicConfig): boolean {
-  return isCompacted(config);
-}
-
 /** A batch as a search found it, in bytes that are valid until the next read. */
 interface Found {
   readonly bytes: Buffer;
@@ -58,6 +53,7 @@ export class Segment {
   readonly #files: OpenFiles;
   readonly #directory: string;
   readonly #intervalBytes: number;
+  /** Compaction leaves gaps between batches; without it each begins where the one before has ended. */
   readonly #gapsAllowed: boolean;
   /** End of the last batch; what the file holds behind it is no part of the log. */
   bytes = 0;
@@ -89,7 +85,7 @@ export class Segment {
     this.nextOffset = baseOffset;
     this.path = this.pathOf(LOG_SUFFIX);
     this.#intervalBytes = config['index.interval.bytes'];
-    this.#gapsAllowed = mayHaveGaps(config);
+    this.#gapsAllowed = isCompacted(config);
   }
 
   pathOf(suffix: string): string {

@@ -1,8 +1,9 @@
+import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
 import { DiskError } from '../log/disk.ts';
 import type { ScrubFault } from '../log/scrub.ts';
 import { ScrubSchedule } from '../log/scrub-schedule.ts';
-import { mayHaveGaps, type Segment } from '../log/segment.ts';
+import type { Segment } from '../log/segment.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import { AbortError } from './background-failure.ts';
 import { nowMs } from './clock.ts';
@@ -87,7 +88,7 @@ export class LogScrubber {
     this.#current = { log, abort };
     segment.holders += 1;
     try {
-      const scrubbed = { path, baseOffset, nextOffset, bytes, gapsAllowed: mayHaveGaps(log.config) };
+      const scrubbed = { path, baseOffset, nextOffset, bytes, gapsAllowed: isCompacted(log.config) };
       const bytesPerSecond = settings.scrubBytesPerSecond;
       const fault = await background
         .run({ kind: 'scrub', root, segment: scrubbed, bytesPerSecond }, { signal: abort.signal })
