@@ -46,8 +46,8 @@ export class ClusterScenario implements Scenario {
     this.#producer = this.#cluster.producer({ acks });
   }
 
-  async round(durationMs: number): Promise<RoundResult> {
-    const result = await this.#setting.load(this.#producer as Producer, TOPIC, durationMs);
+  async round(durationMs: number, recordsPerSecond: number): Promise<RoundResult> {
+    const result = await this.#setting.load(this.#producer as Producer, TOPIC, durationMs, recordsPerSecond);
     this.#acknowledged += result.records;
     return result;
   }

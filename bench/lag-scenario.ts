@@ -2,44 +2,39 @@ import { percentiles } from '../src/runtime/histogram.ts';
 import type { BrokerMetrics } from '../src/types.ts';
 import { ClusterScenario } from './cluster-scenario.ts';
 import { pacedLoad } from './load.ts';
-import type { Lags, RoundResult, Scenario } from './scenario.ts';
+import type { Lags, RoundResult, Scenario, ScenarioLags } from './scenario.ts';
 
-/** Replication lag at half of what the same cluster shape was measured to do at most, in this run. */
+/** Replication lag at a given rate: half of what the same cluster shape was measured to do at most, in this run. */
 export class LagScenario implements Scenario {
-  readonly name = 'lag.half';
+  readonly name: string;
   readonly #cluster: ClusterScenario;
   #hwm: Uint32Array | undefined;
   #follower: Uint32Array | undefined;
 
-  /** `maximum` tells records per second: that of the rounds so far. */
-  constructor(maximum: () => number) {
-    this.#cluster = new ClusterScenario(this.name, {
-      brokers: 3,
-      acks: 'all',
-      load: (producer, topic, durationMs) => pacedLoad(producer, topic, durationMs, maximum() / 2),
-    });
+  constructor(name: string) {
+    this.name = name;
+    this.#cluster = new ClusterScenario(name, { brokers: 3, acks: 'all', load: pacedLoad });
   }
 
   start(): Promise<void> {
     return this.#cluster.start();
   }
 
-  async round(durationMs: number): Promise<RoundResult> {
+  async round(durationMs: number, recordsPerSecond: number): Promise<RoundResult> {
     const before = this.#cluster.cluster.metrics();
-    const result = await this.#cluster.round(durationMs);
+    const result = await this.#cluster.round(durationMs, recordsPerSecond);
     const after = this.#cluster.cluster.metrics();
     this.#hwm = gained(before, after, (metrics) => metrics.lagHwm, this.#hwm);
     this.#follower = gained(before, after, (metrics) => metrics.lagFollower, this.#follower);
     return result;
   }
 
-  /** Forgets the rounds that were warm-up. */
   forget(): void {
     this.#hwm = undefined;
     this.#follower = undefined;
   }
 
-  get lags(): { lagMs: Lags; followerLagMs: Lags } {
+  get lags(): ScenarioLags {
     return { lagMs: lagsOf(this.#hwm), followerLagMs: lagsOf(this.#follower) };
   }
 

@@ -53,8 +53,8 @@ export class LimitScenario implements Scenario {
   #addresses: LimitAddresses | undefined;
 
   /** `isWhole`: the producer sends one finished batch over and over, instead of gathering its records each time. */
-  constructor(replicas: number, isWhole = false) {
-    this.name = `limit.${replicas}${isWhole ? '.whole' : ''}`;
+  constructor(name: string, replicas: number, isWhole = false) {
+    this.name = name;
     this.#replicas = replicas;
     this.#isWhole = isWhole;
   }

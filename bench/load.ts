@@ -5,8 +5,13 @@ import { BatchWriter } from '../src/log/record-batch-writer.ts';
 import type { RecordInput } from '../src/types.ts';
 import { RECORD_BYTES, type RoundResult } from './scenario.ts';
 
-/** Drives a producer for a time. */
-export type Load = (producer: Producer, topic: string, durationMs: number) => Promise<RoundResult>;
+/** Drives a producer for a time, as fast as it goes or, if it is one that keeps a pace, at that. */
+export type Load = (
+  producer: Producer,
+  topic: string,
+  durationMs: number,
+  recordsPerSecond: number,
+) => Promise<RoundResult>;
 
 /** Records of 256 bytes each, no two alike in the first bytes. */
 function sampleRecords(count: number): RecordInput[] {

@@ -45,6 +45,7 @@ export function printReport({ results, ratios, host, config }: Report): void {
     'fastest',
     'p50 ms',
     'p99 ms',
+    'cpu ns',
     'failed',
     'verified',
   ];
@@ -56,6 +57,7 @@ export function printReport({ results, ratios, host, config }: Report): void {
     thousands(result.spread[1]),
     result.latencyMs?.p50.toFixed(2) ?? '-',
     result.latencyMs?.p99.toFixed(2) ?? '-',
+    thousands(result.cpuNsPerRecord),
     String(result.failed),
     result.verified ? 'yes' : 'NO',
   ]);

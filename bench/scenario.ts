@@ -8,13 +8,19 @@ export interface RoundResult {
   readonly elapsedMs: number;
   /** Samples, from the call to its acknowledgement. */
   readonly latenciesMs: readonly number[];
+  /** Processor time of all threads of the scenario. */
+  readonly cpuMs?: number;
 }
 
 /** One thing that is measured. It is started once, and run in rounds between those of others. */
 export interface Scenario {
   readonly name: string;
   start(): Promise<void>;
-  round(durationMs: number): Promise<RoundResult>;
+  /** Those that keep a pace are told it. */
+  round(durationMs: number, recordsPerSecond: number): Promise<RoundResult>;
+  /** The rounds so far were warm-up. */
+  forget?(): void;
+  readonly lags?: ScenarioLags;
   /** Compares every follower's bytes with the leader's. */
   verify(): Promise<boolean>;
   close(): Promise<void>;
@@ -24,6 +30,13 @@ export interface Lags {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
+}
+
+export interface ScenarioLags {
+  /** From the leader's append to the HWM. */
+  readonly lagMs: Lags;
+  /** From the leader's append to a follower's LEO. */
+  readonly followerLagMs: Lags;
 }
 
 /** A row of the report, as `--json` writes it. */
@@ -37,10 +50,10 @@ export interface Result {
   /** The slowest and the fastest round, in records per second. */
   readonly spread: readonly [number, number];
   readonly latencyMs: Percentiles | null;
-  /** From the leader's append to the HWM. */
-  readonly lagMs: Lags | null;
-  /** From the leader's append to a follower's LEO. */
-  readonly followerLagMs?: Lags;
+  /** Processor time of all threads for one record. */
+  readonly cpuNsPerRecord: number;
+  readonly lagMs: ScenarioLags['lagMs'] | null;
+  readonly followerLagMs?: ScenarioLags['followerLagMs'];
   readonly verified: boolean;
 }
 
@@ -60,14 +73,17 @@ export function summarise(scenario: string, rounds: readonly RoundResult[], veri
   const rates = rounds.map(rateOf);
   const recordsPerSecond = median(rates);
   const latencies = rounds.flatMap(({ latenciesMs }) => latenciesMs);
+  const records = rounds.reduce((sum, round) => sum + round.records, 0);
+  const cpuMs = rounds.reduce((sum, round) => sum + (round.cpuMs ?? 0), 0);
   return {
     scenario,
-    records: rounds.reduce((sum, { records }) => sum + records, 0),
+    records,
     failed: rounds.reduce((sum, { failed }) => sum + failed, 0),
     recordsPerSecond: Math.round(recordsPerSecond),
     mbPerSecond: Math.round((recordsPerSecond * RECORD_BYTES) / 1e5) / 10,
     spread: [Math.round(Math.min(...rates)), Math.round(Math.max(...rates))],
     latencyMs: latencies.length === 0 ? null : percentilesOf(latencies),
+    cpuNsPerRecord: Math.round((cpuMs * 1e6) / records),
     lagMs: null,
     verified,
   };

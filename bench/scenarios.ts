@@ -1,0 +1,66 @@
+import { ClusterScenario } from './cluster-scenario.ts';
+import { LagScenario } from './lag-scenario.ts';
+import { LimitScenario } from './limit.ts';
+import { batchLoad, singleLoad } from './load.ts';
+import type { Scenario } from './scenario.ts';
+
+const MIB = 1 << 20;
+
+/** Segments large enough that beginning one is rare, as they are on a disk, and few enough to be recycled soon. */
+const durable = {
+  brokers: 3,
+  acks: 'all',
+  load: batchLoad,
+  config: { 'retention.bytes': 8 * MIB, 'segment.bytes': 4 * MIB },
+} as const;
+
+/** A thousand partitions are to fit the page cache, and to be recycled within a round or two. */
+const many = {
+  brokers: 3,
+  acks: 'all',
+  durability: 'os',
+  load: batchLoad,
+  config: { 'retention.bytes': MIB / 4, 'segment.bytes': MIB / 4 },
+} as const;
+
+const three = { brokers: 3, load: batchLoad } as const;
+
+/** Everything that can be measured, in the order in which it is. */
+export const SCENARIOS: Readonly<Record<string, (name: string) => Scenario>> = {
+  'limit.1': (name) => new LimitScenario(name, 1),
+  'limit.3': (name) => new LimitScenario(name, 3),
+  'limit.3.whole': (name) => new LimitScenario(name, 3, true),
+  'standalone.acks1': (name) => new ClusterScenario(name, { brokers: 1, acks: 1, load: batchLoad }),
+  'cluster.acks0': (name) => new ClusterScenario(name, { ...three, acks: 0 }),
+  'cluster.acks1': (name) => new ClusterScenario(name, { ...three, acks: 1 }),
+  'cluster.acksAll': (name) => new ClusterScenario(name, { ...three, acks: 'all' }),
+  'cluster.acksAll.single': (name) =>
+    new ClusterScenario(name, { ...three, acks: 'all', load: singleLoad(4096) }),
+  'durability.memory': (name) => new ClusterScenario(name, { ...durable, durability: 'memory' }),
+  'durability.os': (name) => new ClusterScenario(name, { ...durable, durability: 'os' }),
+  'durability.fsync': (name) => new ClusterScenario(name, { ...durable, durability: 'fsync' }),
+  'fsync.one': (name) => new ClusterScenario(name, { ...durable, durability: 'fsync', load: singleLoad(1) }),
+  'fsync.1024': (name) =>
+    new ClusterScenario(name, { ...durable, durability: 'fsync', load: singleLoad(1024) }),
+  'partitions.3': (name) => new ClusterScenario(name, { ...many, partitions: 3 }),
+  'partitions.1000': (name) => new ClusterScenario(name, { ...many, partitions: 1000 }),
+  'lag.half': (name) => new LagScenario(name),
+};
+
+/** Its rate is half of what the other one does at most, which therefore is measured first. */
+export const LAG = 'lag.half';
+export const LAG_OF = 'cluster.acksAll';
+
+/** Which rates are told as parts of which others. */
+export const RATIOS: readonly (readonly [string, string])[] = [
+  ['cluster.acksAll', 'limit.3'],
+  ['cluster.acksAll', 'limit.3.whole'],
+  ['cluster.acksAll.single', 'limit.3'],
+  ['cluster.acksAll', 'standalone.acks1'],
+  ['standalone.acks1', 'limit.1'],
+  ['durability.os', 'limit.3'],
+  ['durability.os', 'durability.memory'],
+  ['durability.fsync', 'durability.memory'],
+  ['fsync.1024', 'fsync.one'],
+  ['partitions.1000', 'partitions.3'],
+];
