@@ -6,12 +6,12 @@ import type { Scenario } from './scenario.ts';
 
 const MIB = 1 << 20;
 
-/** Segments large enough that beginning one is rare, as they are on a disk, and few enough to be recycled soon. */
+/** Beginning a segment is rare, as it is with segments as large as on a disk, and all files are recycled in a round. */
 const durable = {
   brokers: 3,
   acks: 'all',
   load: batchLoad,
-  config: { 'retention.bytes': 8 * MIB, 'segment.bytes': 4 * MIB },
+  config: { 'retention.bytes': 16 * MIB, 'segment.bytes': 16 * MIB },
 } as const;
 
 /** A thousand partitions are to fit the page cache, and to be recycled within a round or two. */
