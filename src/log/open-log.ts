@@ -70,7 +70,7 @@ export function scanHere(files: OpenFiles): ScanFile {
   return (path, options) => scanSegment(files.get(path), options);
 }
 
-/** Opens a partition's log, or makes a new one, and brings it into order after whatever end the last run had. */
+/** Opens a partition's log, and brings it into order after whatever end the last run had. */
 export async function openLog(
   files: OpenFiles,
   settings: LogSettings,
@@ -86,20 +86,6 @@ export async function openLog(
     const damage = { file, baseOffset, position, fromOffset: baseOffset, sentence };
     return { log: undefined, damage, cuts: [] };
   }
-}
-
-/** The log of a new partition, where there is nothing to be found. */
-export function newLog(files: OpenFiles, directory: string, config: TopicConfig): SegmentLog {
-  files.disk.makeDirectory(directory);
-  return new SegmentLog(files, directory, config, {
-    segments: [],
-    epochs: new EpochList(),
-    logStart: 0,
-    leo: 0,
-    recoveryPoint: 0,
-    isNew: true,
-    spares: [],
-  });
 }
 
 /**

@@ -1,6 +1,7 @@
 import { isCompacted, type TopicConfig } from '../config.ts';
 import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
+import type { ClosedLog } from './closed-logs.ts';
 import type { EpochList } from './epoch-list.ts';
 import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
 import { LogDirectory } from './log-directory.ts';
@@ -170,11 +171,7 @@ export class SegmentLog implements PartitionLog {
   async sync(): Promise<number> {
     const promise = { end: this.#written };
     this.#syncs.add(promise);
-    try {
-      await this.#syncAll([...this.#unsynced]);
-    } finally {
-      this.#syncs.delete(promise);
-    }
+    await this.#syncAll([...this.#unsynced]).finally(() => this.#syncs.delete(promise));
     return promise.end;
   }
 
@@ -317,7 +314,7 @@ export class SegmentLog implements PartitionLog {
   }
 
   /** Everything written, on the device, cut to its end, with its indexes: nothing is left to do at the next start. */
-  async close(): Promise<void> {
+  async close(): Promise<ClosedLog> {
     this.flush();
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of this.#segments) {
@@ -330,6 +327,8 @@ export class SegmentLog implements PartitionLog {
     await this.#syncAll([...this.#unsynced]);
     this.#recoveryPoint = this.#leo;
     for (const segment of this.#segments) segment.release();
+    const segments = this.#segments.map(({ closed }) => closed);
+    return { leo: this.#leo, segments, epochs: this.#epochs.entries, spares: this.#spares.paths };
   }
 
   /** Those that no append changes any more, oldest first. */

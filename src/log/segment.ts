@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { isCompacted, type TopicConfig } from '../config.ts';
 import type { Extent, Guard } from '../types.ts';
+import type { ClosedSegment } from './closed-logs.ts';
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import {
@@ -204,6 +205,23 @@ export class Segment {
     this.syncedBytes = fileBytes;
     this.isIndexStored = isIndexStored;
     this.nextOffset = next ?? this.#endOffset();
+  }
+
+  /** What a clean stop lets the next start know. */
+  get closed(): ClosedSegment {
+    const { baseOffset, bytes, nextOffset } = this;
+    const maxTimestamp = this.#index?.maxTimestamp ?? this.#maxTimestamp;
+    return { baseOffset, bytes, nextOffset, firstTimestamp: this.#firstTimestamp, maxTimestamp };
+  }
+
+  /** Takes over what a clean stop has let know: no file is looked at before it is needed. */
+  resume({ bytes, nextOffset, firstTimestamp, maxTimestamp }: ClosedSegment): void {
+    this.bytes = bytes;
+    this.syncedBytes = bytes;
+    this.isIndexStored = true;
+    this.nextOffset = nextOffset;
+    this.#firstTimestamp = firstTimestamp;
+    this.#maxTimestamp = maxTimestamp;
   }
 
   /** Drops the batches from the one that reaches beyond `offset`; the file is cut, so that nothing of them is left. */

@@ -39,6 +39,10 @@ export class SpareFiles {
     return this.#spares.length >= (this.#disk.isVolatile ? 1 : SPARES_MAX);
   }
 
+  get paths(): string[] {
+    return this.#spares.map(({ path }) => path);
+  }
+
   give(path: string): void {
     const isReady = this.#disk.isVolatile;
     this.#spares.push({ path, isReady });

@@ -11,6 +11,7 @@ import {
   RECOVERY_POINTS_FILE,
   replaceFile,
 } from '../log/checkpoint-files.ts';
+import type { ClosedLog } from '../log/closed-logs.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import type { BackgroundClient } from './background-client.ts';
@@ -98,12 +99,16 @@ export class LogKeeper {
 
   async #store(): Promise<void> {
     const kept = this.#kept();
+    const closed = new Map<string, ClosedLog>();
     let next = 0;
     let areSound = true;
     const work = async (): Promise<void> => {
       while (next < kept.length) {
         const { replica, log } = kept[next++];
-        if (!(await this.care.damages.guard(replica, () => log.close()))) areSound = false;
+        const close = async (): Promise<void> => {
+          closed.set(log.directory, await log.close());
+        };
+        if (!(await this.care.damages.guard(replica, close))) areSound = false;
         if (this.#recoveryPointOf(replica, log) < log.recoveryPoint) areSound = false;
       }
     };
@@ -114,8 +119,8 @@ export class LogKeeper {
     const { isSettled, hasFaults } = this.#opening;
     if (!areSound || !isSettled || hasFaults || kept.length < this.#host.replicas.filter(Boolean).length)
       return;
-    const disk = this.#opening.disk;
-    await replaceFile(disk, CLEAN_SHUTDOWN_FILE, encodeCleanShutdown(BROKER_EPOCH));
+    await this.#opening.leaveClosed(closed);
+    await replaceFile(this.#opening.disk, CLEAN_SHUTDOWN_FILE, encodeCleanShutdown(BROKER_EPOCH));
   }
 
   async #tend(): Promise<void> {

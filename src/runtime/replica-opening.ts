@@ -12,13 +12,23 @@ import {
   PARTITION_METADATA_FILE,
   RECOVERY_POINTS_FILE,
   readDecoded,
+  readWhole,
+  replaceFile,
   replaceFileNow,
 } from '../log/checkpoint-files.ts';
+import {
+  CLOSED_LOGS_FILE,
+  type ClosedLog,
+  decodeClosedLogs,
+  encodeClosedLogs,
+  type NamedClosedLog,
+} from '../log/closed-logs.ts';
 import { type Disk, DiskError } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
+import { newLog, resumeLog } from '../log/known-log.ts';
 import { MemoryDisk } from '../log/memory-disk.ts';
 import { OpenFiles } from '../log/open-files.ts';
-import { type LogDamage, newLog, openLog, type RecoveryCut, setAside } from '../log/open-log.ts';
+import type { LogDamage, RecoveryCut } from '../log/open-log.ts';
 import { SegmentLog } from '../log/segment-log.ts';
 import type { Durability } from '../types.ts';
 import type { BackgroundClient } from './background-client.ts';
@@ -30,8 +40,7 @@ import type {
   PartitionAssignment,
 } from './directory.ts';
 import { FileDisk } from './file-disk.ts';
-import { LogScans } from './log-scans.ts';
-import { newUuid } from './uuid.ts';
+import { stampOf } from './file-stamps.ts';
 
 /** What a partition's directory was found to be instead of its log. */
 interface Fault {
@@ -66,6 +75,10 @@ export class ReplicaOpening {
   readonly #background: BackgroundClient | undefined;
   /** By partition id. */
   readonly #faults = new Map<number, Fault>();
+  /** By directory: the topic's id as it is written there. */
+  readonly #topicIds = new Map<string, string>();
+  /** By directory: what the last run has left to be believed, until the log is opened. */
+  readonly #closed = new Map<string, NamedClosedLog>();
   #isClean = false;
   #isPrepared = false;
   /** Logs that are to be opened or mended and were neither opened nor found at fault: one whose opening failed stays. */
@@ -124,17 +137,41 @@ export class ReplicaOpening {
     await this.#prepared;
     const { info, isKept, topicId } = assignment;
     const directory = partitionDirectory(info.topic, info.partition);
+    this.#topicIds.set(directory, topicId);
+    const closed = isKept ? this.#closedLog(directory, topicId) : undefined;
+    if (closed !== undefined) {
+      const logStart = this.logStarts.get(directory) ?? 0;
+      return this.#opened(assignment, resumeLog(this.files, directory, assignment.config, logStart, closed));
+    }
     let writtenId: string | undefined;
     if (isKept) {
       writtenId = this.#topicIdIn(directory);
       const fault = this.#faultOf(assignment, directory, writtenId);
       if (fault !== undefined) return this.#refuse({ assignment, sentence: fault, damage: undefined });
     } else {
-      this.#makeRoom(directory);
+      await this.#makeRoom(directory);
     }
-    const opening = await this.#openLog(assignment, directory, []);
+    const opening = await (isKept
+      ? this.#openLog(assignment, directory, [])
+      : this.#opened(assignment, newLog(this.files, directory, assignment.config)));
     if (writtenId === undefined && opening.replica !== undefined) this.#identify(directory, topicId);
     return opening;
+  }
+
+  /**
+   * Leaves the next start what it may believe of these logs, by directory, all of which are closed. Before the marker of
+   * a clean end, and nothing changes their files any more.
+   */
+  async leaveClosed(logs: ReadonlyMap<string, ClosedLog>): Promise<void> {
+    const root = this.#home?.path;
+    if (root === undefined) return;
+    const stamped: NamedClosedLog[] = [];
+    for (const [directory, log] of logs) {
+      const topicId = this.#topicIds.get(directory);
+      const stamp = stampOf(root, directory, log);
+      if (topicId !== undefined && stamp !== undefined) stamped.push({ directory, topicId, stamp, ...log });
+    }
+    await replaceFile(this.disk, CLOSED_LOGS_FILE, encodeClosedLogs(stamped));
   }
 
   /** One of the logs that were expected is opened or at fault, and the device knows the directories of new ones. */
@@ -158,11 +195,22 @@ export class ReplicaOpening {
     const directory = partitionDirectory(info.topic, info.partition);
     this.#faults.delete(id);
     let cuts: RecoveryCut[] = [];
-    if (damage === undefined) this.#makeRoom(directory);
-    else cuts = setAside(this.files, directory, damage);
+    if (damage === undefined) await this.#makeRoom(directory);
+    else cuts = (await import('../log/open-log.ts')).setAside(this.files, directory, damage);
     const opening = await this.#openLog(assignment, directory, cuts);
     if (opening.replica !== undefined) this.#identify(directory, assignment.topicId);
     return opening;
+  }
+
+  /** What the last run said of a log, once, and only if nobody has touched its files since. */
+  #closedLog(directory: string, topicId: string): ClosedLog | undefined {
+    const closed = this.#closed.get(directory);
+    const root = this.#home?.path;
+    if (closed === undefined || root === undefined) return undefined;
+    this.#closed.delete(directory);
+    // Tables that were put back from a copy speak of another end.
+    const isThis = closed.topicId === topicId && closed.leo === this.recoveryPoints.get(directory);
+    return isThis && closed.stamp === stampOf(root, directory, closed) ? closed : undefined;
   }
 
   /** The marker of a clean end is taken away before anything is written, and the device knows. */
@@ -177,7 +225,12 @@ export class ReplicaOpening {
     // Who cannot say how far the logs go believes none of them.
     if (tables.includes('damaged')) this.#isClean = false;
     this.#load(CLEANER_OFFSETS_FILE, this.cleanedOffsets);
+    const closed = this.#isClean ? readWhole(disk, CLOSED_LOGS_FILE) : undefined;
+    for (const log of closed === undefined ? [] : decodeClosedLogs(closed))
+      this.#closed.set(log.directory, log);
     disk.remove(CLEAN_SHUTDOWN_FILE);
+    // It speaks of that end alone.
+    disk.remove(CLOSED_LOGS_FILE);
     if (this.#home?.isTemporary !== true) await disk.syncDirectory('');
     this.#isPrepared = true;
   }
@@ -225,9 +278,10 @@ export class ReplicaOpening {
   }
 
   /** Whatever has the name of a new partition is left of another one: it is kept under another name. */
-  #makeRoom(directory: string): void {
+  async #makeRoom(directory: string): Promise<void> {
     const disk = this.disk;
     if (isThere(disk, directory)) {
+      const { newUuid } = await import('./uuid.ts');
       // An open file goes along, and would be taken for the new one that has its old name.
       for (const name of disk.list(directory)) this.files.forget(`${directory}/${name}`);
       disk.rename(directory, `${newUuid()}-stray`);
@@ -237,44 +291,49 @@ export class ReplicaOpening {
       table.delete(directory);
   }
 
+  /** Brings in what opens logs with the first that wants it: a start whose logs are all known does without. */
   async #openLog(
     assignment: PartitionAssignment,
     directory: string,
-    before: RecoveryCut[],
+    before: readonly RecoveryCut[],
   ): Promise<Opening> {
-    const { config } = assignment;
-    const disk = this.disk;
-    const settings = {
-      directory,
-      config,
-      isClean: this.#isClean,
-      wasPowerLost: this.#home?.wasPowerLost === true,
-      recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
-      logStart: this.logStarts.get(directory) ?? 0,
-    };
-    const scans = this.#scansOf(assignment);
-    const { log, damage, cuts } = await openLog(this.files, settings, (...file) => scans.scan(...file));
-    if (log === undefined || damage !== undefined) {
-      const sentence = `${disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
-      return this.#refuse({ assignment, sentence, damage });
-    }
-    // Of a log that may have gone back since, and grown again, nobody knows what is clean: all of it is looked at.
-    if (this.#isClean) log.cleanedTo = Math.min(this.cleanedOffsets.get(directory) ?? 0, log.leo);
-    // What counts as durable has to be: a killed process left it in the page cache alone.
-    if (this.#durability === 'fsync' && !this.#isClean) await log.sync();
-    return this.#found(assignment, log, [...before, ...cuts]);
-  }
-
-  #scansOf({ info }: PartitionAssignment): LogScans {
-    const { topic, partition } = info;
+    const [{ openLog }, { LogScans }] = await Promise.all([
+      import('../log/open-log.ts'),
+      import('./log-scans.ts'),
+    ]);
+    const { topic, partition } = assignment.info;
     const root = this.#home?.path;
     const background = this.#background;
-    return new LogScans(
+    const scans = new LogScans(
       this.files,
       root === undefined || background === undefined ? undefined : { root, background },
       (doneBytes, totalBytes) =>
         this.#notify({ notice: 'recovering', topic, partition, doneBytes, totalBytes }),
     );
+    const settings = {
+      directory,
+      config: assignment.config,
+      isClean: this.#isClean,
+      wasPowerLost: this.#home?.wasPowerLost === true,
+      recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
+      logStart: this.logStarts.get(directory) ?? 0,
+    };
+    const { log, damage, cuts } = await openLog(this.files, settings, (...file) => scans.scan(...file));
+    if (log !== undefined && damage === undefined) return this.#opened(assignment, log, [...before, ...cuts]);
+    const sentence = `${this.disk.locate(damage?.file ?? directory)} is damaged at byte ${damage?.position}, from offset ${damage?.fromOffset} on: ${damage?.sentence}`;
+    return this.#refuse({ assignment, sentence, damage });
+  }
+
+  async #opened(
+    assignment: PartitionAssignment,
+    log: SegmentLog,
+    cuts: readonly RecoveryCut[] = [],
+  ): Promise<Opening> {
+    // Of a log that may have gone back since, and grown again, nobody knows what is clean: all of it is looked at.
+    if (this.#isClean) log.cleanedTo = Math.min(this.cleanedOffsets.get(log.directory) ?? 0, log.leo);
+    // What counts as durable has to be: a killed process left it in the page cache alone.
+    if (this.#durability === 'fsync' && !this.#isClean) await log.sync();
+    return this.#found(assignment, log, cuts);
   }
 
   #found({ info, config }: PartitionAssignment, log: SegmentLog, cuts: readonly RecoveryCut[]): Opening {

@@ -1,9 +1,10 @@
 // A log on some disk, with batches that a test can tell apart.
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import type { Disk } from '../../src/log/disk.ts';
+import { newLog } from '../../src/log/known-log.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { OpenFiles } from '../../src/log/open-files.ts';
-import { type LogSettings, newLog, type OpenedLog, openLog } from '../../src/log/open-log.ts';
+import { type LogSettings, type OpenedLog, openLog } from '../../src/log/open-log.ts';
 import { batchBytes, nextOffset } from '../../src/log/record-batch.ts';
 import type { SegmentLog } from '../../src/log/segment-log.ts';
 import { encodeBatch } from './record-batch-fixtures.ts';

@@ -1,0 +1,46 @@
+import type { TopicConfig } from '../config.ts';
+import type { ClosedLog } from './closed-logs.ts';
+import { EpochList } from './epoch-list.ts';
+import type { OpenFiles } from './open-files.ts';
+import { Segment } from './segment.ts';
+import { SegmentLog } from './segment-log.ts';
+
+// Logs of which everything is known without a look at their files. Others have to be opened: see open-log.ts.
+
+/** The log of a new partition, where there is nothing to be found. */
+export function newLog(files: OpenFiles, directory: string, config: TopicConfig): SegmentLog {
+  files.disk.makeDirectory(directory);
+  return new SegmentLog(files, directory, config, {
+    segments: [],
+    epochs: new EpochList(),
+    logStart: 0,
+    leo: 0,
+    recoveryPoint: 0,
+    isNew: true,
+    spares: [],
+  });
+}
+
+/** A log that was closed, and whose files are what they were then: none of them is opened before it is needed. */
+export function resumeLog(
+  files: OpenFiles,
+  directory: string,
+  config: TopicConfig,
+  logStart: number,
+  { leo, epochs, spares, segments: closed }: ClosedLog,
+): SegmentLog {
+  const segments = closed.map((known) => {
+    const segment = new Segment(files, directory, known.baseOffset, config);
+    segment.resume(known);
+    return segment;
+  });
+  return new SegmentLog(files, directory, config, {
+    segments,
+    epochs: new EpochList(epochs),
+    logStart: Math.min(Math.max(logStart, segments[0]?.baseOffset ?? 0), leo),
+    leo,
+    recoveryPoint: leo,
+    isNew: false,
+    spares,
+  });
+}
