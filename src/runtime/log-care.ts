@@ -11,8 +11,8 @@ import { DamagedSegmentError } from '../log/segment.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { BrokerNotice, CareSettings } from './directory.ts';
-import { LogCompactor } from './log-compactor.ts';
-import { LogScrubber } from './log-scrubber.ts';
+import type { LogCompactor } from './log-compactor.ts';
+import type { LogScrubber } from './log-scrubber.ts';
 import type { Metrics } from './metrics.ts';
 import { SegmentDamages } from './segment-damages.ts';
 
@@ -45,21 +45,30 @@ const defaults: CareSettings = {
   scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
 };
 
-/** What is done to a broker's sealed segments in the background: they are compacted, checked again, and healed. */
+interface Workers {
+  readonly compactor: LogCompactor;
+  readonly scrubber: LogScrubber;
+}
+
+/**
+ * What is done to a broker's sealed segments in the background: they are compacted, checked again, and healed. What
+ * does it is a third of a broker's code, and is loaded when it is first wanted: a start does not wait for it.
+ */
 export class LogCare {
   readonly damages: SegmentDamages;
   readonly #host: CareHost;
-  readonly #compactor: LogCompactor;
-  readonly #scrubber: LogScrubber;
+  readonly #tools: CareTools;
+  readonly #settings: CareSettings;
   readonly #timer: NodeJS.Timeout;
+  #workers: Promise<Workers> | undefined;
+  #isClosing = false;
 
   constructor(host: CareHost, tools: CareTools) {
-    const settings = { ...defaults, ...tools.settings };
     this.#host = host;
+    this.#tools = tools;
+    this.#settings = { ...defaults, ...tools.settings };
     this.damages = new SegmentDamages(host, tools.notify);
-    this.#compactor = new LogCompactor(host, { ...tools, settings, damages: this.damages });
-    this.#scrubber = new LogScrubber(host, { ...tools, settings, damages: this.damages });
-    this.#timer = setInterval(() => this.#tick(), settings.everyMs);
+    this.#timer = setInterval(() => this.#tick(), this.#settings.everyMs);
     this.#timer.unref();
   }
 
@@ -76,11 +85,28 @@ export class LogCare {
   /** Ends what is under way: the logs are about to be closed. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all([this.#compactor.close(), this.#scrubber.close()]);
+    this.#isClosing = true;
+    const workers = await this.#workers;
+    await Promise.all([workers?.compactor.close(), workers?.scrubber.close()]);
   }
 
-  #tick(): void {
-    this.#compactor.start((log) => this.#scrubber.leave(log));
-    this.#scrubber.start((log) => this.#compactor.current === log);
+  async #tick(): Promise<void> {
+    this.#workers ??= this.#load();
+    const { compactor, scrubber } = await this.#workers;
+    if (this.#isClosing) return;
+    compactor.start((log) => scrubber.leave(log));
+    scrubber.start((log) => compactor.current === log);
+  }
+
+  async #load(): Promise<Workers> {
+    const [{ LogCompactor }, { LogScrubber }] = await Promise.all([
+      import('./log-compactor.ts'),
+      import('./log-scrubber.ts'),
+    ]);
+    const tools = { ...this.#tools, settings: this.#settings, damages: this.damages };
+    return {
+      compactor: new LogCompactor(this.#host, tools),
+      scrubber: new LogScrubber(this.#host, tools),
+    };
   }
 }
