@@ -32,13 +32,15 @@ export interface ClosedLog {
   readonly spares: readonly string[];
 }
 
+/** Of files: as long as theirs is the same, nobody has touched them. */
+export type FileStamp = readonly number[];
+
 /** A log in a broker's directory. */
 export interface NamedClosedLog extends ClosedLog {
   /** The partition's, on the disk. */
   readonly directory: string;
   readonly topicId: string;
-  /** Of its files as they were then: as long as they have the same, nobody has touched them. */
-  readonly stamp: string;
+  readonly stamp: FileStamp;
 }
 
 export function encodeClosedLogs(logs: readonly NamedClosedLog[]): Buffer {

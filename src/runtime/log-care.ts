@@ -52,7 +52,7 @@ interface Workers {
 
 /**
  * What is done to a broker's sealed segments in the background: they are compacted, checked again, and healed. What
- * does it is a third of a broker's code, and is loaded when it is first wanted: a start does not wait for it.
+ * does it is much code, and is loaded when it is first wanted: a start does not wait for it.
  */
 export class LogCare {
   readonly damages: SegmentDamages;

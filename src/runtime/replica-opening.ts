@@ -40,7 +40,7 @@ import type {
   PartitionAssignment,
 } from './directory.ts';
 import { FileDisk } from './file-disk.ts';
-import { stampOf } from './file-stamps.ts';
+import { isUntouched, stampOf } from './file-stamps.ts';
 
 /** What a partition's directory was found to be instead of its log. */
 interface Fault {
@@ -210,7 +210,7 @@ export class ReplicaOpening {
     this.#closed.delete(directory);
     // Tables that were put back from a copy speak of another end.
     const isThis = closed.topicId === topicId && closed.leo === this.recoveryPoints.get(directory);
-    return isThis && closed.stamp === stampOf(root, directory, closed) ? closed : undefined;
+    return isThis && isUntouched(root, closed) ? closed : undefined;
   }
 
   /** The marker of a clean end is taken away before anything is written, and the device knows. */

@@ -18,7 +18,7 @@ function named(count: number): NamedClosedLog[] {
   return Array.from({ length: count }, (_, n) => ({
     directory: `t-${n}`,
     topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
-    stamp: '1.2.3 4.5.6',
+    stamp: [1, 2, 1_795_271_723_241.4348, 4, 5, 6.5],
     leo: 100 + n,
     segments: [
       { baseOffset: 7, bytes: 4_000, nextOffset: 60, maxTimestamp: 1_700_000_000_000 },
