@@ -1,5 +1,5 @@
 import { didYouMean } from './did-you-mean.ts';
-import { show, TidemarkError } from './errors.ts';
+import { isPlainObject, show, TidemarkError } from './errors.ts';
 import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_MIN_BYTES } from './limits.ts';
 import type { Durability } from './types.ts';
 
@@ -196,10 +196,10 @@ export function topicConfig(
   base: TopicConfig = memoryDefaults,
 ): TopicConfig {
   if (input === undefined) return base;
-  if (input === null || typeof input !== 'object') {
+  if (!isPlainObject(input)) {
     throw new TidemarkError(
       'INVALID_CONFIG',
-      `config must be an object of Kafka's property names; got ${show(input)}.`,
+      `config must be a plain object of Kafka's property names and their values, such as { 'retention.ms': 60000 }; got ${show(input)}.`,
     );
   }
   const config: Record<string, number | string> = { ...base };

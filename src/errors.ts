@@ -96,6 +96,13 @@ export function requireOptions(what: string, options: unknown, known: readonly s
   }
 }
 
+/** An object of names and values, of this realm or another: a Map or a Date would be taken for one without entries. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 /** A value as a sentence can show it: short, and never somebody's megabytes. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}...'` : `'${value}'`;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -229,10 +230,21 @@ test('a property that is like none is refused without advice', () => {
   );
 });
 
-test('what is no object is refused', () => {
-  for (const input of [null, 1, 'min.insync.replicas=2', true]) {
-    assert.throws(() => topicConfig(anything(input)), refusal('INVALID_CONFIG', /must be an object/));
+test('what is no plain object is refused', () => {
+  const lists = [[], [1], ['retention.ms', 1]];
+  const entries = [
+    new Map([['retention.ms', 1]]),
+    new Set(),
+    new Date(),
+    /x/,
+    new Uint8Array(1),
+    new (class {})(),
+  ];
+  for (const input of [null, 1, 'min.insync.replicas=2', true, () => 1, ...lists, ...entries]) {
+    assert.throws(() => topicConfig(anything(input)), refusal('INVALID_CONFIG', /must be a plain object/));
   }
+  topicConfig(Object.assign(Object.create(null), { 'retention.ms': 1 }));
+  topicConfig(runInNewContext("({ 'retention.ms': 1 })"));
 });
 
 test.run();

@@ -1,5 +1,5 @@
 import { isUint8Array } from 'node:util/types';
-import { show, TidemarkError } from '../errors.ts';
+import { isPlainObject, show, TidemarkError } from '../errors.ts';
 import { loneBatchBytes } from '../log/record-batch-writer.ts';
 import type { HeaderValueInput, RecordInput } from '../types.ts';
 
@@ -17,15 +17,9 @@ function bytesAtMost(data: Uint8Array | string | null | undefined, what: string)
   );
 }
 
-/** An object of names and values, of this realm or another: a Map would be taken for one without entries. */
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-
 function headersAtMost(headers: RecordInput['headers']): number {
   if (headers === undefined) return 0;
-  if (headers === null || typeof headers !== 'object' || !(Array.isArray(headers) || isPlain(headers))) {
+  if (!Array.isArray(headers) && !isPlainObject(headers)) {
     throw new TidemarkError(
       'INVALID_RECORD',
       `A record's headers must be an object or an array of [name, value] pairs; got ${show(headers)}.`,

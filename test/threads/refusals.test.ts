@@ -50,6 +50,11 @@ test('a cluster is not started with bad options', async () => {
     const options = { durability: 'memory', deliveryTimeoutMs };
     await assertRefused(start(options), 'INVALID_ARGUMENT', /^deliveryTimeoutMs must be/);
   }
+  await assertRefused(
+    start({ durability: 'memory', config: [] }),
+    'INVALID_CONFIG',
+    /must be a plain object/,
+  );
   const config = { 'min.insync.replica': 1 };
   await assertRefused(
     start({ durability: 'memory', config }),
@@ -95,6 +100,10 @@ test('a topic is not created with bad arguments, and none is left half-created',
       admin.createTopic('u', { config: anything({ 'segment.bytes': 1 }) }),
       'INVALID_CONFIG',
     );
+    for (const wrong of [[], new Map(), new Date()]) {
+      const created = admin.createTopic('u', { config: anything(wrong) });
+      await assertRefused(created, 'INVALID_CONFIG', /config must be a plain object.*; got (Array|Map|Date)/);
+    }
     await assertRefused(admin.createTopic('t'), 'TOPIC_ALREADY_EXISTS', /'t' exists already/);
     const both = await Promise.allSettled([admin.createTopic('twice'), admin.createTopic('twice')]);
     assert.equal(
