@@ -1,4 +1,7 @@
-/** What a caller hands in: strings are written as UTF-8; a null value is a tombstone. */
+/**
+ * What a caller hands in: strings are written as UTF-8; a null value is a tombstone. Other fields are refused, `partition`
+ * among them: the key chooses the partition. A record that was read may be sent on as it is, and goes by its key too.
+ */
 export interface RecordInput {
   readonly key?: Uint8Array | string | null;
   readonly value?: Uint8Array | string | null;

@@ -10,7 +10,7 @@ import { BATCH_HEADER_BYTES } from '../log/record-batch.ts';
 import { nowMs } from '../runtime/clock.ts';
 import type { Acks, PartitionInfo, RecordInput, RecordPlace } from '../types.ts';
 import { BatchCall, type ProducerBatch, type Resolve } from './outbound.ts';
-import { checkRecord, type RecordRules, snapshotOf } from './record-check.ts';
+import { checkFields, checkRecord, type RecordRules, snapshotOf } from './record-check.ts';
 import { type Accumulator, Route, type RouteHost } from './route.ts';
 import type { Session } from './session.ts';
 
@@ -109,6 +109,7 @@ export class Producer {
     try {
       this.#checkOpen();
       checkRecord(record, route ?? ANY_TOPIC);
+      checkFields(record);
       if (route === undefined || this.#mustWait()) return this.#sendLater(topic, record);
     } catch (error) {
       return Promise.reject(error);
@@ -135,6 +136,7 @@ export class Producer {
       }
       for (const record of records) checkRecord(record, route ?? ANY_TOPIC);
       if (records.length === 0) return Promise.resolve([]);
+      checkFields(records[0]);
       if (route === undefined || this.#mustWait()) return this.#sendBatchLater(topic, records);
     } catch (error) {
       return Promise.reject(error);

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checkRecord } from '../../src/client/record-check.ts';
+import { checkFields, checkRecord } from '../../src/client/record-check.ts';
 import { BatchWriter } from '../../src/log/record-batch-writer.ts';
 import type { RecordInput } from '../../src/types.ts';
 import { refusal } from './refusals.ts';
@@ -63,6 +63,50 @@ test('what is no record is refused', () => {
       String(record),
     );
   }
+});
+
+test('a field that a record does not have is refused, with the one that was meant', () => {
+  const wrong: [unknown, RegExp][] = [
+    [{ val: 'x' }, /no field 'val'\. Did you mean 'value'\?/],
+    [{ ky: 'k', value: 'x' }, /no field 'ky'\. Did you mean 'key'\?/],
+    [{ value: 'x', header: {} }, /no field 'header'\. Did you mean 'headers'\?/],
+    [{ id: 1, value: 'x' }, /no field 'id'\..* Known: key, value, headers, timestamp\./],
+    [{ value: 'x', partition: 5 }, /no field 'partition'\. Records go where their key says/],
+    [{ value: 'x', offset: 5 }, /no field 'offset'/],
+    [{ value: 'x', topic: 't' }, /no field 'topic'/],
+    [new Map([['value', 'x']]), /must be an object with a value; got Map/],
+    [new Date(), /must be an object with a value; got Date/],
+  ];
+  for (const [record, sentence] of wrong) {
+    const check = (): void => {
+      checkRecord(anything(record), RULES);
+      checkFields(anything(record));
+    };
+    assert.throws(check, refusal('INVALID_RECORD', sentence), JSON.stringify(record));
+  }
+});
+
+test('what would be lost whole is found in every record', () => {
+  for (const record of [{ val: 'x' }, { Value: 'x', key: 'k' }, { value: 'x', partition: 5 }]) {
+    assert.throws(
+      () => checkRecord(anything(record), RULES),
+      refusal('INVALID_RECORD', /A record has no field/),
+    );
+  }
+});
+
+test('a record that was read is sent on as it is, and so is one of a class', () => {
+  const read = { topic: 't', partition: 2, offset: 7, timestamp: 5, key: null, value: null, headers: [] };
+  checkRecord(anything(read), RULES);
+  checkFields(anything(read));
+  class Made {
+    readonly value = 'v';
+    toString(): string {
+      return 'made';
+    }
+  }
+  checkRecord(new Made(), RULES);
+  checkFields(new Made());
 });
 
 test('headers of a wrong shape are refused', () => {

@@ -150,6 +150,13 @@ test('a bad record is refused, and the producer goes on', () =>
     await assertRefused(producer.send('t', anything({ value: {} })), 'INVALID_RECORD', /record's value/);
     await assertRefused(producer.send('t', anything(undefined)), 'INVALID_RECORD');
     await assertRefused(producer.sendBatch('t', [{ value: 'v' }, anything('v')]), 'INVALID_RECORD');
+    const misspelt = anything({ value: 'v', kee: 'k' });
+    await assertRefused(
+      producer.send('t', misspelt),
+      'INVALID_RECORD',
+      /no field 'kee'\. Did you mean 'key'/,
+    );
+    await assertRefused(producer.sendBatch('t', [misspelt]), 'INVALID_RECORD', /no field 'kee'/);
     await assertRefused(
       producer.send('t', { value: new Uint8Array(2_000_000) }),
       'MESSAGE_TOO_LARGE',
