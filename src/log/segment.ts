@@ -68,7 +68,7 @@ export class Segment {
   isIndexStored = false;
   /** How many others read the file by its name at present: then it is not recycled, though it may be removed. */
   holders = 0;
-  /** Why its offsets cannot be read; undefined while they can. */
+  /** Why its offsets from there on cannot be read; undefined while they can. */
   damage: DamagedSegmentError | undefined;
   #index: SegmentIndex | undefined;
   #firstTimestamp: number | undefined;
@@ -161,9 +161,12 @@ export class Segment {
     let to = from + batchBytes(bytes, from);
     let last = from;
     while (to + BATCH_HEADER_BYTES <= bytes.length) {
-      const position = found.position + to - from;
-      const end = to + this.#soundBytes(bytes, to, position);
-      this.#checkOrder(bytes, to, position, nextOffset(bytes, last));
+      // What is sound is given; whoever reads on begins with what is not, and is told.
+      const left = this.bytes - found.position - (to - from);
+      if (checkBatch(bytes, to, left, left) !== 0) break;
+      const gap = readBaseOffset(bytes, to) - nextOffset(bytes, last);
+      if (gap < 0 || (gap > 0 && !this.#gapsAllowed)) break;
+      const end = to + batchBytes(bytes, to);
       if (end > bytes.length || end - from > maxBytes || nextOffset(bytes, to) > endOffset) break;
       last = to;
       to = end;
@@ -394,7 +397,8 @@ export class Segment {
     maxBytes: number,
     isIt: (bytes: Buffer, at: number, position: number) => boolean,
   ): Found | undefined {
-    if (this.damage !== undefined) throw this.damage;
+    // What lies before it is as good as ever.
+    if (this.damage !== undefined && from >= this.damage.position) throw this.damage;
     const file = this.#files.get(this.path);
     let bytes = file.read(from, Math.min(SEARCH_BYTES, this.bytes - from));
     for (let start = from, at = 0; start + at < this.bytes; ) {

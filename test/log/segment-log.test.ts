@@ -229,6 +229,29 @@ test('a truncation that meets damage claims nothing of what it has removed befor
   assert.is(log.written, end);
 });
 
+test('a read gives what lies before damage, and the next one, from there on, meets it', async () => {
+  for (const [byte, what] of [
+    [16, 'magic'],
+    [7, 'base offset'],
+  ] as const) {
+    const disk = new FaultyDisk();
+    const { log } = await openTestLog({ disk });
+    const batches = fill(log, 20);
+    await log.store();
+    const before = bytesOf(batches.slice(0, 10));
+    disk.flipBit(`${DIRECTORY}/${segmentFiles(disk)[0]}`, 8 * (before.length + byte));
+    for (let look = 0; look < 2; look++) {
+      const extent = log.read(3, 1 << 20, log.leo);
+      assert.is(extent && extent.to - extent.from, before.length - batches[0].bytes.length, what);
+      assert.throws(
+        () => log.read(30, 1 << 20, log.leo),
+        (error: unknown) => error instanceof DamagedSegmentError && error.position === before.length,
+        what,
+      );
+    }
+  }
+});
+
 test('a log that begins again elsewhere has forgotten everything', async () => {
   const disk = new MemoryDisk();
   const { log } = await openTestLog({ disk });
