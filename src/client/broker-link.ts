@@ -93,6 +93,7 @@ export class BrokerLink {
   readonly #requests: ChannelWriter;
   readonly #responses: ChannelReader;
   readonly #now: () => number;
+  readonly #reason: () => Promise<string | undefined>;
   readonly #pending = new Map<number, PendingRequest>();
   readonly #waiting: WaitingRequest[] = [];
   #correlation = 0;
@@ -110,12 +111,14 @@ export class BrokerLink {
     broker: number,
     addresses: LinkAddresses,
     now: () => number,
+    reason: () => Promise<string | undefined>,
   ) {
     this.broker = broker;
     this.#arena = arena;
     this.#kernels = kernels;
     this.#addresses = addresses;
     this.#now = now;
+    this.#reason = reason;
     const { request, response, end } = channelsOf(addresses);
     const { buffer } = arena.reach(end);
     this.#requests = new ChannelWriter(buffer, request, addresses.requestCapacity);
@@ -276,6 +279,7 @@ export class BrokerLink {
     const offset = getOffset(int32, at / 4 + 2);
     if (kind === RESPONSE_PRODUCED) {
       if (error === 'NONE') pending.batch?.settle(offset);
+      else if (error === 'KAFKA_STORAGE_ERROR') void this.#failWithReason(pending);
       else pending.fail(produceError(error));
       return;
     }
@@ -292,6 +296,16 @@ export class BrokerLink {
       from,
       to: at + length,
     });
+  }
+
+  /** What has happened to the disk is known to the main thread. */
+  async #failWithReason(pending: PendingRequest): Promise<void> {
+    const known = await this.#reason();
+    const reason =
+      known ??
+      "The disk of the partition's leader has failed. Check it, then close the cluster and start it again.";
+    const sentence = `${reason} Whether the records were kept is not known; sending them again may write them twice.`;
+    pending.fail(new TidemarkError('KAFKA_STORAGE_ERROR', sentence));
   }
 
   #nextCorrelation(): number {
@@ -344,8 +358,6 @@ const sentences: Partial<Record<ErrorCode, string>> = {
     'The topic is compacted, and takes records with a key alone, in batches that can be read; nothing was written.',
   UNSUPPORTED_COMPRESSION_TYPE:
     'The topic is compacted, and the codec of the batch is none that compaction can read; use gzip, snappy, lz4 or none.',
-  KAFKA_STORAGE_ERROR:
-    "The disk of the partition's leader has failed, so nobody knows whether the batch was kept; sending it again may write it twice. Check the disk, then start the cluster again.",
   NOT_LEADER_OR_FOLLOWER: 'The broker does not lead the partition.',
   UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',
 };

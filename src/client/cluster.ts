@@ -10,6 +10,7 @@ import type { BrokerMetrics, Durability, RecoveryProgress, RecoveryReport, Repli
 import { Admin, type DeletionRequest, type TopicRequest } from './admin.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
+import { type ReasonRequest, reasonFor } from './reasons.ts';
 import { Session } from './session.ts';
 import { type ClusterStatus, statusOf } from './status.ts';
 
@@ -97,6 +98,7 @@ export class Cluster {
       const topics = {
         known: (name: string) => coordinator.topics.get(name),
         find: async (name: string) => coordinator.topics.get(name),
+        reasonFor: (request: ReasonRequest) => reasonFor(coordinator, request),
       };
       const session = new Session(
         coordinator.arena,
@@ -185,9 +187,8 @@ export class Cluster {
 
   async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
     this.#checkOpen();
-    const factor = replicationFactor ?? Math.min(3, this.#coordinator.brokerIds.length);
     const merged = topicConfig(config, this.#config);
-    await this.#coordinator.createTopic(name, partitions, factor, config ?? {}, merged);
+    await this.#coordinator.createTopic(name, partitions, replicationFactor, config ?? {}, merged);
   }
 
   async #deleteRecords({ topic, offsets }: DeletionRequest): Promise<Map<number, number>> {
@@ -231,6 +232,8 @@ export class Cluster {
         return this.#createTopic(argument as TopicRequest);
       case 'delete-records':
         return this.#deleteRecords(argument as DeletionRequest);
+      case 'reason':
+        return reasonFor(this.#coordinator, argument as ReasonRequest);
       case 'status':
         return this.status();
       default:

@@ -5,6 +5,7 @@ import type { ThreadAttachment, TopicInfo } from '../runtime/coordinator.ts';
 import { Admin } from './admin.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
+import type { ReasonRequest } from './reasons.ts';
 import { Session } from './session.ts';
 import type { ClusterStatus } from './status.ts';
 
@@ -117,6 +118,8 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
         if (topic !== undefined) topics.set(name, topic);
         return topic;
       },
+      reasonFor: async (request: ReasonRequest) =>
+        (await channel.ask('reason', request)) as string | undefined,
     };
     session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
     for (const { broker, message } of failures) session.brokerFailed(broker, new Error(message));

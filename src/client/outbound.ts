@@ -63,6 +63,8 @@ interface Run {
 /** What an accumulator learns of its batches. */
 export interface BatchOwner {
   readonly info: PartitionInfo;
+  /** The same error, with what the owner knows of the partition. */
+  explained(error: TidemarkError): TidemarkError;
   /** The bytes are elsewhere: their writer may take other records. */
   recycle(writer: BatchWriter): void;
   settled(batch: ProducerBatch): void;
@@ -145,7 +147,8 @@ export class ProducerBatch implements OutboundBatch {
     this.#close();
   }
 
-  fail(error: TidemarkError): void {
+  fail(cause: TidemarkError): void {
+    const error = this.#owner.explained(cause);
     for (const waiting of this.#waiting) {
       if (typeof waiting === 'function') waiting(Promise.reject(error));
       else waiting.call.fail(error);

@@ -1,7 +1,7 @@
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import { type ErrorCode, requireInteger, requireOptions, TidemarkError } from '../errors.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
-import { batchBytes, CRC_FROM, readBaseOffset, readCrc } from '../log/record-batch.ts';
+import { batchBytes, CRC_FROM, readCrc } from '../log/record-batch.ts';
 import { type DecodedHeader, readRecords } from '../log/record-batch-reader.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerLink, FetchAnswer, TimeAnswer } from './broker-link.ts';
@@ -92,9 +92,18 @@ export async function read(session: Session, topicName: string, options: ReadOpt
       waitMs,
       fromAnyReplica,
     };
+    const refuse = (code: ErrorCode): void => {
+      void refusal(session, broker, info, code, offset).then(reject);
+    };
     const take = (answer: FetchAnswer): void => {
+      if (answer.error !== 'NONE' && answer.error !== 'OFFSET_OUT_OF_RANGE') {
+        refuse(answer.error);
+        return;
+      }
       try {
-        resolve(decode(info, offset, answer));
+        const result = decode(info, offset, answer);
+        if (result === 'corrupt') refuse('CORRUPT_MESSAGE');
+        else resolve(result);
       } catch (error) {
         reject(error);
       }
@@ -126,7 +135,7 @@ function offsetSince(
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const take = ({ error, offset, hwm }: TimeAnswer): void => {
-      if (error !== 'NONE') reject(refusal(info, error));
+      if (error !== 'NONE') void refusal(session, link.broker, info, error).then(reject);
       else resolve(offset === -1 ? hwm : offset);
     };
     link.offsetForTime({ partitionId: info.id, timestamp, fromAnyReplica }, take, reject);
@@ -134,19 +143,30 @@ function offsetSince(
   });
 }
 
-const reasons: Partial<Record<ErrorCode, string>> = {
-  KAFKA_STORAGE_ERROR:
-    "the broker's disk has failed. Check the disk, then start the cluster again, or read from another replica",
-  CORRUPT_MESSAGE:
-    "its segment there is damaged on the broker's disk. Read it from another replica ('broker'); `recovery` tells what was found, and what helps",
-};
-
-function refusal({ topic, partition }: PartitionInfo, error: ErrorCode): TidemarkError {
-  const reason = reasons[error] ?? error;
-  return new TidemarkError(error, `Partition ${partition} of '${topic}' could not be read: ${reason}.`);
+/** What a broker has refused: the reason comes from the main thread, which knows the files. */
+async function refusal(
+  session: Session,
+  broker: number,
+  { topic, partition, replicas }: PartitionInfo,
+  code: ErrorCode,
+  offset?: number,
+): Promise<TidemarkError> {
+  const what = `Partition ${partition} of '${topic}' could not be read from broker ${broker}`;
+  if (code === 'CORRUPT_MESSAGE') {
+    const advice = await session.reasonFor({ broker, damaged: { topic, partition, replicas } });
+    const at = offset === undefined ? '' : ` at offset ${offset}`;
+    return new TidemarkError(code, `${what}, because it is damaged${at} there. ${advice ?? ''}`.trimEnd());
+  }
+  if (code !== 'KAFKA_STORAGE_ERROR') return new TidemarkError(code, `${what}: ${code}.`);
+  const reason = (await session.reasonFor({ broker })) ?? 'Its disk has failed.';
+  const others = replicas.filter((id) => id !== broker);
+  const other =
+    others.length === 0 ? '' : ` Until then other replicas may have it, such as \`broker: ${others[0]}\`.`;
+  return new TidemarkError(code, `${what}. ${reason}${other}`);
 }
 
-function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadResult {
+/** What lies before a damaged batch is given; where the read begins with one it is 'corrupt'. */
+function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadResult | 'corrupt' {
   const { error, hwm, logStart, bytes, from, to } = answer;
   const { topic, partition } = info;
   if (error === 'OFFSET_OUT_OF_RANGE') {
@@ -155,17 +175,12 @@ function decode(info: PartitionInfo, offset: number, answer: FetchAnswer): ReadR
       `Partition ${partition} of '${topic}' has offsets from ${logStart} up to ${hwm}; ${offset} is not among them. Read from within that range.`,
     );
   }
-  if (error !== 'NONE') {
-    throw refusal(info, error);
-  }
   const records: ReadRecord[] = [];
   let nextOffset = offset;
   for (let at = from; at < to; ) {
     if (crc32c(bytes.subarray(at + CRC_FROM, at + batchBytes(bytes, at))) !== readCrc(bytes, at)) {
-      throw new TidemarkError(
-        'CORRUPT_MESSAGE',
-        `Partition ${partition} of '${topic}' is damaged at offset ${Math.max(offset, readBaseOffset(bytes, at))}: a batch does not match its checksum. Read it from another replica ('broker'); \`npx tidemark log verify\` finds where it is damaged.`,
-      );
+      if (nextOffset === offset) return 'corrupt';
+      break;
     }
     nextOffset = readRecords(
       bytes,

@@ -1,4 +1,5 @@
 import { isCompacted } from '../config.ts';
+import { TidemarkError } from '../errors.ts';
 import { BatchWriter } from '../log/record-batch-writer.ts';
 import { wallClockMs } from '../runtime/clock.ts';
 import type { TopicInfo } from '../runtime/coordinator.ts';
@@ -64,6 +65,18 @@ export class Accumulator implements BatchOwner {
     this.#route.recycle(writer);
   }
 
+  explained(error: TidemarkError): TidemarkError {
+    if (error.code !== 'NOT_ENOUGH_REPLICAS') return error;
+    const { topic, partition, replicas } = this.info;
+    const { minInSync } = this.#route;
+    const what = `Nothing was written: partition ${partition} of '${topic}' has min.insync.replicas ${minInSync}`;
+    const sentence =
+      minInSync > replicas.length
+        ? `${what} and a replication factor of ${replicas.length}, so that acks 'all' can never be kept. Create the topic with more replicas or a smaller min.insync.replicas, or send with acks 1.`
+        : `${what}, and of its ${replicas.length} replicas fewer are in sync; status() tells which, and why.`;
+    return new TidemarkError(error.code, sentence);
+  }
+
   settled(batch: ProducerBatch): void {
     this.#inFlight--;
     this.#route.host.settled(batch);
@@ -76,6 +89,7 @@ export class Route {
   readonly host: RouteHost;
   readonly maxBytes: number;
   readonly needsKey: boolean;
+  readonly minInSync: number;
   readonly accumulators: readonly Accumulator[];
   readonly #pool: BatchWriter[] = [];
   /** Where records without a key go until a batch is sent. */
@@ -85,6 +99,7 @@ export class Route {
     this.host = host;
     this.maxBytes = topic.config['max.message.bytes'];
     this.needsKey = isCompacted(topic.config);
+    this.minInSync = topic.config['min.insync.replicas'];
     this.accumulators = topic.partitions.map((info) => new Accumulator(this, info));
   }
 

@@ -7,6 +7,7 @@ import { nowMs } from '../runtime/clock.ts';
 import type { Attachment, TopicInfo } from '../runtime/coordinator.ts';
 import { KeepAlive, yieldToEventLoop } from '../runtime/timers.ts';
 import { BrokerLink } from './broker-link.ts';
+import type { ReasonRequest } from './reasons.ts';
 
 const EXPIRY_CHECK_MS = 500;
 
@@ -16,6 +17,8 @@ export interface Directory {
   known(name: string): TopicInfo | undefined;
   /** Asks for it; undefined where it does not exist. */
   find(name: string): Promise<TopicInfo | undefined>;
+  /** Why a broker has refused something, as far as anybody knows. */
+  reasonFor(request: ReasonRequest): Promise<string | undefined>;
 }
 
 /** A client thread's connection to a cluster: one bell, and a link to each broker. */
@@ -41,7 +44,10 @@ export class Session {
     this.deliveryTimeoutMs = deliveryTimeoutMs;
     this.#kernels = kernelsOver(arena, attachment.workspace, module);
     for (const { broker, addresses } of attachment.endpoints) {
-      this.#links.set(broker, new BrokerLink(arena, this.#kernels, broker, addresses, nowMs));
+      const link = new BrokerLink(arena, this.#kernels, broker, addresses, nowMs, () =>
+        this.reasonFor({ broker }),
+      );
+      this.#links.set(broker, link);
     }
     this.#sleeper = new Sleeper(arena.reach(attachment.bell + 4).int32, attachment.bell / 4);
     this.#keepAlive = new KeepAlive(EXPIRY_CHECK_MS, () => this.#expire());
@@ -68,6 +74,11 @@ export class Session {
       'UNKNOWN_TOPIC_OR_PARTITION',
       `There is no topic ${show(name)}. Create it first, for example with cluster.admin.createTopic(${show(name)}).`,
     );
+  }
+
+  /** As the directory says, or nothing once the cluster is gone. */
+  reasonFor(request: ReasonRequest): Promise<string | undefined> {
+    return this.directory.reasonFor(request).catch(() => undefined);
   }
 
   /** Calls back about twice a second while requests are unanswered. */

@@ -81,6 +81,24 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   ['EROFS', 'the file system is read-only'],
 ]);
 
+/** What helps a broker whose disk has refused something, in a sentence. */
+export function remedyOf({ code }: { readonly code: string }): string {
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'Make room on the disk, then close the cluster and start it again.';
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'Raise the limit, then close the cluster and start it again.';
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return 'Restore the permission, then close the cluster and start it again.';
+    default:
+      return 'Check the disk, then close the cluster and start it again.';
+  }
+}
+
 /** What a disk refused, and where. `code` is the operating system's: ENOSPC, EIO, EACCES, EMFILE, ... */
 export class DiskError extends Error {
   override readonly name = 'DiskError';

@@ -5,7 +5,7 @@ import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
-import type { DiskError } from '../log/disk.ts';
+import { type DiskError, remedyOf } from '../log/disk.ts';
 import {
   BatchAttribute,
   batchBytes,
@@ -476,7 +476,7 @@ export class Broker implements BrokerHost, RolesHost {
       for (const read of replica.reads) read.answer('KAFKA_STORAGE_ERROR');
     }
     this.#sendAnswers();
-    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). Check the disk, then start the cluster again.`;
+    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error)}`;
     this.#notify({ notice: 'disk-failed', message });
   };
 

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import { forceRing, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import type { TopicConfig, TopicConfigInput } from '../config.ts';
-import { placeReplicas } from '../core/placement.ts';
+import { brokersFor, placeReplicas } from '../core/placement.ts';
 import { TidemarkError } from '../errors.ts';
 import {
   CONTROL_TIMEOUT_MS,
@@ -122,7 +122,7 @@ export class Coordinator {
       isr: this.#isr,
       find: (partition: number) => this.#topics.find(partition),
       handleOf: (id: number) => this.#members.get(id)?.handle,
-      pathOf: (id: number) => directory.home(id)?.path ?? '',
+      pathOf: this.homeOf,
     };
     this.#damages = new DamageReports(cluster, this.recovery);
   }
@@ -161,6 +161,9 @@ export class Coordinator {
     return this.#member(id).handle.error;
   }
 
+  /** The broker's directory; '' where it keeps no files. */
+  readonly homeOf = (id: number): string => this.#directory.home(id)?.path ?? '';
+
   table(brokerId: number): PartitionTable {
     return this.#member(brokerId).table;
   }
@@ -177,7 +180,7 @@ export class Coordinator {
   createTopic(
     name: string,
     partitions: number,
-    replicationFactor: number,
+    replicationFactor: number | undefined,
     given: TopicConfigInput,
     config: TopicConfig,
   ): Promise<void> {
@@ -331,8 +334,7 @@ export class Coordinator {
     }
     if (before.size > 0) {
       const findings = await this.#assign(assignments, Number.POSITIVE_INFINITY);
-      const pathOf = (broker: number): string => this.#directory.home(broker)?.path ?? '';
-      const infos = this.#topics.plan((info) => reopened(info, findings, pathOf));
+      const infos = this.#topics.plan((info) => reopened(info, findings, this.homeOf));
       const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
       for (const [broker, found] of findings) this.#report(broker, found.values(), before);
       await this.#topics.commit();
@@ -365,27 +367,24 @@ export class Coordinator {
   }
 
   #report(broker: number, opened: Iterable<OpenedReplica>, infos: ReadonlyMap<number, PartitionInfo>): void {
-    this.recovery.push(...reportsOf(broker, opened, infos, this.#directory.home(broker)?.path ?? ''));
+    this.recovery.push(...reportsOf(broker, opened, infos, this.homeOf(broker)));
   }
 
   async #createTopic(
     name: string,
     partitions: number,
-    replicationFactor: number,
+    replicationFactor: number | undefined,
     given: TopicConfigInput,
     config: TopicConfig,
   ): Promise<void> {
     if (this.#topics.has(name))
       throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
-    const running = this.brokerIds.filter((id) => this.brokerState(id) === 'running');
-    if (replicationFactor > running.length) {
-      throw new TidemarkError(
-        'INVALID_REPLICATION_FACTOR',
-        `A replication factor of ${replicationFactor} needs as many brokers; ${running.length} are running.`,
-      );
-    }
+    const { running, factor } = brokersFor(
+      replicationFactor,
+      this.brokerIds.map((id) => ({ id, state: this.brokerState(id), error: this.brokerError(id) })),
+    );
     const first = this.#topics.takeIds(partitions);
-    const infos = placeReplicas(running, partitions, replicationFactor, first).map(
+    const infos = placeReplicas(running, partitions, factor, first).map(
       (replicas, partition): PartitionInfo => ({
         id: first + partition,
         topic: name,

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { placeReplicas } from '../../src/core/placement.ts';
+import { brokersFor, placeReplicas } from '../../src/core/placement.ts';
+import { refusal } from '../client/refusals.ts';
 
 const cluster = fc.integer({ min: 1, max: 12 }).chain((count) =>
   fc.record({
@@ -18,6 +19,26 @@ function counts(brokers: readonly number[], ids: readonly number[]): number[] {
 }
 
 const spread = (numbers: readonly number[]): number => Math.max(...numbers) - Math.min(...numbers);
+
+test('where no number is asked for, a topic has as many replicas as brokers run, up to three', () => {
+  const candidates = (running: number, offline: number) =>
+    Array.from({ length: running + offline }, (_, n) => ({
+      id: n + 1,
+      state: n < running ? 'running' : 'offline',
+      error: n < running ? undefined : 'The disk is full.',
+    }));
+  assert.equal(brokersFor(undefined, candidates(5, 0)), { running: [1, 2, 3, 4, 5], factor: 3 });
+  assert.equal(brokersFor(undefined, candidates(2, 1)), { running: [1, 2], factor: 2 });
+  assert.equal(brokersFor(1, candidates(2, 1)), { running: [1, 2], factor: 1 });
+  assert.throws(
+    () => brokersFor(3, candidates(2, 1)),
+    refusal('INVALID_REPLICATION_FACTOR', /needs as many brokers; 2 are running\. The disk is full\./),
+  );
+  assert.throws(
+    () => brokersFor(undefined, candidates(0, 1)),
+    refusal('INVALID_REPLICATION_FACTOR', /^No broker is running\. The disk is full\./),
+  );
+});
 
 test('every partition has as many replicas as asked for, on different brokers that exist', () => {
   fc.assert(

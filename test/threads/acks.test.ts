@@ -81,6 +81,10 @@ test('LESSONS 5: with too few replicas acks all is refused, and nothing is appen
     for (let n = 0; n < 3; n++) {
       const error = await assertRefused(refused.send('t', { value: 'v' }), 'NOT_ENOUGH_REPLICAS');
       assert.is(error.retriable, true);
+      assert.match(
+        error.message,
+        /min\.insync\.replicas 3 and a replication factor of 2, .* can never be kept/,
+      );
     }
     await assertRefused(refused.sendBatch('t', numbered(10)), 'NOT_ENOUGH_REPLICAS');
     assert.equal(partitionOf(cluster).leo, { 1: 0, 2: 0 });

@@ -72,7 +72,11 @@ test('with too few replicas left acks=all is refused, also for what was appended
     codes.delete('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
     assert.is(codes.size, 0);
     const { leo } = partitionOf(cluster);
-    await assertRefused(producer.send('t', { value: 'y' }), 'NOT_ENOUGH_REPLICAS');
+    await assertRefused(
+      producer.send('t', { value: 'y' }),
+      'NOT_ENOUGH_REPLICAS',
+      /partition 0 of 't' has min\.insync\.replicas 2, and of its 2 replicas fewer are in sync/,
+    );
     assert.is(partitionOf(cluster).leo[leader], leo[leader]);
     await cluster.producer({ acks: 1 }).send('t', { value: 'z' });
   }));

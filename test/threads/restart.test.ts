@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Cluster, type ClusterOptions } from '../../src/index.ts';
+import { Cluster, type ClusterOptions, connect } from '../../src/index.ts';
 import { assertRefused } from '../client/refusals.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, text, until } from './fixtures.ts';
@@ -203,21 +203,49 @@ test('a broker whose disk fails leaves the ISR and tells why, and the others go 
       await until('it has left the ISR', () => partitionOf(cluster).isr.length === 2);
       const broker = cluster.status().brokers[failing - 1];
       assert.is(broker.state, 'offline');
-      assert.match(broker.error ?? '', /disk failed.*t-0.*Check the disk/);
+      assert.match(
+        broker.error ?? '',
+        /disk failed.*t-0.*Check the disk, then close the cluster and start it again/,
+      );
       await producer.sendBatch('t', numbered(100));
       await assertRefused(
         cluster.admin.createTopic('u', { replicationFactor: 3 }),
         'INVALID_REPLICATION_FACTOR',
-        /2 are running/,
+        new RegExp(`2 are running. Broker ${failing} has taken .*ENOENT.*start it again`),
       );
+      await cluster.admin.createTopic('u');
+      assert.is(partitionOf(cluster, 0, 'u').replicas.length, 2);
       await assertRefused(
         cluster.read('t', { partition: 0, offset: 0, broker: failing }),
         'KAFKA_STORAGE_ERROR',
+        new RegExp(
+          `from broker ${failing}\\. .*t-0/\\d+\\.log: ENOENT.*start it again.*such as .broker: \\d.`,
+        ),
       );
     });
     await withKept(dataDir, async (cluster) => {
       await until('all are in sync', () => partitionOf(cluster).isr.length === 3);
       await assertReplicated(cluster, 141);
+    });
+  }));
+
+test('what was sent to a leader whose disk fails tells why, in another thread too', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t', { config: { 'segment.bytes': 16_384 } });
+      const client = await connect(cluster.handle);
+      await client.producer().send('t', { value: 'v' });
+      const { leader } = partitionOf(cluster);
+      rmSync(join(dataDir, `broker-${leader}`, 't-0'), { recursive: true });
+      const why = new RegExp(
+        `Broker ${leader} has taken .*t-0/\\d+\\.log: ENOENT.*start it again.*is not known`,
+      );
+      const records = Array.from({ length: 40 }, () => ({ value: 'x'.repeat(1_000) }));
+      await assertRefused(cluster.producer().sendBatch('t', records), 'KAFKA_STORAGE_ERROR', why);
+      await assertRefused(client.producer().sendBatch('t', records), 'KAFKA_STORAGE_ERROR', why);
+      const read = client.read('t', { partition: 0, offset: 0 });
+      await assertRefused(read, 'KAFKA_STORAGE_ERROR', /ENOENT.*start it again/);
+      await client.close();
     });
   }));
 

@@ -120,7 +120,10 @@ test('a single broker reports what it finds, once, and other offsets are read on
       assert.not.match(reason, /another replica/);
       const refusal = await refusalOf(cluster.read('t', { partition: 0, offset: fromOffset }));
       assert.is(refusal.code, 'CORRUPT_MESSAGE');
-      assert.match(refusal.message, new RegExp(`damaged at offset ${fromOffset}`));
+      assert.match(refusal.message, new RegExp(`damaged at offset ${fromOffset} there`));
+      assert.match(refusal.message, new RegExp(`npx tidemark log verify ${paths[2]}\``));
+      const directory = join(dataDir, 'broker-1', 't-0');
+      assert.match(refusal.message, new RegExp(`Every replica is damaged.*log repair ${directory}\``));
       const { records } = await cluster.read('t', { partition: 0, offset: 0 });
       assert.is(text(records[0].value)?.replaceAll('.', ''), '0');
       await fill(cluster, RECORDS);
@@ -130,6 +133,28 @@ test('a single broker reports what it finds, once, and other offsets are read on
       await new Promise((resolve) => setTimeout(resolve, 600));
       assert.is(cluster.recovery.length, 1);
       assert.is(counted(cluster, 1), 1);
+    }),
+  ));
+
+test('a read gives what lies before a damaged batch, and the next one says where to look', () =>
+  withDirectory((dataDir) =>
+    withKept({ dataDir }, async (cluster) => {
+      await makeTopic(cluster);
+      const { leader } = partitionOf(cluster);
+      const path = segmentsOf(dataDir, leader)[0];
+      flipValue(path);
+      const { records, nextOffset } = await cluster.read('t', { partition: 0, offset: 0 });
+      assert.is(records.length, nextOffset);
+      assert.ok(nextOffset > 0 && nextOffset < 250);
+      const refusal = await refusalOf(cluster.read('t', { partition: 0, offset: nextOffset }));
+      assert.is(refusal.code, 'CORRUPT_MESSAGE');
+      const directory = join(dataDir, `broker-${leader}`, 't-0');
+      assert.match(refusal.message, new RegExp(`damaged at offset ${nextOffset} there`));
+      assert.match(refusal.message, new RegExp(`npx tidemark log verify ${directory}\``));
+      const [, other] = /such as `broker: (\d)`/.exec(refusal.message) ?? [];
+      assert.not.match(refusal.message, /log repair/);
+      const elsewhere = { partition: 0, offset: nextOffset, broker: Number(other) };
+      assert.ok((await cluster.read('t', elsewhere)).records.length > 0);
     }),
   ));
 
