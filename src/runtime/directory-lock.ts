@@ -4,27 +4,28 @@ import {
   fsyncSync,
   linkSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { TidemarkError } from '../errors.ts';
+import { wallClockMs } from './clock.ts';
+import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
 /** Who holds a lock. The token tells two locks of one process apart. */
-interface Holder {
-  readonly pid: number;
-  /** When the process was started, as the operating system counts; '' where it does not say. */
-  readonly startTime: string;
-  /** Which start of the machine that was; '' where the system does not say. */
-  readonly boot: string;
+interface Holder extends ProcessIdentity {
   /** The machine went down under an earlier holder, and nobody has brought the files into order since. */
   readonly powerLost: boolean;
   readonly token: string;
 }
 
 const LOCK_NAME = '.lock';
+/** A taker needs its temporary file for a moment; one that is older was left by a taker that died. */
+const TEMPORARY_MAX_MS = 60_000;
 
 /** No system gives a process so high a number: a lock with it is that of a dead holder. */
 const NO_PID = 2 ** 31 - 1;
@@ -52,6 +53,7 @@ export class DirectoryLock {
     const holder: Holder = { ...thisProcess(), powerLost: false, token: randomBytes(8).toString('hex') };
     const taken = take(path, holder);
     if ('other' in taken) throw locked(directory, path, taken.other);
+    sweepTemporaries(directory);
     return new DirectoryLock(path, taken.mine);
   }
 
@@ -67,7 +69,7 @@ export class DirectoryLock {
   recovered(): void {
     if (!this.#holder.powerLost) return;
     this.#holder = { ...this.#holder, powerLost: false };
-    renameSync(writeTemporary(this.#path, textOf(this.#holder)), this.#path);
+    replaceWhole(this.#path, textOf(this.#holder));
   }
 
   /** Lets go, if the lock still is this one. That power was lost stays known until the files were brought into order. */
@@ -84,7 +86,7 @@ export class DirectoryLock {
     if (!this.#isMine()) return;
     const text = textOf({ ...this.#holder, pid: NO_PID });
     try {
-      renameSync(writeTemporary(this.#path, text), this.#path);
+      replaceWhole(this.#path, text);
     } catch {
       // A full disk still takes new bytes for old ones, and there are no fewer of them: no pid has more digits.
       writeTo(this.#path, text, 'r+');
@@ -113,14 +115,14 @@ export function lockHolder(directory: string): number | undefined {
 
 type Taken = { readonly mine: Holder } | { readonly other: Holder | 'unknown' };
 
-/** Puts a lock there; where somebody alive has it, tells who. 'unknown' is a file that says nothing. */
+/** Puts a lock there; where somebody alive has it, tells who. 'unknown' are others that took it again and again. */
 function take(path: string, holder: Holder): Taken {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     if (createWhole(path, textOf(holder))) return { mine: holder };
     const text = readText(path);
     if (text === undefined) continue;
     const found = parseHolder(text);
-    if (found === undefined) return { other: 'unknown' };
+    if (found === undefined) throw unreadable(path, 'is a lock that cannot be read');
     if (isAlive(found)) return { other: found };
     const taken = replaceDead(path, text, found, holder);
     if (taken !== 'again') return taken;
@@ -138,7 +140,7 @@ function replaceDead(path: string, text: string, dead: Holder, holder: Holder): 
     if (readText(path) !== text) return 'again';
     const isSameBoot = dead.boot !== '' && dead.boot === holder.boot;
     const mine = { ...holder, powerLost: dead.powerLost || !isSameBoot };
-    renameSync(writeTemporary(path, textOf(mine)), path);
+    replaceWhole(path, textOf(mine));
     return { mine };
   } finally {
     rmSync(right, { force: true });
@@ -177,10 +179,37 @@ function createExclusively(path: string, text: string): boolean {
   }
 }
 
+function replaceWhole(path: string, text: string): void {
+  const temporary = writeTemporary(path, text);
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
 function writeTemporary(path: string, text: string): string {
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
-  writeTo(temporary, text, 'wx');
-  return temporary;
+  try {
+    writeTo(temporary, text, 'wx');
+    return temporary;
+  } catch (error) {
+    // A full disk takes the name, and not what belongs there.
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** What takers that died have left. Others may be at work just now. */
+function sweepTemporaries(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (!isLockFile(name) || !name.endsWith('.tmp')) continue;
+    const path = join(directory, name);
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats !== undefined && wallClockMs() - stats.mtimeMs > TEMPORARY_MAX_MS)
+      rmSync(path, { force: true });
+  }
 }
 
 function writeTo(path: string, text: string, flags: 'wx' | 'r+'): void {
@@ -198,9 +227,19 @@ function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code === 'EISDIR')
+      throw unreadable(path, 'is a directory, where the lock of the data directory belongs');
     throw cause;
   }
+}
+
+function unreadable(path: string, what: string): TidemarkError {
+  return new TidemarkError(
+    'DATA_DIRECTORY_INVALID',
+    `The path ${path} ${what}: remove it if no Tidemark is running there, and start again.`,
+  );
 }
 
 function parseHolder(text: string): Holder | undefined {
@@ -217,48 +256,11 @@ function parseHolder(text: string): Holder | undefined {
   }
 }
 
-/** Whether the process that wrote the lock runs: a later one with its number was started at another time. */
-function isAlive({ pid, startTime, boot }: Holder): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (cause) {
-    // A process of somebody else may not be signalled, but it is there.
-    if ((cause as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  const now = startTimeOf(pid);
-  if (now === '' || startTime === '') return true;
-  return now === startTime && boot === bootId();
-}
-
-function thisProcess(): { pid: number; startTime: string; boot: string } {
-  return { pid: process.pid, startTime: startTimeOf(process.pid), boot: bootId() };
-}
-
-/** Linux tells in field 22 of a process's stat when it was started, counted from the machine's start. */
-function startTimeOf(pid: number): string {
-  const stat = readSystem(`/proc/${pid}/stat`);
-  // The second field is a name in parentheses that may hold anything, blanks too.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-}
-
-function bootId(): string {
-  return readSystem('/proc/sys/kernel/random/boot_id').trim();
-}
-
-function readSystem(path: string): string {
-  if (process.platform !== 'linux') return '';
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
 function locked(directory: string, path: string, holder: Holder | 'unknown'): TidemarkError {
   if (holder === 'unknown') {
     return new TidemarkError(
       'DATA_DIRECTORY_LOCKED',
-      `The data directory ${directory} has a lock that cannot be read: remove ${path} if no Tidemark is running there.`,
+      `The data directory ${directory} is being taken by others at this moment, as ${path} shows; try again.`,
     );
   }
   const who =

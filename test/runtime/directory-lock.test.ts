@@ -1,10 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { TidemarkError } from '../../src/errors.ts';
 import { DirectoryLock, lockHolder } from '../../src/runtime/directory-lock.ts';
+import { refusal as refusalOf } from '../client/refusals.ts';
 import { withDirectory } from './directory-fixtures.ts';
 
 const TAKERS = 8;
@@ -193,12 +204,44 @@ test('a lock is left also where no new file can be made', () =>
     DirectoryLock.acquire(root).release();
   }));
 
-test('a lock that says nothing is refused with what to do', () =>
+test('a lock that says nothing is refused with what to do, and trying again does not help', () =>
   withDirectory((root) => {
+    const path = join(root, '.lock');
+    const isRefused = (sentence: RegExp) => (error: unknown) =>
+      refusalOf('DATA_DIRECTORY_INVALID', sentence)(error) && !(error as TidemarkError).retriable;
     for (const text of ['', '{}', 'pid 5', '{"pid":-1,"startTime":"","token":""}']) {
-      writeFileSync(join(root, '.lock'), text);
-      assert.match(refusal(root).message, /cannot be read: remove .*\.lock if no Tidemark/);
+      writeFileSync(path, text);
+      const sentence = /\.lock is a lock that cannot be read: remove it if no Tidemark is running there/;
+      assert.throws(() => DirectoryLock.acquire(root), isRefused(sentence));
     }
+    rmSync(path);
+    mkdirSync(path);
+    assert.throws(() => DirectoryLock.acquire(root), isRefused(/\.lock is a directory, where the lock/));
+  }));
+
+test('a full disk is left as it was, and what dead takers have left goes with the next start', () =>
+  withDirectory((root) => {
+    const { writeSync } = fs;
+    fs.writeSync = () => {
+      throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+    };
+    syncBuiltinESMExports();
+    try {
+      assert.throws(
+        () => DirectoryLock.acquire(root),
+        (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOSPC',
+      );
+    } finally {
+      fs.writeSync = writeSync;
+      syncBuiltinESMExports();
+    }
+    assert.equal(readdirSync(root), []);
+    const [old, young] = ['.lock.0123456789abcdef.tmp', '.lock.fedcba9876543210.tmp'];
+    for (const name of [old, young]) writeFileSync(join(root, name), '');
+    utimesSync(join(root, old), 1, 1);
+    const lock = DirectoryLock.acquire(root);
+    assert.equal(readdirSync(root).sort(), ['.lock', young]);
+    lock.release();
   }));
 
 test.run();
