@@ -270,6 +270,9 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
       `dataDir must be the path of a directory; got ${show(dataDir)}.`,
     );
   }
+  if (dataDir?.includes('\0')) {
+    throw new TidemarkError('INVALID_ARGUMENT', 'dataDir holds a NUL byte, which no path can.');
+  }
   if (dataDir !== undefined && durability === 'memory') {
     throw new TidemarkError(
       'INVALID_ARGUMENT',

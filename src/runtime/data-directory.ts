@@ -1,17 +1,18 @@
 import {
   accessSync,
   constants,
+  lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { show, TidemarkError } from '../errors.ts';
 import {
+  CheckpointError,
   CLEAN_SHUTDOWN_FILE,
   decodeMetaProperties,
   encodeMetaProperties,
@@ -30,6 +31,7 @@ import {
 import type { BrokerHome } from './directory.ts';
 import { DirectoryLock, isLockFile } from './directory-lock.ts';
 import { FileDisk } from './file-disk.ts';
+import { makeTemporaryDirectory, sweepTemporaryDirectories } from './temporary-directory.ts';
 import { newUuid } from './uuid.ts';
 
 const CLUSTER_FILE = 'cluster.json';
@@ -69,11 +71,12 @@ export class DataDirectory {
   /** Where a broker finds its files. */
   home(id: number): BrokerHome | undefined {
     if (this.#place === undefined) return undefined;
-    const { path, lock } = this.#place;
+    const { path, lock, emptied } = this.#place;
     return {
       path: join(path, brokerName(id)),
       isTemporary: lock === undefined,
       wasPowerLost: lock?.wasPowerLost === true,
+      hasLostAll: emptied.has(id),
     };
   }
 
@@ -92,6 +95,8 @@ interface Place {
   readonly path: string;
   /** A temporary directory is nobody else's, and has none. */
   readonly lock: DirectoryLock | undefined;
+  /** Brokers that had replicas, and whose directories are new. */
+  readonly emptied: ReadonlySet<number>;
   readonly close: () => void;
 }
 
@@ -118,9 +123,8 @@ function newState(brokers: number): ClusterState {
 
 /** Gone when the cluster closes, and when the process ends without that. */
 async function openTemporary(brokers: number): Promise<DataDirectory> {
-  const path = guarded('made', join(tmpdir(), 'tidemark-...'), () =>
-    mkdtempSync(join(tmpdir(), 'tidemark-')),
-  );
+  const path = guarded('made', join(tmpdir(), 'tidemark-...'), () => makeTemporaryDirectory());
+  void sweepTemporaryDirectories().catch(() => undefined);
   const state = newState(brokers);
   const store = new ClusterFile(join(path, CLUSTER_FILE), false);
   const remove = (): void => rmSync(path, { recursive: true, force: true });
@@ -128,7 +132,7 @@ async function openTemporary(brokers: number): Promise<DataDirectory> {
   try {
     await store.save(state);
     makeBrokerDirectories(path, brokers);
-    return new DataDirectory(state, store, { path, lock: undefined, close });
+    return new DataDirectory(state, store, { path, lock: undefined, emptied: new Set(), close });
   } catch (error) {
     close();
     throw error;
@@ -136,9 +140,7 @@ async function openTemporary(brokers: number): Promise<DataDirectory> {
 }
 
 async function openKept(path: string, brokers: number): Promise<DataDirectory> {
-  guarded('made', path, () => mkdirSync(path, { recursive: true }));
-  if (!statSync(path).isDirectory())
-    throw invalid(`The path ${path} is a file, and dataDir must be a directory.`);
+  guarded('made', path, () => makeDirectory(path));
   guarded('used', path, () => accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK));
   refuseForeign(path);
   const lock = guarded('locked', path, () => DirectoryLock.acquire(path));
@@ -154,8 +156,13 @@ async function openKept(path: string, brokers: number): Promise<DataDirectory> {
     if (text === undefined) await store.save(state);
     else refuseOtherBrokers(path, state.brokers.length, brokers);
     makeBrokerDirectories(path, brokers);
-    for (const id of state.brokers) await identify(join(path, brokerName(id)), state.clusterId, id);
-    return new DataDirectory(state, store, { path, lock, close });
+    const emptied = new Set<number>();
+    for (const id of state.brokers) {
+      const found = await identify(join(path, brokerName(id)), state.clusterId, id);
+      // Whose directory it is was written down before the broker was given any replica.
+      if (found === 'new' && holdsReplicas(state, id)) emptied.add(id);
+    }
+    return new DataDirectory(state, store, { path, lock, emptied, close });
   } catch (error) {
     close();
     throw error;
@@ -182,30 +189,59 @@ function onceAndAtExit(act: () => void, leave: () => void): () => void {
 }
 
 /** A broker's directory says whose it is, as Kafka's do. */
-async function identify(path: string, clusterId: string, nodeId: number): Promise<void> {
+async function identify(path: string, clusterId: string, nodeId: number): Promise<'known' | 'new'> {
   const disk = new FileDisk(path);
   try {
     const found = readDecoded(disk, META_PROPERTIES_FILE, decodeMetaProperties);
     if (found === undefined) {
       const properties = encodeMetaProperties({ clusterId, nodeId, directoryId: newUuid() });
       await replaceFile(disk, META_PROPERTIES_FILE, properties);
+      return 'new';
     } else if (found.clusterId !== clusterId) {
       throw invalid(
-        `The directory ${path} belongs to another cluster, ${found.clusterId}, and not to ${clusterId}: put back the one that belongs here.`,
+        `The directory ${path} belongs to another cluster, ${found.clusterId}, and not to ${clusterId}: put back the one that belongs here, or, where ${CLUSTER_FILE} beside it is the wrong one, the right ${CLUSTER_FILE}.`,
       );
     } else if (found.nodeId !== nodeId) {
       throw invalid(
         `The directory ${path} is that of broker ${found.nodeId}, and not of broker ${nodeId}: put the directories back as they were.`,
       );
     }
+    return 'known';
   } catch (cause) {
     if (cause instanceof TidemarkError) throw cause;
+    const advice =
+      cause instanceof CheckpointError && cause.reason === 'damaged'
+        ? ' Restore that file from a copy, or remove it: the next start makes it anew.'
+        : '';
     const sentence = (cause as Error).message.replace(/\.$/, '');
     throw new TidemarkError(
       'DATA_DIRECTORY_INVALID',
-      `The directory of broker ${nodeId} cannot be used: ${sentence}.`,
+      `The directory of broker ${nodeId} cannot be used: ${sentence}.${advice}`,
       { cause },
     );
+  }
+}
+
+function holdsReplicas({ topics }: ClusterState, broker: number): boolean {
+  return topics.some(({ partitions }) => partitions.some(({ replicas }) => replicas.includes(broker)));
+}
+
+/** With those above it, one by one: a recursive mkdir never comes back from file systems such as /proc. */
+function makeDirectory(path: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) return;
+  if (stats !== undefined) throw invalid(`The path ${path} is a file, and dataDir must be a directory.`);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    throw invalid(
+      `The path ${path} is a symbolic link that leads to nothing: make the directory that it leads to, or use another one.`,
+    );
+  }
+  makeDirectory(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    // Somebody else has been faster.
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
   }
 }
 
@@ -277,6 +313,10 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; make room, or use another directory',
   EDQUOT: 'the quota is used up; make room, or use another directory',
   EEXIST: 'a file of this name is there already; dataDir must be a directory',
+  EISDIR: 'it is a directory, and should be a file; move it away',
+  ELOOP: 'its symbolic links lead to each other; use another directory',
+  ENAMETOOLONG: 'the path is too long; use a shorter one',
+  ENOENT: 'the file system takes no directory there; use another directory',
   ENOTDIR: 'a part of the path is a file; dataDir must be a directory',
 };
 

@@ -60,6 +60,8 @@ export interface BrokerHome {
   readonly isTemporary: boolean;
   /** The machine may have gone down since the files were written, so that some of their bytes may be missing. */
   readonly wasPowerLost: boolean;
+  /** It is new, though the broker had replicas: whatever is missing there is lost. */
+  readonly hasLostAll?: boolean;
 }
 
 /** What opening a replica's log found. */

@@ -272,7 +272,8 @@ export class ReplicaOpening {
     if (found !== undefined && found !== topicId)
       return `${path} belongs to another topic '${info.topic}', with the id ${found} instead of ${topicId}.`;
     // In its first reign a partition may have been lost before its directory was on the device.
-    const isKnown = info.epoch > 0 || (this.highWatermarks.get(directory) ?? 0) > 0;
+    const isWritten = info.epoch > 0 || (this.highWatermarks.get(directory) ?? 0) > 0;
+    const isKnown = isWritten || this.#home?.hasLostAll === true;
     if (found === undefined && isKnown && !isThere(this.disk, directory)) return `${path} is missing.`;
     return undefined;
   }

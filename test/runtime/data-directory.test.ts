@@ -1,10 +1,19 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDataDirectory } from '../../src/runtime/data-directory.ts';
 import { assertRefused } from '../client/refusals.ts';
+import { until } from '../threads/fixtures.ts';
 import { withDirectory } from './directory-fixtures.ts';
 
 const open = (path: string | undefined, brokers = 3) => openDataDirectory(path, 'os', brokers);
@@ -23,6 +32,7 @@ test('a directory that does not exist is made, and found again as it was', () =>
       path: join(path, 'broker-2'),
       isTemporary: false,
       wasPowerLost: false,
+      hasLostAll: false,
     });
     second.close();
   }));
@@ -152,13 +162,91 @@ test('the directory of another cluster or another broker is refused', () =>
     const text = readFileSync(meta(one, 2), 'utf8');
     assert.match(text, /^version=1\ncluster\.id=[\w-]{22}\nnode\.id=2\ndirectory\.id=[\w-]{22}\n$/);
     writeFileSync(meta(one, 2), readFileSync(meta(other, 2)));
-    await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /broker-2 belongs to another cluster/);
+    await assertRefused(
+      open(one),
+      'DATA_DIRECTORY_INVALID',
+      /broker-2 belongs to another cluster.* the right cluster\.json/,
+    );
     writeFileSync(meta(one, 2), readFileSync(meta(one, 3)));
     await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /broker-2 is that of broker 3/);
     writeFileSync(meta(one, 2), text.slice(0, 30));
-    await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /meta\.properties is damaged/);
+    await assertRefused(
+      open(one),
+      'DATA_DIRECTORY_INVALID',
+      /meta\.properties is damaged.*Restore that file from a copy, or remove it/,
+    );
     writeFileSync(meta(one, 2), text);
     (await open(one)).close();
+  }));
+
+test('what is no place for a directory is refused with what it is', () =>
+  withDirectory(async (root) => {
+    symlinkSync(join(root, 'nothing'), join(root, 'link'));
+    writeFileSync(join(root, 'file'), '');
+    mkdirSync(join(root, 'made', 'cluster.json'), { recursive: true });
+    const refused: [string, RegExp][] = [
+      [join(root, 'link'), /link is a symbolic link that leads to nothing: make the directory/],
+      [join(root, 'link', 'below'), /link is a symbolic link that leads to nothing/],
+      [join(root, 'file', 'a', 'b'), /a part of the path is a file; dataDir must be a directory/],
+      [join(root, 'x'.repeat(300)), /ENAMETOOLONG\): the path is too long/],
+      [
+        join(root, 'made'),
+        /cluster\.json could not be read \(EISDIR\): it is a directory, and should be a file/,
+      ],
+    ];
+    if (process.platform === 'linux')
+      refused.push(['/proc/tidemark/data', /\(ENOENT\): the file system takes no/]);
+    for (const [path, sentence] of refused)
+      await assertRefused(open(path), 'DATA_DIRECTORY_INVALID', sentence);
+    symlinkSync(join(root, 'made'), join(root, 'good'));
+    rmSync(join(root, 'made', 'cluster.json'), { recursive: true });
+    (await open(join(root, 'good'))).close();
+  }));
+
+test('a broker that had replicas and whose directory is new has lost them', () =>
+  withDirectory(async (root) => {
+    const directory = await open(root, 2);
+    assert.is(directory.home(1)?.hasLostAll, false);
+    const partition = { id: 0, partition: 0, replicas: [2], isr: [2], leader: 2, epoch: 0 };
+    const topic = { name: 't', topicId: 'AAAAAAAAAAAAAAAAAAAAAA', config: {}, partitions: [partition] };
+    await directory.store.save({ ...directory.state, topics: [topic], nextPartition: 1 });
+    directory.close();
+    for (const id of [1, 2]) rmSync(join(root, `broker-${id}`), { recursive: true });
+    const found = await open(root, 2);
+    assert.equal([found.home(1)?.hasLostAll, found.home(2)?.hasLostAll], [false, true]);
+    found.close();
+  }));
+
+test('what a killed process has left of a temporary cluster goes with the next one, and nothing else does', () =>
+  withDirectory(async (root) => {
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = root;
+    try {
+      const living = await open(undefined);
+      const owner = join(living.path as string, '.owner');
+      const dead = { ...JSON.parse(readFileSync(owner, 'utf8')), pid: 2 ** 31 - 1 };
+      const texts: Record<string, string> = {
+        'tidemark-dead00': JSON.stringify(dead),
+        'tidemark-other0': JSON.stringify({ ...dead, namespace: 'pid:[1]' }),
+        'tidemark-broken': '{',
+        'tidemark-longer-name': JSON.stringify(dead),
+      };
+      for (const [name, text] of Object.entries(texts)) {
+        mkdirSync(join(root, name, 'broker-1'), { recursive: true });
+        writeFileSync(join(root, name, '.owner'), text);
+      }
+      mkdirSync(join(root, 'tidemark-nobody'));
+      const next = await open(undefined);
+      await until('it is swept', () => !existsSync(join(root, 'tidemark-dead00')));
+      for (const name of [...Object.keys(texts).slice(1), 'tidemark-nobody'])
+        assert.ok(existsSync(join(root, name)), name);
+      assert.ok(existsSync(owner));
+      for (const directory of [living, next]) directory.close();
+      assert.not.ok(existsSync(living.path as string));
+    } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    }
   }));
 
 test('a directory without permission is refused', () =>

@@ -31,6 +31,7 @@ test('a cluster is not started with bad options', async () => {
   for (const dataDir of ['', 5, null]) {
     await assertRefused(start({ dataDir }), 'INVALID_ARGUMENT', /dataDir must be the path of a directory/);
   }
+  await assertRefused(start({ dataDir: 'a\0b' }), 'INVALID_ARGUMENT', /dataDir holds a NUL byte/);
   await assertRefused(start({ onRecovery: 'yes' }), 'INVALID_ARGUMENT', /onRecovery must be a function/);
   await assertRefused(
     start({ durability: 'memory', listen: { port: 0 } }),
