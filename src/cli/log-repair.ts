@@ -100,6 +100,7 @@ const verbs: Readonly<Record<RepairStep['action'], readonly [string, string]>> =
   ],
   renumber: ['would correct the number in the header of', 'correcting the number in the header of'],
   rebuild: ['would make anew', 'making anew'],
+  shorten: ['would let the log end there', 'letting the log end there'],
   impossible: ['cannot repair', 'cannot repair'],
 };
 
@@ -107,10 +108,17 @@ function stepText({ root }: LogDirectory, step: RepairStep, isDone: boolean): st
   const { action, position, bytes, fromOffset, toOffset } = step;
   const verb = verbs[action][isDone ? 1 : 0];
   const what =
-    action === 'rebuild' ? 'this file' : action === 'renumber' ? 'one batch' : counted(bytes, 'byte');
+    action === 'shorten'
+      ? ''
+      : action === 'rebuild'
+        ? 'this file'
+        : action === 'renumber'
+          ? 'one batch'
+          : counted(bytes, 'byte');
   const end = toOffset === -1 ? 'up to the end of what was there' : `to ${toOffset - 1}`;
   const lost = toOffset === fromOffset ? 'no records are lost' : `lost: offsets ${fromOffset} ${end}`;
-  return `${join(root, step.file)}, byte ${position}: ${step.sentence} ${capital(verb)} ${what}; ${lost}.`;
+  const at = action === 'shorten' ? '' : `, byte ${position}`;
+  return `${join(root, step.file)}${at}: ${step.sentence} ${capital(`${verb} ${what}`.trimEnd())}; ${lost}.`;
 }
 
 function capital(text: string): string {

@@ -11,6 +11,7 @@ import {
   LOG_STARTS_FILE,
   META_PROPERTIES_FILE,
   PARTITION_METADATA_FILE,
+  type PartitionOffset,
   RECOVERY_POINTS_FILE,
   readWhole,
 } from './checkpoint-files.ts';
@@ -21,10 +22,12 @@ import {
   EPOCHS_FILE,
   INDEX_SUFFIX,
   LOG_SUFFIX,
+  partitionDirectory,
   segmentFile,
   TIME_INDEX_SUFFIX,
 } from './file-names.ts';
 import { IndexCheck, type IndexFault } from './index-check.ts';
+import { knownEnd } from './known-log.ts';
 import { readBaseOffset, readLeaderEpoch, readRecordCount } from './record-batch.ts';
 import { type WalkResult, walkSegment } from './segment-walk.ts';
 
@@ -49,6 +52,9 @@ export interface InspectedPartition {
   readonly segments: readonly InspectedSegment[];
   /** Whether the file of epochs is there and cannot be read. */
   readonly areEpochsDamaged: boolean;
+  /** Where the log ends, and as far as the broker's checkpoints know that it went. */
+  readonly endOffset: number;
+  readonly knownEnd: number;
   readonly problems: readonly Problem[];
 }
 
@@ -94,7 +100,37 @@ export function inspectPartition(
   });
   // Where batches themselves are damaged, what the epochs say of them is no news.
   if (segments.every(({ damages }) => damages.length === 0)) problems.push(...epochCheck.problems);
-  return { directory, gapsAllowed: options.gapsAllowed, segments, areEpochsDamaged, problems };
+  // Of a log whose records have all been deleted nothing is left but where it begins.
+  const endOffset = segments.at(-1)?.nextOffset ?? checkpointed(disk, LOG_STARTS_FILE, directory) ?? 0;
+  const ends = [RECOVERY_POINTS_FILE, HIGH_WATERMARKS_FILE].map((name) =>
+    checkpointed(disk, name, directory),
+  );
+  const known = options.segment === undefined ? knownEnd(...ends) : 0;
+  if (endOffset < known)
+    problems.push({ file: directory, position: undefined, sentence: shortOf(endOffset, known) });
+  const { gapsAllowed } = options;
+  return { directory, gapsAllowed, segments, areEpochsDamaged, endOffset, knownEnd: known, problems };
+}
+
+export function shortOf(endOffset: number, known: number): string {
+  return `The log ends at offset ${endOffset}, and is known to have gone up to ${known}: what lay there is missing.`;
+}
+
+/** What one of the broker's checkpoints says of a partition. */
+function checkpointed(disk: Disk, name: string, directory: string): number | undefined {
+  // What is damaged there is told with the broker's files.
+  const offsets = decoded(disk, besides(directory, name), decodeOffsets, []) ?? [];
+  return offsets.find((entry) => isOf(entry, directory))?.offset;
+}
+
+/** A file of the broker that a partition's directory belongs to. */
+export function besides(directory: string, name: string): string {
+  return `${directory.slice(0, directory.lastIndexOf('/') + 1)}${name}`;
+}
+
+/** Whether an entry of a checkpoint speaks of the partition in this directory. */
+export function isOf({ topic, partition }: PartitionOffset, directory: string): boolean {
+  return partitionDirectory(topic, partition) === directory.slice(directory.lastIndexOf('/') + 1);
 }
 
 function inspectSegment(

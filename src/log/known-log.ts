@@ -7,6 +7,14 @@ import { SegmentLog } from './segment-log.ts';
 
 // Logs of which everything is known without a look at their files. Others have to be opened: see open-log.ts.
 
+/**
+ * As far as a log has certainly gone, on the device and committed: what both checkpoints say, since neither has a
+ * checksum, and damage may have made one of them say more.
+ */
+export function knownEnd(recoveryPoint = 0, highWatermark = 0): number {
+  return Math.min(recoveryPoint, highWatermark);
+}
+
 /** The log of a new partition, where there is nothing to be found. */
 export function newLog(files: OpenFiles, directory: string, config: TopicConfig): SegmentLog {
   files.disk.makeDirectory(directory);

@@ -32,6 +32,8 @@ export interface LogSettings {
   /** Everything below was on the device. */
   readonly recoveryPoint: number;
   readonly logStart: number;
+  /** As far as the log is known to have gone: one that ends before it has lost something, however clean it looks. */
+  readonly knownEnd?: number;
 }
 
 /** Bytes that opening a log took out of it. */
@@ -184,6 +186,8 @@ class Opening {
     this.#mend(bases.slice(firstScanned), scans, names);
 
     const leo = this.#segments.at(-1)?.nextOffset ?? this.#settings.logStart;
+    const shortage = this.#shortage(leo);
+    if (shortage !== undefined) return { log: undefined, damage: shortage, cuts: [] };
     const logStart = Math.min(Math.max(this.#settings.logStart, this.#segments[0]?.baseOffset ?? 0), leo);
     const scannedFrom = bases[firstScanned] ?? leo;
     const epochs = epochsOf(stored ?? [], scannedFrom, scans, leo);
@@ -199,6 +203,15 @@ class Opening {
         .map((name) => `${directory}/${name}`),
     });
     return { log, damage: undefined, cuts: this.#cuts };
+  }
+
+  /** Files that are gone, or were emptied, leave nothing behind that could be found damaged. */
+  #shortage(leo: number): LogDamage | undefined {
+    const { directory, knownEnd = 0 } = this.#settings;
+    if (leo >= knownEnd) return undefined;
+    const file = `${directory}/${segmentFile(leo, LOG_SUFFIX)}`;
+    const sentence = `The log ends there, and is known to have gone up to ${knownEnd}.`;
+    return { file, baseOffset: leo, position: 0, fromOffset: leo, sentence };
   }
 
   /** Whether the epochs that were written down are those of the batches: their file has no checksum. */

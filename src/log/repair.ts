@@ -3,11 +3,19 @@
 // behind the damage stays where it was.
 import { Buffer } from 'node:buffer';
 import { crc32c } from '../../native-free/crc32c/index.ts';
+import {
+  decodeOffsets,
+  encodeOffsets,
+  HIGH_WATERMARKS_FILE,
+  RECOVERY_POINTS_FILE,
+  readDecoded,
+  replaceFile,
+} from './checkpoint-files.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { writeEpochs } from './epoch-file.ts';
 import type { EpochStart } from './epoch-list.ts';
 import { EPOCHS_FILE, INDEX_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
-import type { InspectedPartition, InspectedSegment } from './inspection.ts';
+import { besides, type InspectedPartition, type InspectedSegment, isOf, shortOf } from './inspection.ts';
 import {
   BATCH_HEADER_BYTES,
   CRC_FROM,
@@ -24,7 +32,7 @@ export interface RepairStep {
   /** On the disk. */
   readonly file: string;
   /** 'impossible': what no rule of this file can mend. */
-  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'impossible';
+  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'shorten' | 'impossible';
   readonly position: number;
   /** That go. */
   readonly bytes: number;
@@ -60,6 +68,11 @@ export function planRepair(partition: InspectedPartition): RepairStep[] {
     const file = `${partition.directory}/${EPOCHS_FILE}`;
     const sentence = 'It cannot be read, and is made anew from the batches.';
     steps.push({ file, action: 'rebuild', position: 0, bytes: 0, fromOffset: 0, toOffset: 0, sentence });
+  }
+  const { directory: file, endOffset: fromOffset, knownEnd: toOffset } = partition;
+  if (fromOffset < toOffset) {
+    const sentence = shortOf(fromOffset, toOffset);
+    steps.push({ file, action: 'shorten', position: 0, bytes: 0, fromOffset, toOffset, sentence });
   }
   return steps;
 }
@@ -125,8 +138,21 @@ export async function repairPartition(
     epoch = Math.max(epoch, segment.lastEpoch);
   }
   if (partition.areEpochsDamaged) await rebuildEpochs(disk, partition);
+  if (partition.endOffset < partition.knownEnd) await lowerCheckpoints(disk, partition);
   await disk.syncDirectory(partition.directory);
   return kept;
+}
+
+/** The log goes no further than it goes now: otherwise a start would miss the rest, and not open it. */
+async function lowerCheckpoints(disk: Disk, { directory, endOffset }: InspectedPartition): Promise<void> {
+  for (const name of [HIGH_WATERMARKS_FILE, RECOVERY_POINTS_FILE]) {
+    const path = besides(directory, name);
+    const entries = readDecoded(disk, path, decodeOffsets) ?? [];
+    const lowered = entries.map((entry) =>
+      isOf(entry, directory) ? { ...entry, offset: Math.min(entry.offset, endOffset) } : entry,
+    );
+    await replaceFile(disk, path, encodeOffsets(lowered));
+  }
 }
 
 async function keepCopy(disk: Disk, path: string, { position, bytes }: Damage): Promise<string> {

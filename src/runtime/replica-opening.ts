@@ -25,7 +25,7 @@ import {
 } from '../log/closed-logs.ts';
 import { type Disk, DiskError } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
-import { newLog, resumeLog } from '../log/known-log.ts';
+import { knownEnd, newLog, resumeLog } from '../log/known-log.ts';
 import { MemoryDisk } from '../log/memory-disk.ts';
 import { OpenFiles } from '../log/open-files.ts';
 import type { LogDamage, RecoveryCut } from '../log/open-log.ts';
@@ -196,7 +196,12 @@ export class ReplicaOpening {
     this.#faults.delete(id);
     let cuts: RecoveryCut[] = [];
     if (damage === undefined) await this.#makeRoom(directory);
-    else cuts = (await import('../log/open-log.ts')).setAside(this.files, directory, damage);
+    else {
+      cuts = (await import('../log/open-log.ts')).setAside(this.files, directory, damage);
+      // It goes no further any more, and is not to be missed.
+      const known = this.recoveryPoints.get(directory) ?? 0;
+      this.recoveryPoints.set(directory, Math.min(known, damage.baseOffset));
+    }
     const opening = await this.#openLog(assignment, directory, cuts);
     if (opening.replica !== undefined) this.#identify(directory, assignment.topicId);
     return opening;
@@ -318,6 +323,7 @@ export class ReplicaOpening {
       wasPowerLost: this.#home?.wasPowerLost === true,
       recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
       logStart: this.logStarts.get(directory) ?? 0,
+      knownEnd: knownEnd(this.recoveryPoints.get(directory), this.highWatermarks.get(directory)),
     };
     const { log, damage, cuts } = await openLog(this.files, settings, (...file) => scans.scan(...file));
     if (log !== undefined && damage === undefined) return this.#opened(assignment, log, [...before, ...cuts]);
