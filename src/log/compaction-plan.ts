@@ -1,4 +1,4 @@
-import type { SealedSegment } from './compaction.ts';
+import { groupSegments, type SealedSegment } from './compaction.ts';
 
 /** A sealed segment with its ages. */
 export interface AgedSegment extends SealedSegment {
@@ -12,7 +12,11 @@ export interface CompactionSettings {
   readonly 'min.cleanable.dirty.ratio': number;
   readonly 'min.compaction.lag.ms': number;
   readonly 'max.compaction.lag.ms': number;
+  readonly 'segment.bytes': number;
 }
+
+/** So many files less are worth it to put small segments together, or half of them. */
+const MERGED_MIN = 8;
 
 export interface CompactionState {
   /** The cleaner's checkpoint. */
@@ -41,6 +45,7 @@ export function planCompaction(
   const segments: SealedSegment[] = [];
   let cleanBytes = 0;
   let dirtyBytes = 0;
+  let cleanSegments = 0;
   let oldestDirtyMs = Number.POSITIVE_INFINITY;
   for (const segment of sealed) {
     const { baseOffset, nextOffset, bytes } = segment;
@@ -50,15 +55,18 @@ export function planCompaction(
     segments.push({ baseOffset, nextOffset, bytes });
     if (nextOffset <= cleanedTo) {
       cleanBytes += bytes;
+      cleanSegments += 1;
     } else {
       dirtyBytes += bytes;
       oldestDirtyMs = Math.min(oldestDirtyMs, segment.firstTimestamp);
     }
   }
-  if (dirtyBytes === 0) return undefined;
+  const merge = (): CompactionPlan | undefined =>
+    planMerge(segments.slice(0, cleanSegments), cleanedTo, settings['segment.bytes']);
+  if (dirtyBytes === 0) return merge();
   const dirtyRatio = dirtyBytes / (cleanBytes + dirtyBytes);
   const isLate = nowMs - oldestDirtyMs > settings['max.compaction.lag.ms'];
-  if (dirtyRatio < settings['min.cleanable.dirty.ratio'] && !isLate) return undefined;
+  if (dirtyRatio < settings['min.cleanable.dirty.ratio'] && !isLate) return merge();
   const [first] = segments;
   const last = segments[segments.length - 1];
   return {
@@ -68,4 +76,19 @@ export function planCompaction(
     uncleanableFrom: last.nextOffset,
     dirtyRatio,
   };
+}
+
+/**
+ * How much a segment shrinks is known only once it is cleaned: full ones that kept little have become many small files.
+ * They are put together without any new keys, and where that leaves them as they are nothing is planned.
+ */
+function planMerge(
+  segments: readonly SealedSegment[],
+  cleanedTo: number,
+  segmentBytes: number,
+): CompactionPlan | undefined {
+  const groups = groupSegments({ segments, segmentBytes }, cleanedTo).length;
+  const saved = segments.length - groups;
+  if (saved < MERGED_MIN && (saved === 0 || groups > saved)) return undefined;
+  return { segments, firstDirtyOffset: cleanedTo, uncleanableFrom: cleanedTo, dirtyRatio: 0 };
 }

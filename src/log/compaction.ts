@@ -120,6 +120,11 @@ class Compaction {
     this.#keys = new KeyOffsets(job.mapBytesMax);
   }
 
+  /** Nothing is new: small segments are to be put together. */
+  get #isMerge(): boolean {
+    return this.#job.uncleanableFrom <= this.#job.firstDirtyOffset;
+  }
+
   *run(): Generator<number, CompactionResult> {
     const { firstDirtyOffset, nowMs, deleteRetentionMs, batchBytesMax } = this.#job;
     let cleanedTo = yield* this.#collectKeys();
@@ -167,6 +172,8 @@ class Compaction {
   *#cleanGroup(group: readonly SealedSegment[], cleaner: BatchCleaner): Generator<number, boolean> {
     const [first] = group;
     if (group.length === 1) {
+      // Without new keys there is nothing in it that a later record has made superfluous.
+      if (this.#isMerge) return true;
       const verdict = yield* this.#judge(first, cleaner);
       if (verdict !== 'changes') return verdict === 'settled';
     }
@@ -315,7 +322,10 @@ function collectKeysOf(bytes: Uint8Array, at: number, keys: KeyOffsets): boolean
 }
 
 /** Neighbours that are written as one segment. */
-function groupSegments(job: CompactionJob, cleanedTo: number): SealedSegment[][] {
+export function groupSegments(
+  job: Pick<CompactionJob, 'segments' | 'segmentBytes'>,
+  cleanedTo: number,
+): SealedSegment[][] {
   const groups: SealedSegment[][] = [];
   let group: SealedSegment[] = [];
   let bytes = 0;

@@ -6,6 +6,7 @@ const settings = {
   'min.cleanable.dirty.ratio': 0.5,
   'min.compaction.lag.ms': 0,
   'max.compaction.lag.ms': Number.MAX_SAFE_INTEGER,
+  'segment.bytes': 100,
 };
 
 /** Segments of ten offsets and 100 bytes each, a second apart. */
@@ -60,6 +61,23 @@ test('a checkpoint below what retention has left counts from there, and empty se
     [plan?.firstDirtyOffset, plan?.uncleanableFrom, plan?.segments.length, plan?.dirtyRatio],
     [500, 520, 2, 1],
   );
+});
+
+test('small clean segments are put together, once many or half of them can go', () => {
+  const roomy = { ...settings, 'segment.bytes': 200 };
+  const clean = state({ cleanedTo: 1000 });
+  const plan = planCompaction(segments(2), clean, roomy);
+  assert.equal(
+    [plan?.segments.length, plan?.firstDirtyOffset, plan?.uncleanableFrom, plan?.dirtyRatio],
+    [2, 1000, 1000, 0],
+  );
+  assert.is(planCompaction(segments(2), clean, { ...roomy, 'segment.bytes': 199 }), undefined);
+  assert.is(planCompaction(segments(1), clean, roomy), undefined);
+  // One of three, and eight of ten and some.
+  assert.is(planCompaction(segments(3), clean, roomy), undefined);
+  assert.is(planCompaction(segments(17), clean, roomy)?.segments.length, 17);
+  const lazy = { ...roomy, 'min.cleanable.dirty.ratio': 0.9 };
+  assert.is(planCompaction(segments(4), state({ cleanedTo: 20 }), lazy)?.segments.length, 2);
 });
 
 test.run();

@@ -245,6 +245,35 @@ for (const [what, change] of Object.entries(changes)) {
   });
 }
 
+test('full segments of which next to nothing is left are put together at once', async () => {
+  const bench = await benchOn(new MemoryDisk());
+  const { log, replica, compactor } = bench;
+  for (let n = 0; n < 400; n++) {
+    const base = bench.log.leo;
+    const puts: Put[] = [{ key: 'the one', value: `${n}`.padEnd(1_500, '.') }];
+    bench.model.set(base, puts[0]);
+    append(bench.log, { bytes: batchOf(base, puts), base, next: base + 1, timestamp: 0 });
+  }
+  log.flush();
+  replica.hwm = log.leo;
+  const before = log.sealed.length;
+  assert.ok(before > 30);
+  compactor.start(() => {});
+  await untilIdle(bench);
+  check(bench);
+  assert.ok(log.sealed.length <= 2, `${log.sealed.length} of ${before}`);
+  // What comes then is compacted as ever.
+  put(bench, 60, 3);
+  replica.hwm = log.leo;
+  const { cleanedTo } = log;
+  compactor.start(() => {});
+  await untilIdle(bench);
+  assert.ok(log.cleanedTo > cleanedTo);
+  check(bench);
+  await checkFiles(bench);
+  assert.equal(bench.failures, []);
+});
+
 test('a compaction that is ended in the midst of it leaves nothing behind', async () => {
   for (let turns = 1; turns < 12; turns++) {
     const bench = await benchOn(new FaultyDisk());
@@ -366,7 +395,7 @@ test('a follower that has not proven its log, and a partition that nobody leads,
   replica.become({ ...replica.info, leader: 2 });
   start();
   await untilIdle(bench);
-  assert.is(begun, 1);
+  assert.ok(begun > 0);
 });
 
 test('nothing above the HWM is compacted, nor counts as the last record of its key', async () => {
