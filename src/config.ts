@@ -206,7 +206,8 @@ export function topicConfig(
   for (const [name, value] of Object.entries(input)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(properties, name)) {
-      const advice = didYouMean(name, Object.keys(properties));
+      const meant = didYouMean(name, Object.keys(properties));
+      const advice = meant === '' ? ' `npx tidemark topic-properties` lists those that there are.' : meant;
       throw new TidemarkError('INVALID_CONFIG', `Unknown configuration property '${name}'.${advice}`);
     }
     config[name] = accept(name, properties[name], value);
@@ -248,11 +249,12 @@ function acceptOther(property: Fraction | Choice, value: unknown): number | stri
   return property.choices.find((choice) => choice === parts);
 }
 
-/** A list in the order of the alphabet, each part once. */
+/** A list in the order of the alphabet; undefined where something stands twice. */
 function partsOf(value: unknown): string | undefined {
   const parts = typeof value === 'string' ? value.split(',') : value;
   if (!Array.isArray(parts) || !parts.every((part) => typeof part === 'string')) return undefined;
-  return [...new Set(parts.map((part) => part.trim()))].sort().join(',');
+  const trimmed = parts.map((part) => part.trim());
+  return new Set(trimmed).size === trimmed.length ? trimmed.sort().join(',') : undefined;
 }
 
 function bounds(property: Property): string {

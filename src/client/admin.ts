@@ -1,5 +1,5 @@
 import { type TopicConfigInput, topicConfig } from '../config.ts';
-import { requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
+import { isPlainObject, requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
 
 export interface CreateTopicOptions {
   /** Default 1. */
@@ -66,16 +66,21 @@ export class Admin {
 
 /** An offset for each partition, under its number. */
 function checkOffsets(offsets: unknown): [number, number][] {
-  if (offsets === null || typeof offsets !== 'object' || Array.isArray(offsets)) {
+  if (!isPlainObject(offsets)) {
     throw new TidemarkError(
       'INVALID_ARGUMENT',
       `deleteRecords takes an object of offsets by partition, such as { 0: 100 }; got ${show(offsets)}.`,
     );
   }
-  return Object.entries(offsets).map(([partition, offset]) => [
-    requireInteger('a partition of deleteRecords', Number(partition), 0),
-    requireInteger(`the offset for partition ${partition}`, offset, -1),
-  ]);
+  return Object.entries(offsets).map(([partition, offset]) => {
+    if (!/^\d{1,10}$/.test(partition)) {
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `deleteRecords takes offsets under the numbers of partitions, such as { 0: 100 }; got the name ${show(partition)}.`,
+      );
+    }
+    return [Number(partition), requireInteger(`the offset for partition ${partition}`, offset, -1)];
+  });
 }
 
 /** Kafka's rules: the names become names of files and of metrics. */

@@ -126,6 +126,9 @@ test('records that were deleted stay deleted, at every replica', () =>
         'OFFSET_OUT_OF_RANGE',
         /up to 50; 51 lies above/,
       );
+      const wrong = { x: 1 } as unknown as Record<number, number>;
+      const sentence = /offsets under the numbers of partitions, .* got the name 'x'/;
+      await assertRefused(admin.deleteRecords('t', wrong), 'INVALID_ARGUMENT', sentence);
       await assertRefused(admin.deleteRecords('t', { 7: 1 }), 'UNKNOWN_TOPIC_OR_PARTITION', /no partition 7/);
       assert.equal(await admin.deleteRecords('t', { [partition]: 20 }), { [partition]: 20 });
       assert.equal(await admin.deleteRecords('t', { [partition]: 10 }), { [partition]: 20 });
