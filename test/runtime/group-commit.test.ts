@@ -147,6 +147,25 @@ test('after a sync that failed nothing is settled and nothing is synced any more
   assert.is(one.log.ends.length, 1);
 });
 
+test('the sync of a replica that is gone may fail, and the others go on', async () => {
+  const { groups, events, errors } = play();
+  const [gone, other] = [replicaOf(1), replicaOf(2)];
+  for (const { replica, log } of [gone, other]) {
+    log.written = 9;
+    groups.want(replica);
+  }
+  groups.begin();
+  gone.replica.becomeOffline();
+  gone.log.fails[0](diskFull());
+  other.log.ends[0]();
+  await turn();
+  assert.equal(errors, []);
+  assert.ok(events.includes('2 to 9'));
+  groups.want(other.replica);
+  groups.begin();
+  assert.is(other.log.ends.length, 2, 'the next group goes on');
+});
+
 test('whoever closes is told nothing any more', async () => {
   const { groups, events, errors } = play();
   const { replica, log } = replicaOf(1);
