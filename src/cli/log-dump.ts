@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   CheckpointError,
   CLEAN_SHUTDOWN_FILE,
@@ -61,11 +61,10 @@ export function logDumpCommand(terminal: Terminal, done: (code: ExitCode) => voi
     .description('print what a log holds: batches, records, index entries, checkpoints')
     .argument('<path>', "a segment file, an index, a checkpoint, or a partition's directory")
     .option('--from <offset>', 'begin with the batch that holds this offset', wholeNumber, 0)
-    .option(
-      '--limit <batches>',
-      'print no more than so many batches, or entries',
-      wholeNumber,
-      Number.MAX_SAFE_INTEGER,
+    .addOption(
+      new Option('--limit <batches>', 'print no more than so many batches, or entries')
+        .argParser(wholeNumber)
+        .default(Number.MAX_SAFE_INTEGER, 'all'),
     )
     .option('--records', 'print the records of each batch too; those compressed with zstd are not decoded')
     .option('--json', 'a JSON object a line, for programs')
@@ -136,15 +135,24 @@ function dumpPartition({ root, partitions }: LogDirectory, options: DumpOptions,
     const shown = dumpSegment(disk, path, bases[n], bases[n + 1], { ...options, limit: left }, output);
     left -= shown.batches;
     isSound &&= shown.isSound;
+    if (n === bases.length - 1) tellEnd(shown.nextOffset, options, output);
   }
   return isSound;
+}
+
+/** Nothing that is printed would say so. */
+function tellEnd(endOffset: number, { from, limit }: DumpOptions, output: Output): void {
+  if (limit === 0 || from < endOffset) return;
+  output.line(`It ends at offset ${endOffset} (exclusive), and nothing lies from ${from} on.`, { endOffset });
 }
 
 function dumpFile({ directory, name, segment }: FilePath, options: DumpOptions, output: Output): boolean {
   const disk = new FileDisk(directory);
   if (segment === undefined) return dumpSmallFile(disk, name, output);
   if (segment.suffix === LOG_SUFFIX) {
-    return dumpSegment(disk, name, segment.baseOffset, undefined, options, output).isSound;
+    const shown = dumpSegment(disk, name, segment.baseOffset, undefined, options, output);
+    tellEnd(shown.nextOffset, options, output);
+    return shown.isSound;
   }
   const bytes = readWhole(disk, name) ?? Buffer.alloc(0);
   const isOffsets = segment.suffix === INDEX_SUFFIX;
@@ -166,7 +174,7 @@ function dumpFile({ directory, name, segment }: FilePath, options: DumpOptions, 
   return false;
 }
 
-/** The batches that were shown, and whether all that was gone through was sound. */
+/** The batches that were shown, where the segment ends if nothing kept it from being gone through, and whether all that was gone through was sound. */
 function dumpSegment(
   disk: Disk,
   path: string,
@@ -174,7 +182,7 @@ function dumpSegment(
   endOffset: number | undefined,
   options: DumpOptions,
   output: Output,
-): { batches: number; isSound: boolean } {
+): { batches: number; isSound: boolean; nextOffset: number } {
   const file = disk.open(path);
   let batches = 0;
   let isSound = true;
@@ -201,7 +209,7 @@ function dumpSegment(
       const { unusedBytes } = walked;
       output.line(`(${unusedBytes} bytes behind the last batch are not used)`, { unusedBytes });
     }
-    return { batches, isSound };
+    return { batches, isSound, nextOffset: walked.nextOffset };
   } finally {
     file.close();
   }

@@ -36,7 +36,7 @@ export interface LogDirectory {
 export function classify(path: string): FilePath | LogDirectory {
   const absolute = resolve(path);
   const stats = statSync(absolute, { throwIfNoEntry: false });
-  if (stats === undefined) throw new CommandError(`There is no ${path}.`);
+  if (stats === undefined) throw new CommandError(`There is no ${absolute}.`);
   if (!stats.isDirectory()) return classifyFile(absolute);
   const entries = list(absolute);
   if (isPartition(entries)) {

@@ -47,7 +47,9 @@ async function repair(path: string, options: RepairOptions, terminal: Terminal):
   try {
     return await repairAll(target, options, terminal);
   } finally {
-    lock?.release();
+    // What a dead lock tells the next start is not lost with it: whether the machine went down since.
+    if (lock?.isTakenOver === true) lock.leave();
+    else lock?.release();
   }
 }
 

@@ -108,6 +108,7 @@ export function inspectPartition(
   const known = options.segment === undefined ? knownEnd(...ends) : 0;
   if (endOffset < known)
     problems.push({ file: directory, position: undefined, sentence: shortOf(endOffset, known) });
+  if (options.segment === undefined) problems.push(...orphans(disk, directory));
   const { gapsAllowed } = options;
   return { directory, gapsAllowed, segments, areEpochsDamaged, endOffset, knownEnd: known, problems };
 }
@@ -131,6 +132,21 @@ export function besides(directory: string, name: string): string {
 /** Whether an entry of a checkpoint speaks of the partition in this directory. */
 export function isOf({ topic, partition }: PartitionOffset, directory: string): boolean {
   return partitionDirectory(topic, partition) === directory.slice(directory.lastIndexOf('/') + 1);
+}
+
+/** Indexes whose segment is not there. */
+function orphans(disk: Disk, directory: string): Problem[] {
+  const names = disk.list(directory);
+  const found: Problem[] = [];
+  for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX]) {
+    for (const name of names) {
+      const base = baseOffsetOf(name, suffix);
+      if (base === undefined || names.includes(segmentFile(base, LOG_SUFFIX))) continue;
+      const sentence = `It is the index of a segment that is not there: ${segmentFile(base, LOG_SUFFIX)} was lost, or removed by a process that was killed while it did. Nothing reads it.`;
+      found.push({ file: `${directory}/${name}`, position: undefined, sentence });
+    }
+  }
+  return found;
 }
 
 function inspectSegment(

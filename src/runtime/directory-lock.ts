@@ -40,11 +40,14 @@ const TRIES_MAX = 20;
  */
 export class DirectoryLock {
   readonly #path: string;
+  /** Somebody died who had it, or left it behind: the files may not be in order. */
+  readonly isTakenOver: boolean;
   #holder: Holder;
 
-  private constructor(path: string, holder: Holder) {
+  private constructor(path: string, { mine, isTakenOver }: Extract<Taken, { mine: Holder }>) {
     this.#path = path;
-    this.#holder = holder;
+    this.#holder = mine;
+    this.isTakenOver = isTakenOver;
   }
 
   /** Refuses with DATA_DIRECTORY_LOCKED where somebody else has it. */
@@ -54,7 +57,7 @@ export class DirectoryLock {
     const taken = take(path, holder);
     if ('other' in taken) throw locked(directory, path, taken.other);
     sweepTemporaries(directory);
-    return new DirectoryLock(path, taken.mine);
+    return new DirectoryLock(path, taken);
   }
 
   /**
@@ -113,12 +116,14 @@ export function lockHolder(directory: string): number | undefined {
   return holder !== undefined && isAlive(holder) ? holder.pid : undefined;
 }
 
-type Taken = { readonly mine: Holder } | { readonly other: Holder | 'unknown' };
+type Taken =
+  | { readonly mine: Holder; readonly isTakenOver: boolean }
+  | { readonly other: Holder | 'unknown' };
 
 /** Puts a lock there; where somebody alive has it, tells who. 'unknown' are others that took it again and again. */
 function take(path: string, holder: Holder): Taken {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
-    if (createWhole(path, textOf(holder))) return { mine: holder };
+    if (createWhole(path, textOf(holder))) return { mine: holder, isTakenOver: false };
     const text = readText(path);
     if (text === undefined) continue;
     const found = parseHolder(text);
@@ -141,7 +146,7 @@ function replaceDead(path: string, text: string, dead: Holder, holder: Holder): 
     const isSameBoot = dead.boot !== '' && dead.boot === holder.boot;
     const mine = { ...holder, powerLost: dead.powerLost || !isSameBoot };
     replaceWhole(path, textOf(mine));
-    return { mine };
+    return { mine, isTakenOver: true };
   } finally {
     rmSync(right, { force: true });
   }

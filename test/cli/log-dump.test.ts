@@ -39,6 +39,11 @@ test('a dump begins at an offset, and ends after so many batches', async () => {
     assert.equal(await dump('broker-1/t-0', '--from', '25', '--limit', '5'), [18, 24, 27, 30, 33, 36, 36]);
     assert.equal(await dump(segments[1].path, '--limit', '2'), [18, 21]);
     assert.equal(await dump('broker-1/t-0', '--from', '53'), [36, 51]);
+    for (const path of ['broker-1/t-0', segments.at(-1)?.path ?? '']) {
+      const { out } = await tidemark('log', 'dump', at(path), '--from', '54');
+      assert.match(out, /It ends at offset 54 \(exclusive\), and nothing lies from 54 on\.\n$/);
+      assert.not.match((await tidemark('log', 'dump', at(path), '--from', '53')).out, /It ends at/);
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DirectoryLock } from '../../src/runtime/directory-lock.ts';
+import { DirectoryLock, lockHolder } from '../../src/runtime/directory-lock.ts';
 import { flip, get, put } from '../log/partition-fixtures.ts';
 import { tidemark, withDataDirectory } from './fixtures.ts';
 
@@ -75,6 +75,24 @@ test('a directory in use is refused with the process that uses it', async () => 
     assert.is((await tidemark('log', 'repair', path)).exitCode, 1);
     // The repair has let go of its own lock.
     assert.not(disk.list('').some((name) => name.startsWith('.lock')));
+  });
+});
+
+test('a lock that a killed process has left stays, and tells the next start what it knows', async () => {
+  await withDataDirectory({}, async ({ path, disk, segments }) => {
+    flip(disk, segments[0].path, 90);
+    const dead = { pid: 2 ** 31 - 1, startTime: '1', boot: 'before', powerLost: false, token: 'dead' };
+    put(disk, '.lock', Buffer.from(`${JSON.stringify(dead)}\n`));
+    assert.is((await tidemark('log', 'repair', path, '--yes')).exitCode, 0);
+    assert.is(lockHolder(path), undefined);
+    const lock = DirectoryLock.acquire(path);
+    assert.is(lock.wasPowerLost, true);
+    lock.recovered();
+    lock.leave();
+    assert.is((await tidemark('log', 'repair', path)).exitCode, 0);
+    const next = DirectoryLock.acquire(path);
+    assert.equal([next.isTakenOver, next.wasPowerLost], [true, false]);
+    next.release();
   });
 });
 

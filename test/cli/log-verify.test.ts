@@ -50,6 +50,23 @@ test('what is wrong is told with file, byte and offsets, and ends with 1', async
   });
 });
 
+test('an index without its segment is told', async () => {
+  await withDataDirectory({}, async ({ path, at, disk, segments }) => {
+    const index = segments[1].path.replace('.log', '.index');
+    disk.rename(segments[2].path, 'elsewhere');
+    const { exitCode, out } = await tidemark('log', 'verify', path);
+    assert.is(exitCode, 1);
+    const [orphan] = [segments[2].path.replace('.log', '.timeindex')];
+    assert.ok(
+      out.includes(
+        `  ${at(orphan)}: It is the index of a segment that is not there: 00000000000000000036.log`,
+      ),
+    );
+    assert.not.match(out, new RegExp(`${at(index)}: It is the index`));
+    assert.match(out, /2 problems\.\n$/);
+  });
+});
+
 test('gaps are fine in a topic that the cluster knows as compacted, or that is said to be', async () => {
   const gap = (batch: number): number => (batch === 1 ? 4 : 0);
   await withDataDirectory({ gap, config: { 'cleanup.policy': 'compact,delete' } }, async ({ path, at }) => {

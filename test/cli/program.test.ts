@@ -17,6 +17,7 @@ test('help and the version are no mistakes', async () => {
     assert.match(out, /^Usage: tidemark/);
     assert.is(err, '');
   }
+  assert.match((await tidemark('log', 'dump', '--help')).out, /--limit <batches>[^-]*\(default:\s+all\)/);
   const { exitCode, out } = await tidemark('--version');
   assert.is(exitCode, 0);
   assert.match(out, /^\d+\.\d+\.\d+\n$/);
@@ -35,6 +36,7 @@ test('what is not understood ends with 2, and with what may have been meant', as
     [['log', 'dump', 'x', '--from', '-1'], /It must be a whole number/],
     [['log', 'dump', '/no/such/file'], /There is no \/no\/such\/file\./],
     [['log', 'verify', '/no/such/file'], /There is no \/no\/such\/file\./],
+    [['log', 'verify', 'nope'], new RegExp(`There is no ${join(process.cwd(), 'nope')}\\.`)],
   ];
   for (const [args, sentence] of mistakes) {
     const { exitCode, out, err } = await tidemark(...args);

@@ -108,6 +108,11 @@ test('a torn end, a hole, and a missing segment are told with their place and th
   assert.match(problemsOf(disk)[0], /The batch of offsets 6 to 8 does not match its CRC/);
   put(disk, first.path, first.bytes);
   disk.remove(second.path);
+  for (const suffix of ['.index', '.timeindex']) {
+    const index = second.path.replace('.log', suffix);
+    assert.ok(problemsOf(disk, true).some((problem) => problem.startsWith(`${index} `)));
+    disk.remove(index);
+  }
   assert.equal(problemsOf(disk), [
     `${first.path} ${first.bytes.length} The segment ends at offset 18, and the next one begins at 36.`,
   ]);
