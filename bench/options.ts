@@ -9,7 +9,7 @@ export interface BenchOptions {
 
 const HELP = `npm run bench -- [options]
 
-  --quick            under 45 seconds: fewer and shorter rounds, wider spread
+  --quick            about a minute: fewer and shorter rounds, wider spread
   --only NAME,NAME   these scenarios; what their ratios need is not added
   --json FILE        write the results as JSON too
   --help             this

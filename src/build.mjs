@@ -1,4 +1,5 @@
-// Builds dist/: TypeScript to JavaScript, and the WebAssembly kernels. Runs on `npm ci` (as "prepare") too.
+// Builds dist/: TypeScript to JavaScript, and the WebAssembly kernels. Runs on `npm ci` too, as "dependencies": of a
+// package with a "prepare" script npm warns those who install it.
 // A production install has no compiler; there the built files that came with the package are kept.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';

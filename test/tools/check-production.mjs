@@ -1,7 +1,7 @@
 // Checks the package as a user gets it: packs it, installs it without development and optional dependencies,
 // makes sure that no native addon came along, and runs a small program against it.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +48,9 @@ function check(directory) {
 
   run('tar', ['-xzf', filename], { cwd: directory });
   const installed = join(directory, 'package');
+  const { scripts } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+  const warned = ['preinstall', 'install', 'postinstall', 'prepare'].filter((name) => name in scripts);
+  if (warned.length > 0) throw new Error(`npm warns whoever installs a package with ${warned.join(', ')}`);
   copyFileSync(join(root, 'package-lock.json'), join(installed, 'package-lock.json'));
   run('npm', ['ci', '--omit=dev', '--omit=optional', '--no-audit', '--no-fund'], { cwd: installed });
   const native = nativeFiles(installed);
