@@ -22,6 +22,10 @@ export interface RolesHost {
   watch(replica: Replica): void;
   /** Those who wait for a commitment that can no longer come are told. */
   disown(replica: Replica): void;
+  /** This replica leads no more: those who wait for something of it are told. */
+  stepDown(replica: Replica): void;
+  /** As a follower: how far the leader has let this replica know that records are committed. */
+  refreshHwm(replica: Replica): void;
   diskFailed(error: unknown): void;
 }
 
@@ -113,11 +117,13 @@ export class ReplicaRoles {
   }
 
   /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
-  admit(partition: number, follower: number): boolean {
+  admit(partition: number, epoch: number, follower: number): boolean {
     const replica = this.#host.replicas[partition];
     if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
     const { info } = replica;
-    if (this.#host.tableOf(follower).loadLeo(partition) < replica.hwm) return false;
+    if (info.epoch !== epoch) return false;
+    const leo = this.#host.tableOf(follower).loadLeoIn(epoch, partition);
+    if (leo === -1 || leo < replica.hwm) return false;
     if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
     return true;
   }
@@ -157,16 +163,32 @@ export class ReplicaRoles {
     this.#host.replicas[info.id] = replica;
     this.#host.meet(info);
     if (replica.isLeader) this.#reign(replica, replica.hwm);
+    // A new log holds nothing that could differ from its leader's.
+    else if (info.leader !== -1) this.#host.table.storeReign(info.id, info.epoch);
   }
 
   #become(replica: Replica, info: PartitionInfo): void {
-    const isNewReign = info.epoch > replica.info.epoch;
+    const { info: before, isLeader: hasLed } = replica;
+    const host = this.#host;
+    // Without a change of the epoch it has only been opened, and hears for the first time who leads.
+    const isNewReign = info.epoch > before.epoch || info.leader !== before.leader;
+    // What the old leader has told is committed.
+    if (isNewReign) host.refreshHwm(replica);
+    // From here on the old leader counts on this replica no more, whatever it has or takes.
+    if (isNewReign) host.table.storeReign(info.id, -1);
     replica.become(info);
-    if (isNewReign && !replica.isLeader) {
-      this.#host.meet(info);
-      this.#host.catchUp.follow(replica);
+    if (!isNewReign) {
+      if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
+    } else if (replica.isLeader) {
+      host.catchUp.forget(replica);
+      replica.taken.clear();
+      if (replica.state === 'online') this.#reign(replica, replica.hwm);
+    } else {
+      if (hasLed) host.stepDown(replica);
+      host.meet(info);
+      host.catchUp.follow(replica);
     }
-    if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+    if (replica.isLeader && !replica.hasEnoughInSync) host.disown(replica);
   }
 
   /** The epoch stands in the log before any batch of it does, and before anybody reads there. */
@@ -182,6 +204,7 @@ export class ReplicaRoles {
     replica.hwm = hwm;
     log.committed = hwm;
     this.#host.restarted(replica);
+    this.#host.table.storeReign(id, info.epoch);
     this.#host.table.storeHwm(id, hwm);
     if (hwm < log.leo) this.#host.watch(replica);
   }
