@@ -4,10 +4,11 @@ import { BROKERS_A_PROCESS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
 import { openDataDirectory } from '../runtime/data-directory.ts';
-import type { CareSettings, DeletedRecords } from '../runtime/directory.ts';
+import type { CareSettings } from '../runtime/directory.ts';
 import { watchThreads } from '../runtime/thread-watch.ts';
 import type { BrokerMetrics, Durability, RecoveryProgress, RecoveryReport, ReplicaBytes } from '../types.ts';
-import { Admin, type DeletionRequest, type TopicRequest } from './admin.ts';
+import { Admin, type AdminRequest } from './admin.ts';
+import { AdminRequests } from './admin-requests.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { Faults } from './faults.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
@@ -65,7 +66,7 @@ export class Cluster {
   /** What can go wrong, for tests and for people who want to see what happens then. */
   readonly faults: Faults;
   readonly #coordinator: Coordinator;
-  readonly #config: TopicConfig;
+  readonly #requests: AdminRequests;
   readonly #session: Session;
   readonly #server: AttachServer;
   readonly #producers = new Set<Producer>();
@@ -75,12 +76,12 @@ export class Cluster {
   private constructor(coordinator: Coordinator, session: Session, client: number, config: TopicConfig) {
     this.#coordinator = coordinator;
     this.#session = session;
-    this.#config = config;
     this.faults = new Faults(coordinator, () => this.#checkOpen());
-    this.admin = new Admin(
-      (request) => this.#createTopic(request),
-      (request) => this.#deleteRecords(request),
-    );
+    this.#requests = new AdminRequests(coordinator, config);
+    this.admin = new Admin(async (request) => {
+      this.#checkOpen();
+      return this.#requests.answer(request);
+    });
     this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
     this.#unwatch = watchThreads((threadId) => coordinator.attachments.threadEnded(threadId));
     coordinator.listen(clusterEvents(coordinator, session, client, this.#server));
@@ -222,42 +223,6 @@ export class Cluster {
       throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
   }
 
-  async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
-    this.#checkOpen();
-    const factor = replicationFactor ?? Math.min(3, this.#coordinator.members.ids.length);
-    const merged = topicConfig(config, this.#config);
-    await this.#coordinator.topicChanges.create(name, partitions, factor, config ?? {}, merged);
-  }
-
-  async #deleteRecords({ topic, offsets }: DeletionRequest): Promise<Map<number, number>> {
-    this.#checkOpen();
-    const { partitions } = await this.#session.topic(topic);
-    const infos = offsets.map(([partition, offset]) => {
-      const info = partitions[partition];
-      if (info !== undefined) return { info, offset };
-      throw new TidemarkError(
-        'UNKNOWN_TOPIC_OR_PARTITION',
-        `Topic '${topic}' has no partition ${partition}; it has ${partitions.length}, counted from 0.`,
-      );
-    });
-    const starts = infos.map(async ({ info, offset }): Promise<[number, number]> => {
-      if (info.unavailable !== undefined) throw new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable);
-      const request = { type: 'delete-records', partition: info.id, offset } as const;
-      const deleted = (await this.#coordinator.ask(info.leader, request)) as DeletedRecords;
-      const { error, logStart, hwm } = deleted;
-      if (error === 'NONE') return [info.partition, logStart];
-      const sentence =
-        error === 'OFFSET_OUT_OF_RANGE'
-          ? `only what is committed can be deleted, which is up to ${hwm}; ${offset} lies above that.`
-          : `broker ${info.leader}, which leads it, answered ${error}.`;
-      throw new TidemarkError(
-        error,
-        `No records of partition ${info.partition} of '${topic}' were deleted: ${sentence}`,
-      );
-    });
-    return new Map(await Promise.all(starts));
-  }
-
   /** An attached thread has let go of its link to the last life of a broker, and asks for one to this. */
   #link({ client, broker }: { client: number; broker: number }): Promise<unknown> {
     return this.#coordinator.attachments.link(client, broker);
@@ -278,10 +243,8 @@ export class Cluster {
           version: this.#coordinator.topicsVersion,
           topic: this.#coordinator.topics.get(argument as string),
         };
-      case 'create-topic':
-        return this.#createTopic(argument as TopicRequest);
-      case 'delete-records':
-        return this.#deleteRecords(argument as DeletionRequest);
+      case 'admin':
+        return this.#requests.answer(argument as AdminRequest);
       case 'status':
         return this.status();
       default:

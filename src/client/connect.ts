@@ -34,12 +34,7 @@ export class Client {
     this.#channel = channel;
     this.#session = session;
     this.number = number;
-    this.admin = new Admin(
-      async (request) => {
-        await channel.ask('create-topic', request);
-      },
-      async (request) => (await channel.ask('delete-records', request)) as Map<number, number>,
-    );
+    this.admin = new Admin((request) => channel.ask('admin', request));
   }
 
   producer(options: ProducerOptions = {}): Producer {

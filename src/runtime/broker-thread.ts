@@ -53,6 +53,12 @@ function control(request: ControlRequest): unknown {
       return broker.heal(request.partition);
     case 'delete-records':
       return broker.deleteRecords(request.partition, request.offset);
+    case 'remove':
+      return broker.remove(request.partitions);
+    case 'discard':
+      return broker.discard(request.directories);
+    case 'configure':
+      return broker.configure(request.partitions, request.config);
     case 'attach':
       broker.attach(request.client, new ClientLink(broker, request.client, request.addresses));
       return undefined;

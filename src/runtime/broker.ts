@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import type { TopicConfig } from '../config.ts';
 import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
@@ -43,6 +44,7 @@ import { PartitionTable } from './partition-table.ts';
 import { Peers } from './peers.ts';
 import { ProgressRow } from './progress.ts';
 import { ReplicaOpening } from './replica-opening.ts';
+import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
 import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
 
@@ -64,6 +66,7 @@ export class Broker implements BrokerHost, RolesHost {
   readonly #links = new Map<number, ClientLink>();
   readonly #roles: ReplicaRoles;
   readonly #keeper: LogKeeper;
+  readonly #removal: ReplicaRemoval;
   readonly #logs: DurableLogs;
   readonly #notify: (notice: BrokerNotice) => void;
   /** What of the own ring may be overwritten before the own logs have written it. */
@@ -108,6 +111,8 @@ export class Broker implements BrokerHost, RolesHost {
     const opening = new ReplicaOpening(data, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
+    this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
+    this.#removal.sweep();
     this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress));
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
@@ -300,6 +305,21 @@ export class Broker implements BrokerHost, RolesHost {
     return this.#roles.admit(partition, epoch, follower);
   }
 
+  /** Resolves when a topic of the same name finds room. */
+  remove(partitions: readonly number[]): Promise<void> {
+    return this.#roles.remove(partitions, (replicas) => this.#removal.remove(replicas));
+  }
+
+  /** Before any log is opened. */
+  discard(directories: ReadonlyMap<string, string>): void {
+    this.#removal.discard(directories);
+  }
+
+  async configure(partitions: readonly number[], config: TopicConfig): Promise<void> {
+    await this.#roles.configure(partitions, config);
+    this.#mayCommit = true;
+  }
+
   /** The log of a partition led here begins at `offset` from now on; -1 is the HWM. */
   deleteRecords(partition: number, offset: number): Promise<DeletedRecords> {
     return deleteRecords(this.#keeper, this.replicas[partition], offset);
@@ -319,6 +339,7 @@ export class Broker implements BrokerHost, RolesHost {
     this.#links.clear();
     this.catchUp.close();
     await this.#roles.close();
+    await this.#removal.close();
     await this.#keeper.close();
   }
 
@@ -394,12 +415,7 @@ export class Broker implements BrokerHost, RolesHost {
       this.#answer(batch.client, batch, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND');
   }
 
-  stepDown(replica: Replica): void {
-    this.#dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
-  }
-
-  /** Everybody who waits for something of this replica is told why it will not come. */
-  #dismiss(replica: Replica, error: ErrorCode): void {
+  dismiss(replica: Replica, error: ErrorCode): void {
     for (const batch of replica.pending.abandon()) this.#answer(batch.client, batch, error);
     for (const read of replica.reads) read.answer(error);
   }
@@ -459,7 +475,7 @@ export class Broker implements BrokerHost, RolesHost {
       if (replica === undefined) continue;
       replica.becomeOffline();
       replica.uncommitted = false;
-      this.#dismiss(replica, 'KAFKA_STORAGE_ERROR');
+      this.dismiss(replica, 'KAFKA_STORAGE_ERROR');
     }
     this.#sendAnswers();
     const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). Check the disk, then start the cluster again.`;

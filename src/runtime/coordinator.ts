@@ -25,7 +25,7 @@ import { reportsOf } from './reopening.ts';
 import { type Comeback, withBroker, withoutBroker } from './succession.ts';
 import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
-import { type TopicInfo, Topics } from './topics.ts';
+import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
 
 /** What a thread other than the main one needs besides. */
 export interface ThreadAttachment {
@@ -114,7 +114,14 @@ export class Coordinator {
     });
     this.#isr = new IsrChanges(topics, this.#changes, (id) => members.running(id));
     this.attachments = new Attachments(this.arena, members);
-    this.topicChanges = new TopicChanges({ topics, members, changes: this.#changes, isLive: this.#isLive });
+    this.topicChanges = new TopicChanges({
+      topics,
+      members,
+      changes: this.#changes,
+      isLive: this.#isLive,
+      shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
+      gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
+    });
     this.#detector = new FailureDetector(HEARTBEAT_EVERY_MS, options.sessionMs ?? BROKER_SESSION_MS);
     const cluster = {
       isr: this.#isr,
@@ -147,6 +154,11 @@ export class Coordinator {
   /** Of what has changed last about topics. */
   get topicsVersion(): number {
     return this.#topics.version;
+  }
+
+  /** A topic with what it was given, and what it has where it was given nothing. */
+  knownTopic(name: string): KnownTopic | undefined {
+    return this.#topics.known(name);
   }
 
   get members(): Members {
@@ -282,6 +294,8 @@ export class Coordinator {
     const home = this.#directory.home(id);
     // Whatever this machine may have lost before this process began has been looked for by then.
     const { handle } = await this.#members.start(id, home && { ...home, wasPowerLost: false });
+    const directories = this.topicChanges.takeOwed(id);
+    if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
     const assignments: PartitionAssignment[] = [];
     for (const { topicId, config, partitions } of this.#topics.written) {
       for (const info of partitions)

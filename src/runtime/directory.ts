@@ -133,6 +133,12 @@ export type ControlRequest =
   /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */
   | { readonly type: 'heal'; readonly partition: number }
   | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
+  /** Topics that were deleted: their replicas end here, and their files go. */
+  | { readonly type: 'remove'; readonly partitions: readonly number[] }
+  /** The same for those that were deleted while this broker did not run: directories, and whose they were. */
+  | { readonly type: 'discard'; readonly directories: ReadonlyMap<string, string> }
+  /** A topic is to be like this from now on. */
+  | { readonly type: 'configure'; readonly partitions: readonly number[]; readonly config: TopicConfig }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
   | {

@@ -1,11 +1,13 @@
+import type { TopicConfig } from '../config.ts';
 import { commonEnd } from '../core/reopening.ts';
 import type { Replica } from '../core/replica.ts';
+import type { ErrorCode } from '../errors.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { openReplica, type ReplicaOpening } from './replica-opening.ts';
+import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
 /** What changes of roles ask of the broker. */
 export interface RolesHost {
@@ -22,8 +24,8 @@ export interface RolesHost {
   watch(replica: Replica): void;
   /** Those who wait for a commitment that can no longer come are told. */
   disown(replica: Replica): void;
-  /** This replica leads no more: those who wait for something of it are told. */
-  stepDown(replica: Replica): void;
+  /** Everybody who waits for something of this replica is told why it will not come. */
+  dismiss(replica: Replica, error: ErrorCode): void;
   /** As a follower: how far the leader has let this replica know that records are committed. */
   refreshHwm(replica: Replica): void;
   diskFailed(error: unknown): void;
@@ -147,6 +149,43 @@ export class ReplicaRoles {
     }
   }
 
+  /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
+  remove(
+    partitions: readonly number[],
+    removing: (removed: readonly Replica[]) => Promise<void>,
+  ): Promise<void> {
+    const opening = [...this.#underWay];
+    const removed = async (): Promise<void> => {
+      // What is being opened ends too.
+      await Promise.allSettled(opening);
+      const { replicas, catchUp } = this.#host;
+      const ended: Replica[] = [];
+      for (const id of partitions) {
+        const replica = replicas[id];
+        if (replica === undefined) continue;
+        this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
+        replica.becomeOffline();
+        catchUp.forget(replica);
+        replicas[id] = undefined;
+        ended.push(replica);
+      }
+      await removing(ended);
+    };
+    return this.#tracked(removed());
+  }
+
+  async configure(partitions: readonly number[], config: TopicConfig): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    for (const id of partitions) {
+      const replica = this.#host.replicas[id];
+      if (replica === undefined) continue;
+      replica.config = config;
+      const log = segmentLogOf(replica);
+      if (log !== undefined) log.config = config;
+      if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+    }
+  }
+
   #tracked<T>(work: Promise<T>): Promise<T> {
     const tracked = work.finally(() => this.#underWay.delete(tracked));
     this.#underWay.add(tracked);
@@ -184,7 +223,7 @@ export class ReplicaRoles {
       replica.taken.clear();
       if (replica.state === 'online') this.#reign(replica, replica.hwm);
     } else {
-      if (hasLed) host.stepDown(replica);
+      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
       host.meet(info);
       host.catchUp.follow(replica);
     }

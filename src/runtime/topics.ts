@@ -32,12 +32,15 @@ export class Topics {
   #brokers: readonly number[];
   /** By partition id: the topic that has it, or had it. */
   readonly #names = new Map<number, string>();
+  /** What topics have where they were given nothing else. */
+  readonly base: TopicConfig;
   #nextPartition: number;
   #version = 0;
 
   constructor(state: ClusterState, store: ClusterStore, base: TopicConfig) {
     const { clusterId, brokers, topics, nextPartition } = state;
     this.#store = store;
+    this.base = base;
     this.#clusterId = clusterId;
     this.#brokers = brokers;
     this.#nextPartition = nextPartition;
@@ -114,6 +117,38 @@ export class Topics {
     await this.#save();
   }
 
+  /** A topic as it is written down. */
+  known(name: string): KnownTopic | undefined {
+    return this.#written.get(name);
+  }
+
+  /** Writes down what has become of a topic. */
+  async replace(topic: KnownTopic): Promise<void> {
+    const before = this.#written.get(topic.name) as KnownTopic;
+    this.#set(topic);
+    try {
+      await this.#save();
+    } catch (error) {
+      // Its partitions may have changed meanwhile, and those changes stand.
+      const { partitions } = this.#written.get(topic.name) as KnownTopic;
+      this.#set({ ...before, partitions: partitions.slice(0, before.partitions.length) });
+      throw error;
+    }
+  }
+
+  /** Writes down that there is no such topic, and then nobody sees it any more. */
+  async remove(topic: KnownTopic): Promise<void> {
+    this.#forget(topic.name);
+    try {
+      await this.#save();
+    } catch (error) {
+      this.#set(topic);
+      throw error;
+    }
+    this.visible.delete(topic.name);
+    this.#version++;
+  }
+
   show(name: string): TopicInfo {
     const { config, partitions } = this.#written.get(name) as KnownTopic;
     const shown = { name, config, partitions, version: ++this.#version };
@@ -123,7 +158,8 @@ export class Topics {
 
   /** Those of them that everybody sees are seen as they stand now. */
   showAll(names: Iterable<string>): TopicInfo[] {
-    return [...names].filter((name) => this.visible.has(name)).map((name) => this.show(name));
+    const seen = [...names].filter((name) => this.visible.has(name) && this.#written.has(name));
+    return seen.map((name) => this.show(name));
   }
 
   /** Changes what `change` gives another value: the partitions that it changed. Nobody sees it before commit(). */
