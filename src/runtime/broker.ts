@@ -365,8 +365,10 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   refreshHwm(replica: Replica): void {
-    if (replica.isLeader || replica.info.leader === -1) return;
-    const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.written);
+    const { leader, epoch } = replica.info;
+    // Of a log that was not held against its leader's nobody knows what the HWM says.
+    if (replica.isLeader || leader === -1 || this.table.loadLeoIn(epoch, replica.id) === -1) return;
+    const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
 

@@ -257,6 +257,9 @@ export class Coordinator {
     // Brokers give up what they have asked of the pool, and the pool what is left of it: neither waits for the other.
     const brokers = this.#members.all.map(({ handle }) => handle.close());
     await Promise.all([...brokers, this.#background.close()]);
+    // One that was about to start.
+    await Promise.allSettled(this.#steps.values());
+    await Promise.all(this.#members.all.map(({ handle }) => handle.close()));
     this.#directory.close();
   }
 

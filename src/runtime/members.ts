@@ -21,6 +21,8 @@ import { timeLimit } from './timers.ts';
 import { VITALS_BYTES, Vitals } from './vitals.ts';
 
 const BELL_BYTES = 128;
+/** Lives of one broker whose memory may be waiting to be given back. */
+const RETIRING_LIVES_MAX = 4;
 
 /** One life of a broker: its thread, and the shared memory that it alone writes. */
 export interface Member {
@@ -48,14 +50,14 @@ export interface MembersOptions {
 
 /**
  * The brokers of a cluster, each in its present life. A life has memory of its own, zeroed; that of a broker that has
- * ended is given back when its thread has gone and every other thread has said that it looks there no more. There are
- * never more than two lives' memory for a broker: a third waits until the first has been given back.
+ * ended is given back when its thread has gone and every other thread has said that it looks there no more. While one of
+ * those hangs some lives' memory waits, and no more than some: then the next life waits too.
  */
 export class Members {
   readonly #options: MembersOptions;
   readonly #byId = new Map<number, Member>();
-  /** By broker: what gives back the memory of its last life. */
-  readonly #retiring = new Map<number, Promise<void>>();
+  /** By broker: what gives back the memory of its earlier lives. */
+  readonly #retiring = new Map<number, Set<Promise<void>>>();
   /** By broker. Bells are kept for all its lives: whoever still rings an old one wakes somebody for nothing. */
   readonly #bells = new Map<number, number>();
   #lives = 0;
@@ -109,7 +111,8 @@ export class Members {
         'BROKER_FAILED',
         `Broker ${id} cannot start yet: another broker does not answer, and may still look at the memory of its last life. Try again later.`,
       );
-    await timeLimit(this.#retiring.get(id) ?? Promise.resolve(), BROKER_STOP_TIMEOUT_MS, late);
+    for (let kept = this.#retiring.get(id); kept !== undefined && kept.size >= RETIRING_LIVES_MAX; )
+      await timeLimit(Promise.race(kept), BROKER_STOP_TIMEOUT_MS, late);
     const before = this.#byId.get(id);
     await before?.handle.exited;
     const others = this.all.filter(({ handle }) => handle.id !== id && !handle.hasEnded);
@@ -242,16 +245,17 @@ export class Members {
   /** Gives the memory of a life back once everybody who was told of its end has said so, or has ended. */
   #retire({ addresses, workspace, vitalsAt }: Member, told: readonly Promise<unknown>[]): void {
     const { arena } = this.#options;
-    const { id } = addresses;
-    const retired = Promise.allSettled(told).then(() => {
+    const retiring = this.#retiring.get(addresses.id) ?? new Set();
+    this.#retiring.set(addresses.id, retiring);
+    const retired: Promise<void> = Promise.allSettled(told).then(() => {
       arena.release(addresses.ring, ringBytes(addresses.ringCapacity));
       arena.release(addresses.progress, PROGRESS_BYTES);
       arena.release(addresses.metrics, METRICS_BYTES);
       for (const chunk of addresses.chunks) arena.release(chunk, PARTITION_CHUNK_BYTES);
       arena.release(vitalsAt, VITALS_BYTES);
       arena.releaseWorkspace(workspace);
-      if (this.#retiring.get(id) === retired) this.#retiring.delete(id);
+      retiring.delete(retired);
     });
-    this.#retiring.set(id, retired);
+    retiring.add(retired);
   }
 }
