@@ -181,7 +181,7 @@ test('a follower that hangs leaves the ISR, and comes back by itself though it h
     await cluster.faults.pause(follower);
     const sent = producer.sendBatch('t', numbered(10, 0, 1));
     await sent;
-    assert.not(partitionOf(cluster).isr.includes(follower));
+    await until('it is out of the ISR', () => !partitionOf(cluster).isr.includes(follower));
     assert.is(stateOf(cluster, follower), 'fenced');
     await cluster.faults.resume(follower);
     await allInSync(cluster);
