@@ -365,8 +365,10 @@ export class Coordinator {
       const { handle } = this.#members.get(id);
       const sentence = `Broker ${id} has given no sign of life for a while: something blocks its thread.`;
       handle.fence(sentence);
-      void this.#loseTo(id);
-      this.#tell((listener) => listener.brokerHangs(id, handle.life, new Error(sentence)));
+      // What clients send until they know who leads instead lies in its channel too.
+      void this.#loseTo(id).then(() =>
+        this.#tell((listener) => listener.brokerHangs(id, handle.life, new Error(sentence))),
+      );
     }
     for (const id of back) {
       const { handle } = this.#members.get(id);
