@@ -1,8 +1,14 @@
 // The public face: everything a user of the package can rely on.
 
-export type { Admin, CreateTopicOptions } from './client/admin.ts';
+export type {
+  Admin,
+  AlterTopicConfigOptions,
+  CreateTopicOptions,
+  TopicConfigDescription,
+} from './client/admin.ts';
 export { Cluster, type ClusterOptions, type InspectOptions } from './client/cluster.ts';
 export { type Client, connect } from './client/connect.ts';
+export type { Faults } from './client/faults.ts';
 export type { Producer, ProducerOptions } from './client/producer.ts';
 export type { ReadOptions, ReadRecord, ReadResult } from './client/read.ts';
 export type { ClusterStatus, PartitionStatus, TopicStatus } from './client/status.ts';

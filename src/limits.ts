@@ -9,6 +9,9 @@ export const PARTITIONS_PER_CHUNK = 1024;
 /** P1 asks for clusters of up to 100 brokers; the progress row of a broker has one line for each. */
 export const BROKERS_MAX = 128;
 
+/** Each broker is a thread. The ids of brokers that come and go stay below BROKERS_MAX, and 0 is none. */
+export const BROKERS_A_PROCESS_MAX = 100;
+
 /** Dense partition ids index arrays in every broker; ten thousand topics of a few partitions fit. */
 export const PARTITIONS_MAX = 1 << 20;
 
@@ -120,6 +123,16 @@ export const COMPACTION_MAP_BYTES = 32 * MIB;
 export const SCRUB_INTERVAL_MS = 24 * 60 * 60 * 1000;
 export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 
+/** How often a broker gives a sign of life, and how often it is looked for: a wake-up of some tens of microseconds. */
+export const HEARTBEAT_EVERY_MS = 200;
+
+/**
+ * A broker without a sign of life for this long is fenced. Kafka waits nine seconds, for machines that do not answer over
+ * a network; in a process nothing gets lost on the way, and what is longer than a full collection or a busy machine takes
+ * is a hang. Fifteen signs may be missed.
+ */
+export const BROKER_SESSION_MS = 3_000;
+
 /** How long a broker thread may take to bring its logs to the device at the end. */
 export const BROKER_STORE_TIMEOUT_MS = 60_000;
 
@@ -132,6 +145,7 @@ export const CONTROL_TIMEOUT_MS = 30_000;
 
 function assertLimits(): void {
   const relations: [boolean, string][] = [
+    [BROKERS_A_PROCESS_MAX < BROKERS_MAX, 'every broker of a process has a line in a progress row'],
     [MESSAGE_MAX_BYTES * 2 <= REQUEST_CHANNEL_BYTES, 'two of the largest batches fit a request channel'],
     [READ_MAX_BYTES * 2 <= RESPONSE_CHANNEL_BYTES, 'two of the largest answers fit a response channel'],
     [
@@ -144,6 +158,7 @@ function assertLimits(): void {
     ],
     [MESSAGE_DEFAULT_BYTES <= MESSAGE_MAX_BYTES, 'the default message bound is within the largest'],
     [BATCH_DEFAULT_BYTES <= MESSAGE_DEFAULT_BYTES, "a producer's batch is a message a topic takes"],
+    [5 * HEARTBEAT_EVERY_MS <= BROKER_SESSION_MS, 'some late signs of life fence nobody'],
     [MESSAGE_MAX_BYTES <= CATCH_UP_BYTES, 'a follower can catch up by at least one batch an answer'],
   ];
   for (const [holds, sentence] of relations) {

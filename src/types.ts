@@ -141,8 +141,11 @@ export interface BrokerMetrics {
   readonly lagFollower: Uint32Array;
 }
 
-/** Offline: its thread runs, but its disk has failed. */
-export type BrokerState = 'starting' | 'running' | 'offline' | 'closing' | 'closed' | 'failed';
+/**
+ * Offline: its thread runs, but its disk has failed. Fenced: its thread is there, but has given no sign of life for a
+ * while, and leads nothing until it does.
+ */
+export type BrokerState = 'starting' | 'running' | 'fenced' | 'offline' | 'closing' | 'closed' | 'failed';
 
 /** Bytes of a replica's files that were torn or damaged: taken out by the start, or found later. */
 export interface RecoveryReport {

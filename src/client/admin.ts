@@ -1,4 +1,4 @@
-import { type TopicConfigInput, topicConfig } from '../config.ts';
+import { type PropertyName, type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
 import { isPlainObject, requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
 
 export interface CreateTopicOptions {
@@ -12,6 +12,7 @@ export interface CreateTopicOptions {
 
 /** What an administrator asks for, checked as far as it can be without the cluster's state. */
 export interface TopicRequest {
+  readonly type: 'create-topic';
   readonly name: string;
   readonly partitions: number;
   readonly replicationFactor: number | undefined;
@@ -20,24 +21,51 @@ export interface TopicRequest {
 
 /** Partitions, and the offset that each is to begin at; -1 is its HWM. */
 export interface DeletionRequest {
+  readonly type: 'delete-records';
   readonly topic: string;
   readonly offsets: readonly (readonly [number, number])[];
 }
+
+export interface ConfigChange {
+  readonly type: 'alter-config';
+  readonly name: string;
+  readonly set: TopicConfigInput;
+  readonly remove: readonly string[];
+}
+
+export type AdminRequest =
+  | TopicRequest
+  | DeletionRequest
+  | ConfigChange
+  | { readonly type: 'delete-topic'; readonly name: string }
+  | { readonly type: 'create-partitions'; readonly name: string; readonly total: number }
+  | { readonly type: 'describe-config'; readonly name: string }
+  | { readonly type: 'list-topics' };
+
+export interface AlterTopicConfigOptions {
+  /** Properties with their new values, under Kafka's names. */
+  readonly set?: TopicConfigInput;
+  /** Names of properties that go back to their defaults. */
+  readonly remove?: readonly PropertyName[];
+}
+
+/** What holds for a topic, and whether it was given to the topic or is the default of the cluster. */
+export type TopicConfigDescription = {
+  readonly [name in PropertyName]: {
+    readonly value: TopicConfig[name];
+    readonly source: 'topic' | 'default';
+  };
+};
 
 const NAME_MAX = 249;
 const PARTITIONS_A_TOPIC_MAX = 10_000;
 
 export class Admin {
-  readonly #create: (request: TopicRequest) => Promise<void>;
-  readonly #delete: (request: DeletionRequest) => Promise<ReadonlyMap<number, number>>;
+  readonly #ask: (request: AdminRequest) => Promise<unknown>;
 
   /** @internal */
-  constructor(
-    create: (request: TopicRequest) => Promise<void>,
-    deleteRecords: (request: DeletionRequest) => Promise<ReadonlyMap<number, number>>,
-  ) {
-    this.#create = create;
-    this.#delete = deleteRecords;
+  constructor(ask: (request: AdminRequest) => Promise<unknown>) {
+    this.#ask = ask;
   }
 
   /** Resolves when every replica is ready for records. */
@@ -48,7 +76,46 @@ export class Admin {
     const partitions = requireInteger('partitions', options.partitions ?? 1, 1, PARTITIONS_A_TOPIC_MAX);
     if (replicationFactor !== undefined) requireInteger('replicationFactor', replicationFactor, 1);
     topicConfig(config);
-    await this.#create({ name, partitions, replicationFactor, config });
+    await this.#ask({ type: 'create-topic', name, partitions, replicationFactor, config });
+  }
+
+  /** Its records go, on every replica. A topic of the same name that is created later has nothing to do with it. */
+  async deleteTopic(name: string): Promise<void> {
+    checkTopicName(name);
+    await this.#ask({ type: 'delete-topic', name });
+  }
+
+  /** Gives a topic more partitions: `total` of them in all. Keys may go to others from then on. */
+  async createPartitions(name: string, total: number): Promise<void> {
+    checkTopicName(name);
+    requireInteger('the number of partitions', total, 1, PARTITIONS_A_TOPIC_MAX);
+    await this.#ask({ type: 'create-partitions', name, total });
+  }
+
+  /** Changes properties of a topic while it is used. Segments that have begun keep what they began with. */
+  async alterTopicConfig(name: string, options: AlterTopicConfigOptions): Promise<void> {
+    checkTopicName(name);
+    requireOptions('alterTopicConfig options', options, ['set', 'remove']);
+    const { set = {}, remove = [] } = options;
+    topicConfig(set);
+    if (!Array.isArray(remove) || !remove.every((property) => typeof property === 'string')) {
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `remove must be an array of property names; got ${show(remove)}.`,
+      );
+    }
+    await this.#ask({ type: 'alter-config', name, set, remove });
+  }
+
+  /** What holds for a topic, property by property. */
+  async describeTopicConfig(name: string): Promise<TopicConfigDescription> {
+    checkTopicName(name);
+    return (await this.#ask({ type: 'describe-config', name })) as TopicConfigDescription;
+  }
+
+  /** The names of all topics, in the order of the alphabet. */
+  async listTopics(): Promise<string[]> {
+    return (await this.#ask({ type: 'list-topics' })) as string[];
   }
 
   /**
@@ -59,8 +126,8 @@ export class Admin {
     topic: string,
     offsets: { readonly [partition: number]: number },
   ): Promise<Record<number, number>> {
-    const starts = await this.#delete({ topic, offsets: checkOffsets(offsets) });
-    return Object.fromEntries(starts);
+    const request = { type: 'delete-records', topic, offsets: checkOffsets(offsets) } as const;
+    return Object.fromEntries((await this.#ask(request)) as Map<number, number>);
   }
 }
 

@@ -358,7 +358,8 @@ const sentences: Partial<Record<ErrorCode, string>> = {
     'The topic is compacted, and takes records with a key alone, in batches that can be read; nothing was written.',
   UNSUPPORTED_COMPRESSION_TYPE:
     'The topic is compacted, and the codec of the batch is none that compaction can read; use gzip, snappy, lz4 or none.',
-  NOT_LEADER_OR_FOLLOWER: 'The broker does not lead the partition.',
+  NOT_LEADER_OR_FOLLOWER:
+    'Another broker leads the partition by now. A batch that had been written may be kept; sending it again may write it twice.',
   UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',
 };
 

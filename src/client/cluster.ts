@@ -1,13 +1,16 @@
 import { type TopicConfig, type TopicConfigInput, topicConfig, topicDefaults } from '../config.ts';
 import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
-import { BROKERS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
+import { BROKERS_A_PROCESS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { AttachServer, type ClusterHandle } from '../runtime/attach-channel.ts';
 import { Coordinator } from '../runtime/coordinator.ts';
 import { openDataDirectory } from '../runtime/data-directory.ts';
 import type { CareSettings } from '../runtime/directory.ts';
 import { watchThreads } from '../runtime/thread-watch.ts';
 import type { BrokerMetrics, Durability, RecoveryProgress, RecoveryReport, ReplicaBytes } from '../types.ts';
-import { Admin, type DeletionRequest, type TopicRequest } from './admin.ts';
+import { Admin, type AdminRequest } from './admin.ts';
+import { AdminRequests } from './admin-requests.ts';
+import { clusterEvents } from './cluster-events.ts';
+import { Faults } from './faults.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import { type ReasonRequest, reasonFor } from './reasons.ts';
@@ -15,7 +18,10 @@ import { Session } from './session.ts';
 import { type ClusterStatus, statusOf } from './status.ts';
 
 export interface ClusterOptions {
-  /** How many brokers, each a thread with a replica of its own. Default 1: standalone. */
+  /**
+   * How many brokers, each a thread with a replica of its own. Default: as many as dataDir has, or else 1, which is
+   * standalone.
+   */
   readonly brokers?: number;
   /** What an acknowledgement means. Default 'os': written to the page cache by the in-sync replicas. */
   readonly durability?: Durability;
@@ -35,6 +41,12 @@ export interface ClusterOptions {
    * @internal
    */
   readonly care?: Partial<CareSettings>;
+  /**
+   * For tests: after how long without a sign of life a broker is fenced.
+   *
+   * @internal
+   */
+  readonly sessionMs?: number;
 }
 
 export interface InspectOptions {
@@ -45,39 +57,39 @@ export interface InspectOptions {
   readonly maxBytes?: number;
 }
 
+const TEST_OPTIONS = ['care', 'sessionMs'];
 const INSPECT_BYTES = 1 << 20;
 const OPTIONS = ['brokers', 'durability', 'dataDir', 'listen', 'config', 'deliveryTimeoutMs', 'onRecovery'];
-const BROKERS_A_PROCESS_MAX = Math.min(100, BROKERS_MAX - 1);
 
 /** Brokers in this process, and a client to them. */
 export class Cluster {
   readonly admin: Admin;
+  /** What can go wrong, for tests and for people who want to see what happens then. */
+  readonly faults: Faults;
   readonly #coordinator: Coordinator;
-  readonly #config: TopicConfig;
+  readonly #requests: AdminRequests;
   readonly #session: Session;
   readonly #server: AttachServer;
   readonly #producers = new Set<Producer>();
   readonly #unwatch: () => void;
   #closing: Promise<void> | undefined;
 
-  private constructor(coordinator: Coordinator, session: Session, config: TopicConfig) {
+  private constructor(coordinator: Coordinator, session: Session, client: number, config: TopicConfig) {
     this.#coordinator = coordinator;
     this.#session = session;
-    this.#config = config;
-    this.admin = new Admin(
-      (request) => this.#createTopic(request),
-      (request) => this.#deleteRecords(request),
-    );
-    this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
-    this.#unwatch = watchThreads((threadId) => coordinator.threadEnded(threadId));
-    coordinator.onBrokerFailure((broker, cause) => {
-      session.brokerFailed(broker, cause);
-      this.#server.tell('broker-failed', { broker, message: cause.message });
+    this.faults = new Faults(coordinator, () => this.#checkOpen());
+    this.#requests = new AdminRequests(coordinator, config);
+    this.admin = new Admin(async (request) => {
+      this.#checkOpen();
+      return this.#requests.answer(request);
     });
+    this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
+    this.#unwatch = watchThreads((threadId) => coordinator.attachments.threadEnded(threadId));
+    coordinator.listen(clusterEvents(coordinator, session, client, this.#server));
     // One that has failed since this thread was attached has told nobody.
-    for (const id of coordinator.brokerIds) {
-      if (coordinator.brokerState(id) !== 'failed') continue;
-      session.brokerFailed(id, new Error('its thread ended during the start'));
+    for (const { handle } of coordinator.members.all) {
+      if (!handle.hasEnded) continue;
+      session.brokerEnded(handle.id, handle.life, new Error('its thread ended during the start'));
     }
   }
 
@@ -86,15 +98,15 @@ export class Cluster {
     const { brokers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } = checkedOptions(options);
     const directory = await openDataDirectory(dataDir, durability, brokers);
     const coordinator = await Coordinator.start({
-      brokers,
       durability,
       directory,
       config,
       onRecovery,
       care: options.care,
+      sessionMs: options.sessionMs,
     });
     try {
-      const attachment = await coordinator.attach();
+      const attachment = await coordinator.attachments.attach();
       const topics = {
         known: (name: string) => coordinator.topics.get(name),
         find: async (name: string) => coordinator.topics.get(name),
@@ -107,7 +119,7 @@ export class Cluster {
         topics,
         deliveryTimeoutMs,
       );
-      return new Cluster(coordinator, session, config);
+      return new Cluster(coordinator, session, attachment.client, config);
     } catch (error) {
       await coordinator.close();
       throw error;
@@ -142,7 +154,7 @@ export class Cluster {
 
   /** What the brokers have counted since they started, read without disturbing them. */
   metrics(): BrokerMetrics[] {
-    return this.#coordinator.brokerIds.map((id) => this.#coordinator.metrics(id).read(id));
+    return this.#coordinator.members.all.map(({ handle, metrics }) => metrics.read(handle.id));
   }
 
   /** A replica's raw batches from an offset on, committed or not: for comparing replicas byte by byte. */
@@ -158,7 +170,35 @@ export class Cluster {
         `Broker ${options.broker} holds no replica of partition ${options.partition} of '${topic}'.`,
       );
     }
-    return this.#coordinator.inspect(options.broker, info.id, offset, maxBytes);
+    const request = { type: 'inspect', partition: info.id, offset, maxBytes } as const;
+    return (await this.#coordinator.ask(options.broker, request)) as ReplicaBytes;
+  }
+
+  /** A broker more, for the replicas of new topics; resolves to its id when it serves. */
+  async addBroker(): Promise<number> {
+    this.#checkOpen();
+    return this.#coordinator.addBroker();
+  }
+
+  /**
+   * Ends a broker that holds no replica; others are refused. Resolves to the path of its directory, which stays, where
+   * it has one.
+   */
+  async removeBroker(id: number): Promise<string | undefined> {
+    this.#checkOpen();
+    return this.#coordinator.removeBroker(id);
+  }
+
+  /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */
+  async stopBroker(id: number): Promise<void> {
+    this.#checkOpen();
+    return this.#coordinator.stopBroker(id);
+  }
+
+  /** Starts a broker that was stopped, or has failed, on its own data. */
+  async startBroker(id: number): Promise<void> {
+    this.#checkOpen();
+    return this.#coordinator.startBroker(id);
   }
 
   /** Sends what producers have buffered, then ends the brokers. */
@@ -185,37 +225,9 @@ export class Cluster {
       throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
   }
 
-  async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
-    this.#checkOpen();
-    const merged = topicConfig(config, this.#config);
-    await this.#coordinator.createTopic(name, partitions, replicationFactor, config ?? {}, merged);
-  }
-
-  async #deleteRecords({ topic, offsets }: DeletionRequest): Promise<Map<number, number>> {
-    this.#checkOpen();
-    const { partitions } = await this.#session.topic(topic);
-    const infos = offsets.map(([partition, offset]) => {
-      const info = partitions[partition];
-      if (info !== undefined) return { info, offset };
-      throw new TidemarkError(
-        'UNKNOWN_TOPIC_OR_PARTITION',
-        `Topic '${topic}' has no partition ${partition}; it has ${partitions.length}, counted from 0.`,
-      );
-    });
-    const starts = infos.map(async ({ info, offset }): Promise<[number, number]> => {
-      if (info.unavailable !== undefined) throw new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable);
-      const { error, logStart, hwm } = await this.#coordinator.deleteRecords(info, offset);
-      if (error === 'NONE') return [info.partition, logStart];
-      const sentence =
-        error === 'OFFSET_OUT_OF_RANGE'
-          ? `only what is committed can be deleted, which is up to ${hwm}; ${offset} lies above that.`
-          : `broker ${info.leader}, which leads it, answered ${error}.`;
-      throw new TidemarkError(
-        error,
-        `No records of partition ${info.partition} of '${topic}' were deleted: ${sentence}`,
-      );
-    });
-    return new Map(await Promise.all(starts));
+  /** An attached thread has let go of its link to the last life of a broker, and asks for one to this. */
+  #link({ client, broker }: { client: number; broker: number }): Promise<unknown> {
+    return this.#coordinator.attachments.link(client, broker);
   }
 
   /** What attached threads ask. */
@@ -225,13 +237,16 @@ export class Cluster {
       case 'attach':
         return this.#coordinator.attachThread(argument as number, this.#session.deliveryTimeoutMs);
       case 'detach':
-        return this.#coordinator.detach(argument as number);
+        return this.#coordinator.attachments.detach(argument as number);
+      case 'link':
+        return this.#link(argument as { client: number; broker: number });
       case 'topic':
-        return this.#coordinator.topics.get(argument as string);
-      case 'create-topic':
-        return this.#createTopic(argument as TopicRequest);
-      case 'delete-records':
-        return this.#deleteRecords(argument as DeletionRequest);
+        return {
+          version: this.#coordinator.topicsVersion,
+          topic: this.#coordinator.topics.get(argument as string),
+        };
+      case 'admin':
+        return this.#requests.answer(argument as AdminRequest);
       case 'reason':
         return reasonFor(this.#coordinator, argument as ReasonRequest);
       case 'status':
@@ -243,7 +258,7 @@ export class Cluster {
 }
 
 interface CheckedOptions {
-  readonly brokers: number;
+  readonly brokers: number | undefined;
   readonly durability: Durability;
   readonly dataDir: string | undefined;
   readonly config: TopicConfig;
@@ -253,11 +268,10 @@ interface CheckedOptions {
 
 function checkedOptions(options: ClusterOptions): CheckedOptions {
   // An option for tests is none that people should learn of.
-  requireOptions(
-    'Cluster.start options',
-    options,
-    'care' in Object(options) ? [...OPTIONS, 'care'] : OPTIONS,
-  );
+  requireOptions('Cluster.start options', options, [
+    ...OPTIONS,
+    ...TEST_OPTIONS.filter((name) => name in Object(options)),
+  ]);
   const { dataDir, onRecovery } = options;
   const durability = requireOneOf('durability', options.durability ?? 'os', [
     'memory',
@@ -289,7 +303,10 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
     );
   }
   return {
-    brokers: requireInteger('brokers', options.brokers ?? 1, 1, BROKERS_A_PROCESS_MAX),
+    brokers:
+      options.brokers === undefined
+        ? undefined
+        : requireInteger('brokers', options.brokers, 1, BROKERS_A_PROCESS_MAX),
     durability,
     dataDir,
     config: topicConfig(options.config, topicDefaults(durability)),

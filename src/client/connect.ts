@@ -1,34 +1,41 @@
 import { show, TidemarkError } from '../errors.ts';
 import { ArenaView } from '../runtime/arena.ts';
 import { AttachClient, type ClusterHandle } from '../runtime/attach-channel.ts';
-import type { ThreadAttachment, TopicInfo } from '../runtime/coordinator.ts';
+import type { ClientEndpoint } from '../runtime/attachments.ts';
+import type { ThreadAttachment } from '../runtime/coordinator.ts';
 import { Admin } from './admin.ts';
+import { KnownTopics, type TopicAnswer, type TopicNotice } from './known-topics.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import type { ReasonRequest } from './reasons.ts';
 import { Session } from './session.ts';
 import type { ClusterStatus } from './status.ts';
 
+/** What has become of a broker. */
+export interface BrokerEvent {
+  readonly what: 'ended' | 'hangs' | 'started';
+  readonly broker: number;
+  /** 0 where it has started: the link says which life it is to. */
+  readonly life: number;
+  readonly message: string;
+}
+
 /** A client of a cluster that was started by another thread of this process. */
 export class Client {
   readonly admin: Admin;
   readonly #channel: AttachClient;
   readonly #session: Session;
-  readonly #clientNumber: number;
+  /** @internal */
+  readonly number: number;
   readonly #producers = new Set<Producer>();
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(channel: AttachClient, session: Session, clientNumber: number) {
+  constructor(channel: AttachClient, session: Session, number: number) {
     this.#channel = channel;
     this.#session = session;
-    this.#clientNumber = clientNumber;
-    this.admin = new Admin(
-      async (request) => {
-        await channel.ask('create-topic', request);
-      },
-      async (request) => (await channel.ask('delete-records', request)) as Map<number, number>,
-    );
+    this.number = number;
+    this.admin = new Admin((request) => channel.ask('admin', request));
   }
 
   producer(options: ProducerOptions = {}): Producer {
@@ -70,7 +77,7 @@ export class Client {
     await Promise.all([...this.#producers].map((producer) => producer.close()));
     await this.#session.close();
     try {
-      await this.#channel.ask('detach', this.#clientNumber);
+      await this.#channel.ask('detach', this.number);
     } catch {
       // The cluster has ended meanwhile: there is nobody to give anything back to.
     } finally {
@@ -92,38 +99,51 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
       `connect takes a cluster's handle (cluster.handle); got ${show(handle)}.`,
     );
   }
-  const topics = new Map<string, TopicInfo>();
-  const failures: { broker: number; message: string }[] = [];
+  const topics = new KnownTopics();
+  /** What came before there was a session. */
+  const early: (() => void)[] = [];
   let client: Client | undefined;
   let session: Session | undefined;
   const channel = new AttachClient(handle, (name, argument) => {
     if (name === 'closing') {
       if (client === undefined) channel.close();
       else void client.abandon();
+      return;
     }
-    if (name !== 'broker-failed') return;
-    const failure = argument as { broker: number; message: string };
-    failures.push(failure);
-    session?.brokerFailed(failure.broker, new Error(failure.message));
+    const take = (): void => {
+      if (name === 'topics') topics.change(argument as TopicNotice);
+      if (name === 'topics') session?.topicsChanged();
+      if (name === 'broker') takeBroker(argument as BrokerEvent);
+    };
+    if (client === undefined) early.push(take);
+    else take();
   });
+  const takeBroker = (event: BrokerEvent): void => {
+    const { broker, life, what, message } = event;
+    if (what === 'ended') session?.brokerEnded(broker, life, new Error(message));
+    if (what === 'hangs') session?.brokerHangs(broker, life, new Error(message));
+    if (what !== 'started' || client === undefined) return;
+    // One that ends meanwhile tells of it, and of its next life.
+    channel.ask('link', { client: client.number, broker }).then(
+      (endpoint) => session?.brokerStarted(endpoint as ClientEndpoint),
+      () => undefined,
+    );
+  };
   try {
     const { memory, module, attachment, deliveryTimeoutMs } = (await channel.ask(
       'attach',
       channel.threadId,
     )) as ThreadAttachment;
+    const find = (name: string): Promise<TopicAnswer> => channel.ask('topic', name) as Promise<TopicAnswer>;
     const directory = {
       known: (name: string) => topics.get(name),
-      find: async (name: string) => {
-        const topic = (await channel.ask('topic', name)) as TopicInfo | undefined;
-        if (topic !== undefined) topics.set(name, topic);
-        return topic;
-      },
+      find: (name: string) => topics.find(name, find),
       reasonFor: async (request: ReasonRequest) =>
         (await channel.ask('reason', request)) as string | undefined,
     };
     session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
-    for (const { broker, message } of failures) session.brokerFailed(broker, new Error(message));
     client = new Client(channel, session, attachment.client);
+    for (const take of early) take();
     return client;
   } catch (error) {
     channel.close();

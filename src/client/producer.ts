@@ -96,6 +96,7 @@ export class Producer {
       mark: (accumulator) => this.#mark(accumulator),
     };
     session.onTick(this.#expireWaiting);
+    session.onTopics(this.#follow);
   }
 
   /** Bytes of records that are not acknowledged. */
@@ -190,6 +191,7 @@ export class Producer {
   async #close(): Promise<void> {
     await this.flush();
     this.#session.offTick(this.#expireWaiting);
+    this.#session.offTopics(this.#follow);
     this.#routes.clear();
     this.#onClosed?.(this);
   }
@@ -251,6 +253,16 @@ export class Producer {
     this.#routes.set(name, route);
     return route;
   }
+
+  /** Topics have changed: routes to those that are gone end, and what they have gathered finds nobody. */
+  readonly #follow = (): void => {
+    for (const [name, route] of this.#routes) {
+      const topic = this.#session.directory.known(name);
+      if (topic !== undefined && route.update(topic)) continue;
+      this.#routes.delete(name);
+      for (const accumulator of route.accumulators) accumulator.seal();
+    }
+  };
 
   /** Asks for a topic that is not known here, once; those who wait for it go on, or fail if there is none. */
   #lookUp(topic: string): void {

@@ -21,7 +21,9 @@ export async function reasonFor(
   { broker, damaged }: ReasonRequest,
 ): Promise<string | undefined> {
   const look = (): string | undefined =>
-    damaged === undefined ? coordinator.brokerError(broker) : damageOf(coordinator, broker, damaged);
+    damaged === undefined
+      ? coordinator.members.find(broker)?.handle.error
+      : damageOf(coordinator, broker, damaged);
   for (let waitedMs = 0; waitedMs < REASON_WAIT_MS; waitedMs += REASON_LOOK_MS) {
     const reason = look();
     if (reason !== undefined) return reason;

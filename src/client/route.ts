@@ -2,7 +2,7 @@ import { isCompacted } from '../config.ts';
 import { TidemarkError } from '../errors.ts';
 import { BatchWriter } from '../log/record-batch-writer.ts';
 import { wallClockMs } from '../runtime/clock.ts';
-import type { TopicInfo } from '../runtime/coordinator.ts';
+import type { TopicInfo } from '../runtime/topics.ts';
 import type { PartitionInfo, RecordInput } from '../types.ts';
 import { type BatchCall, type BatchOwner, ProducerBatch, type Resolve } from './outbound.ts';
 import { partitionOfKey } from './partitioner.ts';
@@ -28,7 +28,8 @@ export interface RouteHost {
 
 /** The batch of one partition that is being filled, and how many are under way. */
 export class Accumulator implements BatchOwner {
-  readonly info: PartitionInfo;
+  /** As it was last heard of: a batch is sent to whoever leads when it is sent. */
+  info: PartitionInfo;
   readonly #route: Route;
   #current: ProducerBatch | undefined;
   #inFlight = 0;
@@ -87,20 +88,42 @@ export class Accumulator implements BatchOwner {
 /** A topic as one producer sends to it. */
 export class Route {
   readonly host: RouteHost;
-  readonly maxBytes: number;
   readonly needsKey: boolean;
   readonly minInSync: number;
-  readonly accumulators: readonly Accumulator[];
+  readonly accumulators: Accumulator[];
+  #maxBytes: number;
+  #version: number;
   readonly #pool: BatchWriter[] = [];
   /** Where records without a key go until a batch is sent. */
   #sticky = 0;
 
   constructor(host: RouteHost, topic: TopicInfo) {
     this.host = host;
-    this.maxBytes = topic.config['max.message.bytes'];
+    this.#maxBytes = topic.config['max.message.bytes'];
+    this.#version = topic.version;
     this.needsKey = isCompacted(topic.config);
     this.minInSync = topic.config['min.insync.replicas'];
     this.accumulators = topic.partitions.map((info) => new Accumulator(this, info));
+  }
+
+  get maxBytes(): number {
+    return this.#maxBytes;
+  }
+
+  /** What has become of the topic. False where this is another one of the same name: then the route leads nowhere. */
+  update(topic: TopicInfo): boolean {
+    if (topic.version === this.#version) return true;
+    if (topic.partitions[0].id !== this.accumulators[0].info.id) return false;
+    this.#version = topic.version;
+    for (const [n, info] of topic.partitions.entries()) {
+      const accumulator = this.accumulators[n];
+      if (accumulator === undefined) this.accumulators.push(new Accumulator(this, info));
+      else accumulator.info = info;
+    }
+    const maxBytes = topic.config['max.message.bytes'];
+    if (maxBytes !== this.#maxBytes) this.#pool.length = 0;
+    this.#maxBytes = maxBytes;
+    return true;
   }
 
   /** Adds a checked record; `resolve` is its promise. */
@@ -160,7 +183,7 @@ export class Route {
   }
 
   openBatch(accumulator: Accumulator): ProducerBatch {
-    const writer = this.#pool.pop() ?? new BatchWriter(this.maxBytes);
+    const writer = this.#pool.pop() ?? new BatchWriter(this.#maxBytes);
     return new ProducerBatch(accumulator, this.host.acks, writer);
   }
 

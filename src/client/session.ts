@@ -3,9 +3,10 @@ import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { show, TidemarkError } from '../errors.ts';
 import { YIELD_EVERY_MS } from '../limits.ts';
 import { type ArenaView, kernelsOver } from '../runtime/arena.ts';
+import type { Attachment, ClientEndpoint } from '../runtime/attachments.ts';
 import { nowMs } from '../runtime/clock.ts';
-import type { Attachment, TopicInfo } from '../runtime/coordinator.ts';
 import { KeepAlive, yieldToEventLoop } from '../runtime/timers.ts';
+import type { TopicInfo } from '../runtime/topics.ts';
 import { BrokerLink } from './broker-link.ts';
 import type { ReasonRequest } from './reasons.ts';
 
@@ -25,11 +26,15 @@ export interface Directory {
 export class Session {
   readonly directory: Directory;
   readonly deliveryTimeoutMs: number;
+  readonly #arena: ArenaView;
   readonly #kernels: Kernels;
   readonly #sleeper: Sleeper;
   readonly #links = new Map<number, BrokerLink>();
+  /** By broker: which of its lives the link is to. */
+  readonly #lives = new Map<number, number>();
   readonly #keepAlive: KeepAlive;
   readonly #tickListeners = new Set<() => void>();
+  readonly #topicListeners = new Set<() => void>();
   readonly #ended: Promise<void>;
   #state: 'open' | 'closed' = 'open';
 
@@ -42,13 +47,9 @@ export class Session {
   ) {
     this.directory = directory;
     this.deliveryTimeoutMs = deliveryTimeoutMs;
+    this.#arena = arena;
     this.#kernels = kernelsOver(arena, attachment.workspace, module);
-    for (const { broker, addresses } of attachment.endpoints) {
-      const link = new BrokerLink(arena, this.#kernels, broker, addresses, nowMs, () =>
-        this.reasonFor({ broker }),
-      );
-      this.#links.set(broker, link);
-    }
+    for (const endpoint of attachment.endpoints) this.brokerStarted(endpoint);
     this.#sleeper = new Sleeper(arena.reach(attachment.bell + 4).int32, attachment.bell / 4);
     this.#keepAlive = new KeepAlive(EXPIRY_CHECK_MS, () => this.#expire());
     this.#ended = this.#run().catch((cause) => this.#broken(cause));
@@ -95,9 +96,44 @@ export class Session {
     this.#keepAlive.hold(true);
   }
 
-  brokerFailed(broker: number, cause: unknown): void {
-    const sentence = `Broker ${broker} has failed; whether the record was written is not known.`;
-    this.#links.get(broker)?.fail(new TidemarkError('BROKER_FAILED', sentence, { cause }));
+  /** Calls back when topics, their leaders or their configurations have changed. */
+  onTopics(listener: () => void): void {
+    this.#topicListeners.add(listener);
+  }
+
+  offTopics(listener: () => void): void {
+    this.#topicListeners.delete(listener);
+  }
+
+  /** What the directory knows has changed. */
+  topicsChanged(): void {
+    for (const listener of this.#topicListeners) listener();
+  }
+
+  /** A link to a broker that has come, or come back. */
+  brokerStarted({ broker, life, addresses }: ClientEndpoint): void {
+    if (this.#state === 'closed' || (this.#lives.get(broker) ?? 0) >= life) return;
+    this.#lives.set(broker, life);
+    this.#links.set(
+      broker,
+      new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs, () => this.reasonFor({ broker })),
+    );
+  }
+
+  /** Nothing of the memory of its link is used from here on. */
+  brokerEnded(broker: number, life: number, cause: unknown): void {
+    if ((this.#lives.get(broker) ?? 0) > life) return;
+    const link = this.#links.get(broker);
+    this.#lives.set(broker, life);
+    this.#links.delete(broker);
+    link?.fail(unknownFate(`Broker ${broker} has failed`, cause));
+  }
+
+  /** It hangs: what it was asked is not waited for any longer. */
+  brokerHangs(broker: number, life: number, cause: unknown): void {
+    if (this.#lives.get(broker) !== life) return;
+    const error = unknownFate(`Broker ${broker} does not answer`, cause);
+    this.#links.get(broker)?.expire(Number.POSITIVE_INFINITY, () => error);
   }
 
   /** Fails what is unanswered, and ends the loop. */
@@ -165,4 +201,9 @@ export class Session {
       );
     }
   }
+}
+
+function unknownFate(what: string, cause: unknown): TidemarkError {
+  const sentence = `${what}; whether the record was written is not known.`;
+  return new TidemarkError('BROKER_FAILED', sentence, { cause });
 }

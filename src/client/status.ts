@@ -42,9 +42,8 @@ export interface PartitionStatus {
 export function statusOf(coordinator: Coordinator): ClusterStatus {
   return {
     clusterId: coordinator.clusterId,
-    brokers: coordinator.brokerIds.map((id) => {
-      const error = coordinator.brokerError(id);
-      const broker = { id, state: coordinator.brokerState(id), endpoint: null };
+    brokers: coordinator.members.all.map(({ handle: { id, state, error } }) => {
+      const broker = { id, state, endpoint: null };
       return error === undefined ? broker : { ...broker, error };
     }),
     topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({
@@ -56,7 +55,8 @@ export function statusOf(coordinator: Coordinator): ClusterStatus {
 
 function partitionStatus(coordinator: Coordinator, info: PartitionInfo): PartitionStatus {
   const { id, partition, leader, epoch, replicas, isr, unavailable } = info;
-  const table = leader === -1 ? undefined : coordinator.table(leader);
+  const { members } = coordinator;
+  const table = leader === -1 ? undefined : members.get(leader).table;
   const status = {
     id: partition,
     leader,
@@ -65,7 +65,7 @@ function partitionStatus(coordinator: Coordinator, info: PartitionInfo): Partiti
     isr,
     logStart: table?.loadLogStart(id) ?? -1,
     hwm: table?.loadHwm(id) ?? -1,
-    leo: Object.fromEntries(replicas.map((broker) => [broker, coordinator.table(broker).loadLeo(id)])),
+    leo: Object.fromEntries(replicas.map((broker) => [broker, members.get(broker).table.loadLeo(id)])),
   };
   return unavailable === undefined ? status : { ...status, error: unavailable };
 }

@@ -20,6 +20,7 @@ export function brokersFor(
   candidates: readonly Candidate[],
 ): { readonly running: number[]; readonly factor: number } {
   const running = candidates.filter(({ state }) => state === 'running').map(({ id }) => id);
+  running.sort((one, other) => one - other);
   const factor = replicationFactor ?? Math.max(1, Math.min(REPLICAS_DEFAULT, running.length));
   if (factor <= running.length) return { running, factor };
   const others = candidates.filter(({ state }) => state !== 'running');

@@ -17,7 +17,8 @@ export type ReplicaState = 'online' | 'offline';
 export class Replica {
   readonly id: number;
   #info: PartitionInfo;
-  readonly config: TopicConfig;
+  /** What the topic asks for at present. */
+  config: TopicConfig;
   readonly log: PartitionLog;
   readonly brokerId: number;
   #state: ReplicaState = 'online';

@@ -11,6 +11,9 @@ export const DELETED_SUFFIX = '.deleted';
 /** A segment that was damaged and set aside: kept for people, never read again. */
 export const DAMAGED_SUFFIX = '.damaged';
 
+/** A partition's directory that was given up: what is left in it goes. */
+export const REMOVED_SUFFIX = '-delete';
+
 export function partitionDirectory(topic: string, partition: number): string {
   return `${topic}-${partition}`;
 }

@@ -34,7 +34,8 @@ export interface LogState {
 /** A partition's batches in segment files, on whatever disk. One thread owns it. */
 export class SegmentLog implements PartitionLog {
   readonly directory: string;
-  readonly config: TopicConfig;
+  /** What the topic asks for at present; segments that have begun keep what they began with. */
+  config: TopicConfig;
   readonly #files: OpenFiles;
   readonly #segments: Segment[];
   readonly #epochs: EpochList;

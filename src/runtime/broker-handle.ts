@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
 import {
   BROKER_START_TIMEOUT_MS,
@@ -9,14 +9,8 @@ import {
 } from '../limits.ts';
 import type { BrokerState } from '../types.ts';
 import type { Background } from './background.ts';
-import type { TaskMessage } from './background-tasks.ts';
-import type {
-  BrokerAddresses,
-  BrokerNotice,
-  BrokerThreadData,
-  ControlReply,
-  ControlRequest,
-} from './directory.ts';
+import type { TaskMessage, TaskReply } from './background-tasks.ts';
+import type { BrokerNotice, BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
 import { timeLimit } from './timers.ts';
 
 interface PendingControl {
@@ -34,26 +28,25 @@ export interface HandleOwner {
 /** The main thread's side of one broker thread: starts it, talks to it, notices its death, ends it. */
 export class BrokerHandle {
   readonly id: number;
-  readonly addresses: BrokerAddresses;
+  /** No two lives of brokers have the same number; later ones have larger ones. */
+  readonly life: number;
+  /** Resolves when nothing of the thread is left. */
+  readonly exited: Promise<void>;
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingControl>();
   readonly #owner: HandleOwner;
   readonly #background: Background;
   /** By number: the tasks that it has given to the pool. */
   readonly #tasks = new Map<number, AbortController>();
+  readonly #serving = new Set<Promise<void>>();
   readonly #stopLimitMs: number;
   #state: BrokerState = 'starting';
   #error: string | undefined;
   #sequence = 0;
 
-  constructor(
-    data: BrokerThreadData,
-    addresses: BrokerAddresses,
-    owner: HandleOwner,
-    background: Background,
-  ) {
+  constructor(data: BrokerThreadData, life: number, owner: HandleOwner, background: Background) {
     this.id = data.id;
-    this.addresses = addresses;
+    this.life = life;
     this.#owner = owner;
     this.#background = background;
     this.#stopLimitMs = data.home?.isTemporary === false ? BROKER_STORE_TIMEOUT_MS : BROKER_STOP_TIMEOUT_MS;
@@ -63,6 +56,12 @@ export class BrokerHandle {
       transferList: [...data.peers.values()],
       // Loader and inspector flags of the caller are not for a broker.
       execArgv: [],
+    });
+    this.exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        // What the pool still does for it ends before another life opens the same files.
+        Promise.allSettled(this.#serving).then(() => resolve());
+      });
     });
     this.#worker.on('message', (message: ControlReply | BrokerNotice | TaskMessage) => {
       if ('notice' in message) this.#take(message);
@@ -87,7 +86,31 @@ export class BrokerHandle {
     return this.#state === 'running' || this.#state === 'offline';
   }
 
-  /** Resolves when the thread serves. */
+  /** Whether its thread has ended, in whatever way. */
+  get hasEnded(): boolean {
+    return this.#state === 'failed' || this.#state === 'closed';
+  }
+
+  /** It has its logs, and knows who leads. */
+  ready(): void {
+    if (this.#state === 'starting') this.#state = 'running';
+  }
+
+  /** It has given no sign of life for a while: nothing is asked of it. */
+  fence(error: string): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'fenced';
+    this.#error = error;
+  }
+
+  /** It has given a sign of life again. */
+  unfence(): void {
+    if (this.#state !== 'fenced') return;
+    this.#state = 'running';
+    this.#error = undefined;
+  }
+
+  /** Resolves when the thread is up. */
   async started(): Promise<void> {
     await timeLimit(
       once(this.#worker, 'online'),
@@ -98,19 +121,22 @@ export class BrokerHandle {
           `Broker ${this.id} did not start in ${BROKER_START_TIMEOUT_MS} ms.`,
         ),
     );
-    if (this.#state === 'starting') this.#state = 'running';
   }
 
   /** With an infinite limit, what ends the wait is the answer or the thread's death. */
-  request(request: ControlRequest, limitMs = CONTROL_TIMEOUT_MS): Promise<unknown> {
-    if (this.#state === 'failed' || this.#state === 'closed') {
+  request(
+    request: ControlRequest,
+    limitMs = CONTROL_TIMEOUT_MS,
+    transfer: readonly MessagePort[] = [],
+  ): Promise<unknown> {
+    if (this.hasEnded) {
       return Promise.reject(new TidemarkError('BROKER_FAILED', `Broker ${this.id} is not running.`));
     }
     const sequence = ++this.#sequence;
     const answered = new Promise<unknown>((resolve, reject) => {
       this.#pending.set(sequence, { resolve, reject });
     });
-    this.#worker.postMessage({ sequence, request });
+    this.#worker.postMessage({ sequence, request }, transfer);
     const tooLate = () =>
       new TidemarkError('REQUEST_TIMED_OUT', `Broker ${this.id} did not answer in ${limitMs} ms.`);
     const limited = limitMs === Number.POSITIVE_INFINITY ? answered : timeLimit(answered, limitMs, tooLate);
@@ -119,29 +145,40 @@ export class BrokerHandle {
 
   /** Lets the thread end by itself, or ends it. */
   async close(): Promise<void> {
-    if (this.#state === 'failed' || this.#state === 'closed') return;
-    const exited = once(this.#worker, 'exit');
+    if (this.hasEnded) return;
+    const doesHang = this.#state === 'fenced';
     this.#state = 'closing';
     this.#worker.postMessage({ sequence: 0, request: { type: 'close' } });
     try {
-      await timeLimit(exited, this.#stopLimitMs, () => new Error('slow'));
+      if (doesHang) await this.#worker.terminate();
+      await timeLimit(this.exited, this.#stopLimitMs, () => new Error('slow'));
     } catch {
       await this.#worker.terminate();
     }
     this.#state = 'closed';
   }
 
+  /** Ends the thread in the midst of whatever it does, as a crash would. */
+  async kill(): Promise<void> {
+    await this.#worker.terminate();
+    await this.exited;
+  }
+
   #take(notice: BrokerNotice): void {
     if (notice.notice === 'disk-failed') {
       this.#error = notice.message;
-      if (this.#state === 'running') this.#state = 'offline';
+      if (this.isAlive || this.#state === 'fenced') this.#state = 'offline';
     }
     this.#owner.noticed(this, notice);
   }
 
   /** A thread that has ended meanwhile hears nothing of it. */
   #work(message: TaskMessage): void {
-    void this.#background.serve(message, this.#tasks, (reply) => this.#worker.postMessage(reply));
+    const post = (reply: TaskReply): void => this.#worker.postMessage(reply);
+    const serving: Promise<void> = this.#background
+      .serve(message, this.#tasks, post)
+      .finally(() => this.#serving.delete(serving));
+    this.#serving.add(serving);
   }
 
   #settle(reply: ControlReply): void {
@@ -156,7 +193,7 @@ export class BrokerHandle {
 
   #ended(cause: Error): void {
     for (const task of this.#tasks.values()) task.abort();
-    if (this.#state === 'failed' || this.#state === 'closed') return;
+    if (this.hasEnded) return;
     const expected = this.#state === 'closing';
     this.#state = expected ? 'closed' : 'failed';
     const error = new TidemarkError('BROKER_FAILED', `Broker ${this.id} has ended: ${cause.message}`, {

@@ -1,6 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { HOT_WAIT_MS, THROTTLE_MAX_MS, YIELD_EVERY_MS, YIELD_SYNCING_MS } from '../limits.ts';
+import {
+  HEARTBEAT_EVERY_MS,
+  HOT_WAIT_MS,
+  THROTTLE_MAX_MS,
+  YIELD_EVERY_MS,
+  YIELD_SYNCING_MS,
+} from '../limits.ts';
 import { DamagedSegmentError } from '../log/segment.ts';
 import { BackgroundClient } from './background-client.ts';
 import type { TaskReply } from './background-tasks.ts';
@@ -9,6 +15,7 @@ import { ClientLink } from './client-link.ts';
 import { nowMs } from './clock.ts';
 import type { BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
 import { yieldToEventLoop } from './timers.ts';
+import { Vitals } from './vitals.ts';
 
 // A broker's thread: passes while there is work, sleeps on one bell while there is none. The parent's port, which
 // is referenced, keeps the thread alive while it sleeps: a pending wait on shared memory does not.
@@ -20,6 +27,9 @@ const broker = new Broker(data, (notice) => parent.postMessage(notice), backgrou
 const own = data.brokers.find(({ id }) => id === data.id);
 if (own === undefined) throw new Error(`broker ${data.id} is not in its own directory`);
 const sleeper = new Sleeper(broker.arena.int32, own.bell / 4);
+const vitals = new Vitals(broker.arena, data.vitals);
+// From the event loop, so that a thread that does not get there for long is seen to hang.
+setInterval(() => vitals.beat(), HEARTBEAT_EVERY_MS).unref();
 let closing = false;
 
 function control(request: ControlRequest): unknown {
@@ -32,11 +42,23 @@ function control(request: ControlRequest): unknown {
       broker.lead(request.reigns);
       return undefined;
     case 'admit':
-      return broker.admit(request.partition, request.follower);
+      return broker.admit(request.partition, request.epoch, request.follower);
+    case 'welcome':
+      broker.welcome(request.addresses, request.port);
+      return undefined;
+    case 'part':
+      broker.part(request.broker);
+      return undefined;
     case 'heal':
       return broker.heal(request.partition);
     case 'delete-records':
       return broker.deleteRecords(request.partition, request.offset);
+    case 'remove':
+      return broker.remove(request.partitions);
+    case 'discard':
+      return broker.discard(request.directories);
+    case 'configure':
+      return broker.configure(request.partitions, request.config);
     case 'attach':
       broker.attach(request.client, new ClientLink(broker, request.client, request.addresses));
       return undefined;
@@ -77,7 +99,7 @@ parent.on('message', (message: Control | TaskReply) => {
   else void answer(message);
 });
 
-const hasWork = (): boolean => closing || broker.hasWork();
+const hasWork = (): boolean => closing || vitals.isPaused || broker.hasWork();
 
 /** A throttled broker is woken by its followers, or by the end of its patience. */
 async function sleep(): Promise<void> {
@@ -92,7 +114,8 @@ const patienceMs = (): number => (broker.isSyncing ? YIELD_SYNCING_MS : YIELD_EV
 async function run(): Promise<void> {
   let yieldedMs = nowMs();
   while (!closing) {
-    while (broker.pass() && nowMs() - yieldedMs < patienceMs());
+    if (vitals.isPaused) vitals.hold();
+    while (broker.pass() && !vitals.isPaused && nowMs() - yieldedMs < patienceMs());
     if (nowMs() - yieldedMs > patienceMs()) {
       await yieldToEventLoop();
       yieldedMs = nowMs();

@@ -1,9 +1,11 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import type { TopicConfig } from '../config.ts';
 import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
-import { AHEAD_MAX_BYTES, RING_EVERY_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
+import { RING_EVERY_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
 import { type DiskError, remedyOf } from '../log/disk.ts';
 import {
@@ -36,26 +38,15 @@ import type {
   Reign,
 } from './directory.ts';
 import { DurableLogs } from './durable-logs.ts';
-import { LeaderTail } from './leader-tail.ts';
 import { deleteRecords, LogKeeper } from './log-keeper.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
+import { Peers } from './peers.ts';
 import { ProgressRow } from './progress.ts';
 import { ReplicaOpening } from './replica-opening.ts';
+import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
 import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
-
-/** A peer as this broker sees it: what it reads of it, and the bell it rings. */
-interface Peer {
-  readonly addresses: BrokerAddresses;
-  readonly table: PartitionTable;
-  readonly progress: ProgressRow;
-  /** Whether the peer holds a replica of a partition that this broker leads. */
-  isFollower: boolean;
-  /** The peer's progress as a follower of this broker, when it was last looked at, and when that was news. */
-  seenChanges: number;
-  seenAtMs: number;
-}
 
 /**
  * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
@@ -71,12 +62,11 @@ export class Broker implements BrokerHost, RolesHost {
   readonly replicas: (Replica | undefined)[] = [];
   readonly #bell: number;
   readonly #ring: RingWriter;
-  readonly #progress: ProgressRow;
-  readonly #peers = new Map<number, Peer>();
-  readonly #tails: LeaderTail[] = [];
+  readonly #peers: Peers;
   readonly #links = new Map<number, ClientLink>();
   readonly #roles: ReplicaRoles;
   readonly #keeper: LogKeeper;
+  readonly #removal: ReplicaRemoval;
   readonly #logs: DurableLogs;
   readonly #notify: (notice: BrokerNotice) => void;
   /** What of the own ring may be overwritten before the own logs have written it. */
@@ -98,7 +88,11 @@ export class Broker implements BrokerHost, RolesHost {
   #diskState: 'sound' | 'failed' = 'sound';
 
   /** `notify` is for what the main thread has to know without having asked. Without a pool all work is done here. */
-  constructor(data: BrokerThreadData, notify: (notice: BrokerNotice) => void, background?: BackgroundClient) {
+  constructor(
+    data: Omit<BrokerThreadData, 'vitals'>,
+    notify: (notice: BrokerNotice) => void,
+    background?: BackgroundClient,
+  ) {
     this.id = data.id;
     this.arena = new ArenaView(data.memory);
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
@@ -117,19 +111,12 @@ export class Broker implements BrokerHost, RolesHost {
     const opening = new ReplicaOpening(data, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
-    this.#progress = new ProgressRow(this.arena, own.progress);
+    this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
+    this.#removal.sweep();
+    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress));
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
-      if (addresses.id === data.id) continue;
-      this.#peers.set(addresses.id, {
-        addresses,
-        table: new PartitionTable(this.arena, addresses.chunks),
-        progress: new ProgressRow(this.arena, addresses.progress),
-        isFollower: false,
-        seenChanges: 0,
-        seenAtMs: 0,
-      });
-      this.#tails.push(new LeaderTail(this, addresses));
+      if (addresses.id !== data.id) this.#peers.add(addresses);
     }
     this.catchUp = new CatchUp(this, data.peers);
   }
@@ -149,24 +136,35 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   rejoinRing(leader: number, position: number): void {
-    this.#tails.find((tail) => tail.leader === leader)?.rejoinAt(position);
+    this.#peers.get(leader)?.tail.rejoinAt(position);
     // What was passed over there is work again, and nobody rings for it any more.
     ringBell(this.arena.int32, this.#bell / 4);
   }
 
   tableOf(brokerId: number): PartitionTable {
     if (brokerId === this.id) return this.table;
-    return (this.#peers.get(brokerId) as Peer).table;
+    const peer = this.#peers.get(brokerId);
+    if (peer === undefined) throw new Error(`broker ${this.id} knows no broker ${brokerId}`);
+    return peer.table;
+  }
+
+  /** A broker has come, or come back with other memory: its port serves reads of logs. */
+  welcome(addresses: BrokerAddresses, port: MessagePort): void {
+    this.#peers.add(addresses);
+    this.catchUp.connect(addresses.id, port);
+    this.#mayCommit = true;
+  }
+
+  /** A broker has gone for good: nothing of its memory is looked at any more. */
+  part(brokerId: number): void {
+    this.#peers.remove(brokerId);
+    this.catchUp.disconnect(brokerId);
   }
 
   /** Whether a pass would find something: asked once more after the sleeping flag is up. */
   readonly hasWork = (): boolean => {
-    if (this.#mayCommit) return true;
-    for (const tail of this.#tails) if (tail.hasWork()) return true;
+    if (this.#mayCommit || this.#peers.hasNews()) return true;
     if (!this.isThrottled) for (const link of this.#links.values()) if (link.hasWork()) return true;
-    for (const peer of this.#peers.values()) {
-      if (peer.progress.loadChanges(this.id) !== peer.seenChanges) return true;
-    }
     return false;
   };
 
@@ -175,12 +173,7 @@ export class Broker implements BrokerHost, RolesHost {
    * ahead of them. A follower that does not move for a while is not waited for.
    */
   get isThrottled(): boolean {
-    const end = this.#ring.position;
-    for (const peer of this.#peers.values()) {
-      if (!peer.isFollower || end - peer.progress.loadCursor(this.id) <= AHEAD_MAX_BYTES) continue;
-      if (nowMs() - peer.seenAtMs < THROTTLE_MAX_MS) return true;
-    }
-    return false;
+    return this.#peers.areBehind(this.#ring.position);
   }
 
   /** One round over all sources. True where something was done. */
@@ -191,7 +184,7 @@ export class Broker implements BrokerHost, RolesHost {
     // Followers read the ring meanwhile. Nothing is answered or committed before it is written here.
     this.flush();
     if (this.#commit()) worked = true;
-    for (const tail of this.#tails) {
+    for (const { tail } of this.#peers.all) {
       if (!tail.pass()) continue;
       worked = true;
       // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
@@ -276,10 +269,8 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   progressed(leader: number): void {
-    const tail = this.#tails.find((candidate) => candidate.leader === leader) as LeaderTail;
     this.#unreported.delete(leader);
-    this.#progress.advance(leader, tail.cursor);
-    ringBell(this.arena.int32, (this.#peers.get(leader) as Peer).addresses.bell / 4);
+    this.#peers.progressed(leader);
   }
 
   attach(client: number, link: ClientLink): void {
@@ -295,10 +286,7 @@ export class Broker implements BrokerHost, RolesHost {
     partitions: readonly PartitionAssignment[],
     chunks: ReadonlyMap<number, readonly number[]>,
   ): Promise<OpenedReplica[]> {
-    for (const [brokerId, addresses] of chunks) {
-      const table = this.tableOf(brokerId);
-      for (const address of addresses) table.addChunk(address);
-    }
+    for (const [brokerId, addresses] of chunks) this.tableOf(brokerId).extendTo(addresses);
     return this.#roles.assign(partitions);
   }
 
@@ -313,8 +301,23 @@ export class Broker implements BrokerHost, RolesHost {
     return mended;
   }
 
-  admit(partition: number, follower: number): boolean {
-    return this.#roles.admit(partition, follower);
+  admit(partition: number, epoch: number, follower: number): boolean {
+    return this.#roles.admit(partition, epoch, follower);
+  }
+
+  /** Resolves when a topic of the same name finds room. */
+  remove(partitions: readonly number[]): Promise<void> {
+    return this.#roles.remove(partitions, (replicas) => this.#removal.remove(replicas));
+  }
+
+  /** Before any log is opened. */
+  discard(directories: ReadonlyMap<string, string>): void {
+    this.#removal.discard(directories);
+  }
+
+  async configure(partitions: readonly number[], config: TopicConfig): Promise<void> {
+    await this.#roles.configure(partitions, config);
+    this.#mayCommit = true;
   }
 
   /** The log of a partition led here begins at `offset` from now on; -1 is the HWM. */
@@ -331,10 +334,12 @@ export class Broker implements BrokerHost, RolesHost {
   async close(): Promise<void> {
     this.flush();
     this.#logs.close();
+    this.#sendAnswers();
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
     this.catchUp.close();
     await this.#roles.close();
+    await this.#removal.close();
     await this.#keeper.close();
   }
 
@@ -360,28 +365,30 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   refreshHwm(replica: Replica): void {
-    if (replica.isLeader || replica.info.leader === -1) return;
-    const hwm = Math.min(this.tableOf(replica.info.leader).loadHwm(replica.id), replica.log.written);
+    const { leader, epoch } = replica.info;
+    // Of a log that was not held against its leader's nobody knows what the HWM says.
+    if (replica.isLeader || leader === -1 || this.table.loadLeoIn(epoch, replica.id) === -1) return;
+    const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
 
-  readonly #leoOf = (brokerId: number, partitionId: number): number =>
-    (this.#peers.get(brokerId) as Peer).table.loadLeo(partitionId);
+  /** A follower's LEO, as far as it counts in the present reign. */
+  readonly #leoOf = (brokerId: number, partitionId: number): number => {
+    const { epoch } = (this.replicas[partitionId] as Replica).info;
+    return this.#peers.get(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
+  };
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
-    for (const peer of this.#peers.values()) {
-      const changes = peer.progress.loadChanges(this.id);
-      if (changes === peer.seenChanges) continue;
-      peer.seenChanges = changes;
-      peer.seenAtMs = nowMs();
-      this.#mayCommit = true;
-    }
+    if (this.#peers.look()) this.#mayCommit = true;
     if (!this.#mayCommit) return false;
     this.#mayCommit = false;
     const still: Replica[] = [];
     for (const replica of this.#uncommitted) {
-      if (replica.state !== 'online') continue;
+      if (replica.state !== 'online' || !replica.isLeader) {
+        replica.uncommitted = false;
+        continue;
+      }
       const hwm = replica.committable(this.#leoOf);
       if (hwm > replica.hwm) this.#advance(replica, hwm);
       if (hwm < replica.log.leo) still.push(replica);
@@ -395,15 +402,8 @@ export class Broker implements BrokerHost, RolesHost {
     return this.#diskState === 'failed';
   }
 
-  meet({ leader, replicas }: PartitionInfo): void {
-    if (leader !== this.id) {
-      this.#tails.find((tail) => tail.leader === leader)?.activate();
-      return;
-    }
-    for (const id of replicas) {
-      const peer = this.#peers.get(id);
-      if (peer !== undefined) peer.isFollower = true;
-    }
+  meet(info: PartitionInfo): void {
+    this.#peers.meet(info);
   }
 
   watch(replica: Replica): void {
@@ -415,6 +415,11 @@ export class Broker implements BrokerHost, RolesHost {
   disown(replica: Replica): void {
     for (const batch of replica.pending.disown())
       this.#answer(batch.client, batch, 'NOT_ENOUGH_REPLICAS_AFTER_APPEND');
+  }
+
+  dismiss(replica: Replica, error: ErrorCode): void {
+    for (const batch of replica.pending.abandon()) this.#answer(batch.client, batch, error);
+    for (const read of replica.reads) read.answer(error);
   }
 
   #advance(replica: Replica, hwm: number): void {
@@ -472,8 +477,7 @@ export class Broker implements BrokerHost, RolesHost {
       if (replica === undefined) continue;
       replica.becomeOffline();
       replica.uncommitted = false;
-      for (const batch of replica.pending.abandon()) this.#answer(batch.client, batch, 'KAFKA_STORAGE_ERROR');
-      for (const read of replica.reads) read.answer('KAFKA_STORAGE_ERROR');
+      this.dismiss(replica, 'KAFKA_STORAGE_ERROR');
     }
     this.#sendAnswers();
     const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error)}`;
@@ -489,11 +493,8 @@ export class Broker implements BrokerHost, RolesHost {
     this.#links.get(client)?.respondProduced(correlation, error, baseOffset);
   }
 
-  /** Those who follow partitions led here; one that is awake costs one look. */
   #ringFollowers(): void {
     this.#unrungBytes = 0;
-    for (const peer of this.#peers.values()) {
-      if (peer.isFollower) ringBell(this.arena.int32, peer.addresses.bell / 4);
-    }
+    this.#peers.ringFollowers();
   }
 }

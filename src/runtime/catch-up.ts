@@ -66,7 +66,7 @@ const BUSY_MS = 20;
  */
 export class CatchUp {
   readonly #broker: BrokerHost;
-  readonly #ports: ReadonlyMap<number, MessagePort>;
+  readonly #ports = new Map<number, MessagePort>();
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
@@ -76,15 +76,29 @@ export class CatchUp {
 
   constructor(broker: BrokerHost, ports: ReadonlyMap<number, MessagePort>) {
     this.#broker = broker;
-    this.#ports = ports;
-    for (const [peer, port] of ports) {
-      this.#wanted.set(peer, new Set());
-      port.on('message', (message: LogRequest | LogAnswer) => {
-        this.#busyUntilMs = nowMs() + BUSY_MS;
-        if (message.type === 'request') this.#serve(port, message);
-        else this.#take(peer, message);
-      });
-    }
+    for (const [peer, port] of ports) this.connect(peer, port);
+  }
+
+  /** A broker has come, or come back: what its last life was asked for it does not know. */
+  connect(peer: number, port: MessagePort): void {
+    this.#ports.get(peer)?.close();
+    this.#ports.set(peer, port);
+    if (!this.#wanted.has(peer)) this.#wanted.set(peer, new Set());
+    this.#asked.delete(peer);
+    port.on('message', (message: LogRequest | LogAnswer) => {
+      if (this.#ports.get(peer) !== port) return;
+      this.#busyUntilMs = nowMs() + BUSY_MS;
+      if (message.type === 'request') this.#serve(port, message);
+      else this.#take(peer, message);
+    });
+    this.#ask(peer);
+  }
+
+  disconnect(peer: number): void {
+    this.#ports.get(peer)?.close();
+    this.#ports.delete(peer);
+    this.#wanted.delete(peer);
+    this.#asked.delete(peer);
   }
 
   /** Whether messages of other brokers are to be expected. */
@@ -110,6 +124,11 @@ export class CatchUp {
     this.want(replica);
   }
 
+  /** This replica is out of the ISR: that it has all its leader has is asked for, and said, once more. */
+  report(replica: Replica): void {
+    if (replica.source === 'ring' && replica.state === 'online') this.#broker.readLog(replica);
+  }
+
   /** This replica is a follower no more, or has made room for another one of the same partition. */
   forget(replica: Replica): void {
     for (const wanted of this.#wanted.values()) wanted.delete(replica);
@@ -121,7 +140,8 @@ export class CatchUp {
   }
 
   #ask(leader: number): void {
-    const wanted = this.#wanted.get(leader) as Set<Replica>;
+    const wanted = this.#wanted.get(leader);
+    if (wanted === undefined) return;
     for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
     if (wanted.size === 0 || this.#asked.has(leader)) return;
     this.#asked.add(leader);
@@ -236,7 +256,9 @@ export class CatchUp {
 
   /** All that this replica has, its leader has too: now it may count. */
   #prove(replica: Replica): void {
-    if (this.#unproven.delete(replica)) this.#broker.restarted(replica);
+    if (!this.#unproven.delete(replica)) return;
+    this.#broker.restarted(replica);
+    this.#broker.table.storeReign(replica.id, replica.info.epoch);
   }
 
   /** False where the bytes are not what they should be: up to there they were taken. */
@@ -270,10 +292,11 @@ export class CatchUp {
     replica.hwm = Math.min(replica.hwm, logStart);
     this.#unproven.delete(replica);
     this.#broker.restarted(replica);
+    this.#broker.table.storeReign(replica.id, replica.info.epoch);
   }
 
   #rejoin(replica: Replica, ringPosition: number): void {
-    (this.#wanted.get(replica.info.leader) as Set<Replica>).delete(replica);
+    this.#wanted.get(replica.info.leader)?.delete(replica);
     replica.source = 'ring';
     this.#broker.rejoinRing(replica.info.leader, ringPosition);
     this.#broker.caughtUp(replica);

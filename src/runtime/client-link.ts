@@ -160,8 +160,10 @@ export class ClientLink {
     };
     const read: WaitingRead = {
       offset: fetch.offset,
-      answer: (error) => {
+      answer: (reason) => {
         end();
+        // Who asked this replica, and not the leader, is served by it all the same.
+        const error = reason === 'NOT_LEADER_OR_FOLLOWER' && fetch.fromAnyReplica ? 'NONE' : reason;
         this.#respond(() => this.#writeFetched(fetch, replica, error));
       },
     };

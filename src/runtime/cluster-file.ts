@@ -126,8 +126,8 @@ export function decodeClusterState(text: string, path: string): ClusterState {
     );
   }
   const brokers = file.list('brokers', root.brokers).map((id, n) => file.integer(`brokers[${n}]`, id, 1));
-  if (brokers.length === 0 || brokers.some((id, n) => id !== n + 1))
-    file.refuse('brokers', `1, 2, ... without gaps`, root.brokers);
+  if (brokers.length === 0 || brokers.some((id, n) => n > 0 && id <= brokers[n - 1]))
+    file.refuse('brokers', 'different broker ids in ascending order', root.brokers);
   const state: ClusterState = {
     clusterId: file.text('clusterId', root.clusterId, /^[\w-]{1,64}$/),
     brokers,

@@ -1,66 +1,31 @@
-import type { MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
-import { forceRing, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import type { TopicConfig, TopicConfigInput } from '../config.ts';
-import { brokersFor, placeReplicas } from '../core/placement.ts';
+import type { TopicConfig } from '../config.ts';
+import { FailureDetector } from '../core/failure-detector.ts';
 import { TidemarkError } from '../errors.ts';
-import {
-  CONTROL_TIMEOUT_MS,
-  PARTITIONS_PER_CHUNK,
-  REQUEST_CHANNEL_BYTES,
-  RESPONSE_CHANNEL_BYTES,
-  TAIL_RING_BYTES,
-} from '../limits.ts';
-import type {
-  BrokerState,
-  Durability,
-  PartitionInfo,
-  RecoveryProgress,
-  RecoveryReport,
-  ReplicaBytes,
-} from '../types.ts';
+import { BROKER_SESSION_MS, BROKERS_A_PROCESS_MAX, BROKERS_MAX, HEARTBEAT_EVERY_MS } from '../limits.ts';
+import type { Durability, PartitionInfo, RecoveryProgress, RecoveryReport } from '../types.ts';
 import { Arena } from './arena.ts';
+import { type Attachment, Attachments } from './attachments.ts';
 import { Background } from './background.ts';
-import { BrokerHandle } from './broker-handle.ts';
-import { channelsOf, type LinkAddresses } from './client-frames.ts';
+import type { BrokerHandle } from './broker-handle.ts';
+import { nowMs } from './clock.ts';
 import { DamageReports } from './damage-reports.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type {
-  BrokerAddresses,
   BrokerNotice,
-  BrokerThreadData,
   CareSettings,
-  DeletedRecords,
+  ControlRequest,
   OpenedReplica,
   PartitionAssignment,
-  Reign,
 } from './directory.ts';
 import { IsrChanges } from './isr-changes.ts';
-import { METRICS_BYTES, Metrics } from './metrics.ts';
-import { PARTITION_CHUNK_BYTES, PartitionTable } from './partition-table.ts';
-import { connectPeers } from './peer-ports.ts';
-import { PROGRESS_BYTES } from './progress.ts';
-import { reignOf, reopened, reportsOf } from './reopening.ts';
+import { Members } from './members.ts';
+import { PartitionChanges } from './partition-changes.ts';
+import { reportsOf } from './reopening.ts';
+import { type Comeback, withBroker, withoutBroker } from './succession.ts';
+import { TopicChanges } from './topic-changes.ts';
+import { reopenTopics } from './topic-reopening.ts';
 import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
-import { newUuid } from './uuid.ts';
-
-const BELL_BYTES = 128;
-
-export type { TopicInfo } from './topics.ts';
-
-/** Where a client finds one broker. */
-export interface ClientEndpoint {
-  readonly broker: number;
-  readonly addresses: LinkAddresses;
-}
-
-/** What a client thread is given when it attaches. */
-export interface Attachment {
-  readonly client: number;
-  readonly bell: number;
-  readonly workspace: number;
-  readonly endpoints: readonly ClientEndpoint[];
-}
 
 /** What a thread other than the main one needs besides. */
 export interface ThreadAttachment {
@@ -72,7 +37,6 @@ export interface ThreadAttachment {
 
 /** How a cluster is started. */
 export interface CoordinatorOptions {
-  readonly brokers: number;
   readonly durability: Durability;
   readonly directory: DataDirectory;
   /** What topics have where they were given nothing else. */
@@ -80,48 +44,89 @@ export interface CoordinatorOptions {
   readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
   /** Where it is to be other than usual. */
   readonly care?: Partial<CareSettings> | undefined;
+  /** The same, for how long a broker may give no sign of life. */
+  readonly sessionMs?: number | undefined;
 }
 
-interface Member {
-  readonly handle: BrokerHandle;
-  readonly addresses: BrokerAddresses & { chunks: number[] };
-  readonly table: PartitionTable;
-  readonly metrics: Metrics;
+/** What clients have to know of what happens to brokers and topics. */
+export interface ClusterListener {
+  /** A life of a broker has ended: what it was asked is not answered any more. */
+  brokerEnded(broker: number, life: number, cause: Error): void;
+  /** It hangs, and others lead in its place. What it was asked may be answered late, or never. */
+  brokerHangs(broker: number, life: number, cause: Error): void;
+  /** There is a broker to which a link can be had. */
+  brokerStarted(broker: number): void;
+  topicsChanged(changed: readonly TopicInfo[], removed: readonly string[]): void;
 }
 
-/** The main thread's part of a cluster: shared memory, broker threads, topics, and who is attached. */
+/** The main thread's part of a cluster: which brokers there are, what becomes of their partitions, and who is attached. */
 export class Coordinator {
   readonly clusterId: string;
   readonly arena = new Arena();
   readonly module = compileKernels();
   /** What the start had to take out of the brokers' files, and what was found damaged since. */
   readonly recovery: RecoveryReport[] = [];
+  readonly attachments: Attachments;
+  readonly topicChanges: TopicChanges;
   readonly #options: CoordinatorOptions;
   readonly #directory: DataDirectory;
   readonly #topics: Topics;
+  readonly #members: Members;
+  readonly #changes: PartitionChanges;
   readonly #isr: IsrChanges;
   readonly #background = new Background();
   readonly #damages: DamageReports;
-  readonly #members = new Map<number, Member>();
-  readonly #attachments = new Map<number, Attachment>();
-  /** By client: the thread it lives in, where that is another than this one. */
-  readonly #threads = new Map<number, number>();
-  readonly #failureListeners = new Set<(brokerId: number, cause: Error) => void>();
-  /** Creations run one after the other: ids and chunks are given out in order. */
-  #creating: Promise<unknown> = Promise.resolve();
-  #clients = 0;
+  readonly #detector: FailureDetector;
+  readonly #listeners = new Set<ClusterListener>();
+  /** Brokers that are being stopped: they are given nothing any more. */
+  readonly #leaving = new Set<number>();
+  /** By broker: what is being done to it. One thing follows the other. */
+  readonly #steps = new Map<number, Promise<unknown>>();
+  #heartbeat: NodeJS.Timeout | undefined;
 
   private constructor(options: CoordinatorOptions) {
-    const { directory, config } = options;
+    const { directory, config, durability, care } = options;
     this.#options = options;
     this.#directory = directory;
     this.clusterId = directory.state.clusterId;
-    this.#topics = new Topics(directory.state, directory.store, config);
-    this.#isr = new IsrChanges(this.#topics, () => [...this.#members.values()].map(({ handle }) => handle));
+    const topics = new Topics(directory.state, directory.store, config);
+    this.#topics = topics;
+    const members = new Members({
+      arena: this.arena,
+      module: this.module,
+      durability,
+      background: this.#background,
+      owner: {
+        failed: (handle, cause) => this.#failed(handle, cause),
+        noticed: (handle, notice) => this.#noticed(handle, notice),
+      },
+      care,
+      homeOf: (id) => directory.home(id),
+      partitions: () => topics.nextPartition,
+    });
+    this.#members = members;
+    this.#changes = new PartitionChanges({
+      topics,
+      alive: () => members.alive.map(({ handle }) => handle),
+      greet: (handle) => this.#greet(handle),
+      mended: (broker, opened) => this.#report(broker, opened),
+      shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
+    });
+    this.#isr = new IsrChanges(topics, this.#changes, (id) => members.running(id));
+    this.attachments = new Attachments(this.arena, members);
+    this.topicChanges = new TopicChanges({
+      topics,
+      members,
+      changes: this.#changes,
+      isLive: this.#isLive,
+      shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
+      gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
+    });
+    this.#detector = new FailureDetector(HEARTBEAT_EVERY_MS, options.sessionMs ?? BROKER_SESSION_MS);
     const cluster = {
       isr: this.#isr,
-      find: (partition: number) => this.#topics.find(partition),
-      handleOf: (id: number) => this.#members.get(id)?.handle,
+      find: (partition: number) => topics.find(partition),
+      handleOf: (id: number) => members.find(id)?.handle,
       pathOf: this.homeOf,
     };
     this.#damages = new DamageReports(cluster, this.recovery);
@@ -132,9 +137,7 @@ export class Coordinator {
     let coordinator: Coordinator | undefined;
     try {
       coordinator = new Coordinator(options);
-      coordinator.#startBrokers(options.brokers);
-      await Promise.all([...coordinator.#members.values()].map(({ handle }) => handle.started()));
-      await coordinator.#reopen();
+      await coordinator.#start();
       return coordinator;
     } catch (error) {
       if (coordinator === undefined) options.directory.close();
@@ -148,351 +151,285 @@ export class Coordinator {
     return this.#topics.visible;
   }
 
-  get brokerIds(): number[] {
-    return [...this.#members.keys()];
+  /** Of what has changed last about topics. */
+  get topicsVersion(): number {
+    return this.#topics.version;
   }
 
-  brokerState(id: number): BrokerState {
-    return this.#member(id).handle.state;
-  }
-
-  /** Why it has failed, or is offline. */
-  brokerError(id: number): string | undefined {
-    return this.#member(id).handle.error;
+  /** A topic with what it was given, and what it has where it was given nothing. */
+  knownTopic(name: string): KnownTopic | undefined {
+    return this.#topics.known(name);
   }
 
   /** The broker's directory; '' where it keeps no files. */
   readonly homeOf = (id: number): string => this.#directory.home(id)?.path ?? '';
 
-  table(brokerId: number): PartitionTable {
-    return this.#member(brokerId).table;
+  get members(): Members {
+    return this.#members;
   }
 
-  metrics(brokerId: number): Metrics {
-    return this.#member(brokerId).metrics;
+  listen(listener: ClusterListener): void {
+    this.#listeners.add(listener);
   }
 
-  /** Calls back when a broker thread has died by itself. */
-  onBrokerFailure(listener: (brokerId: number, cause: Error) => void): void {
-    this.#failureListeners.add(listener);
-  }
-
-  createTopic(
-    name: string,
-    partitions: number,
-    replicationFactor: number | undefined,
-    given: TopicConfigInput,
-    config: TopicConfig,
-  ): Promise<void> {
-    const created = this.#creating.then(() =>
-      this.#createTopic(name, partitions, replicationFactor, given, config),
-    );
-    this.#creating = created.catch(() => undefined);
-    return created;
-  }
-
-  /** Lets a partition begin at `offset`; -1 is its HWM. */
-  async deleteRecords(info: PartitionInfo, offset: number): Promise<DeletedRecords> {
-    const { handle } = this.#member(info.leader);
-    return (await handle.request({ type: 'delete-records', partition: info.id, offset })) as DeletedRecords;
-  }
-
-  /** Gives a client thread its bell and a link to every broker that runs. */
-  async attach(): Promise<Attachment> {
-    const client = ++this.#clients;
-    const bell = this.arena.allocate(BELL_BYTES);
-    const workspace = this.arena.allocateWorkspace();
-    const running = [...this.#members.values()].filter(({ handle }) => handle.isAlive);
-    const endpoints = running.map(({ handle, addresses }) => ({
-      broker: handle.id,
-      addresses: this.#allocateLink(bell, addresses.bell),
-    }));
-    const attachment: Attachment = { client, bell, workspace, endpoints };
-    this.#attachments.set(client, attachment);
-    const attached = endpoints.map(({ broker, addresses }) =>
-      this.#member(broker).handle.request({ type: 'attach', client, addresses }),
-    );
-    try {
-      await Promise.all(attached);
-    } catch (error) {
-      await Promise.allSettled(attached);
-      await this.detach(client);
-      throw error;
-    }
-    return attachment;
+  /** Asks a broker's thread for something. */
+  ask(broker: number, request: ControlRequest): Promise<unknown> {
+    return this.#members.get(broker).handle.request(request);
   }
 
   /** As attach, for a thread that does not share this one's objects. */
   async attachThread(threadId: number, deliveryTimeoutMs: number): Promise<ThreadAttachment> {
-    const attachment = await this.attach();
-    this.#threads.set(attachment.client, threadId);
+    const attachment = await this.attachments.attach(threadId);
     return { memory: this.arena.memory, module: this.module, attachment, deliveryTimeoutMs };
   }
 
-  /** Clients of a thread that has ended without detaching. */
-  threadEnded(threadId: number): void {
-    for (const [client, thread] of this.#threads) {
-      if (thread !== threadId) continue;
-      this.#ringEverybody();
-      // What a broker that fails meanwhile does not give back is lost with it.
-      this.detach(client).catch(() => undefined);
-    }
+  /** Ends a broker's thread as a crash would. Resolves when others lead in its place. */
+  async killBroker(id: number): Promise<void> {
+    const { handle } = this.#members.get(id);
+    return this.#step(id, async () => {
+      await handle.kill();
+      // Behind what its end has brought about.
+      await this.#changes.change((info) => info);
+    });
   }
 
-  /** The client uses its regions no more. */
-  async detach(client: number): Promise<void> {
-    const attachment = this.#attachments.get(client);
-    if (attachment === undefined) return;
-    this.#attachments.delete(client);
-    this.#threads.delete(client);
-    for (const { broker, addresses } of attachment.endpoints) {
-      const { handle } = this.#member(broker);
+  /** Starts a broker whose thread has ended, on its own data. Resolves when it follows, or leads what it alone has. */
+  async startBroker(id: number): Promise<void> {
+    this.#members.get(id);
+    return this.#step(id, async () => {
+      const before = this.#members.get(id).handle;
+      if (!before.hasEnded)
+        throw new TidemarkError(
+          'INVALID_ARGUMENT',
+          `Broker ${id} is ${before.state}; only one that has ended can be started.`,
+        );
+      await this.#bringUp(id);
+    });
+  }
+
+  /** Lets others lead what this broker leads, and then ends its thread with everything in order. */
+  async stopBroker(id: number): Promise<void> {
+    const { handle } = this.#members.get(id);
+    return this.#step(id, async () => {
+      if (handle.hasEnded) return;
+      this.#leaving.add(id);
       try {
-        if (handle.isAlive) await handle.request({ type: 'detach', client });
-      } catch {
-        // A broker that does not answer may still write there; one that has ended does not.
-        if (handle.isAlive) continue;
+        await this.#loseTo(id);
+        await handle.close();
+      } finally {
+        this.#leaving.delete(id);
       }
-      this.arena.release(addresses.link, channelsOf(addresses).end - addresses.link);
-    }
-    this.arena.releaseWorkspace(attachment.workspace);
-    this.arena.release(attachment.bell, BELL_BYTES);
+      this.#ended(handle, new Error('it was stopped'));
+    });
   }
 
-  async inspect(broker: number, partition: number, offset: number, maxBytes: number): Promise<ReplicaBytes> {
-    return (await this.#member(broker).handle.request({
-      type: 'inspect',
-      partition,
-      offset,
-      maxBytes,
-    })) as ReplicaBytes;
+  /** A broker more, for new topics: its id. */
+  async addBroker(): Promise<number> {
+    const { ids } = this.#members;
+    if (ids.length >= BROKERS_A_PROCESS_MAX)
+      throw new TidemarkError('INVALID_ARGUMENT', `A cluster has at most ${BROKERS_A_PROCESS_MAX} brokers.`);
+    return this.topicChanges.inTurn(async () => {
+      const id = freeId(this.#members.ids);
+      await this.#directory.prepare(id);
+      await this.#topics.setBrokers([...this.#members.ids, id]);
+      await this.#step(id, () => this.#bringUp(id));
+      return id;
+    });
+  }
+
+  /** Ends a broker that holds no replica, and forgets it. Its directory stays: the path, where it has one. */
+  async removeBroker(id: number): Promise<string | undefined> {
+    const { handle } = this.#members.get(id);
+    return this.topicChanges.inTurn(async () => {
+      this.#requireRemovable(id);
+      const path = this.#directory.home(id)?.path;
+      await this.#topics.setBrokers(this.#members.ids.filter((other) => other !== id));
+      await this.#step(id, async () => {
+        if (!handle.hasEnded) await handle.close();
+        this.#ended(handle, new Error('it was removed'));
+        await this.#members.remove(id);
+      });
+      return path;
+    });
   }
 
   async close(): Promise<void> {
-    this.#isr.close();
+    clearInterval(this.#heartbeat);
+    this.#changes.close();
+    for (const id of this.#members.ids) this.#members.resume(id);
     // Brokers give up what they have asked of the pool, and the pool what is left of it: neither waits for the other.
-    const brokers = [...this.#members.values()].map(({ handle }) => handle.close());
+    const brokers = this.#members.all.map(({ handle }) => handle.close());
     await Promise.all([...brokers, this.#background.close()]);
+    // One that was about to start.
+    await Promise.allSettled(this.#steps.values());
+    await Promise.all(this.#members.all.map(({ handle }) => handle.close()));
     this.#directory.close();
   }
 
-  #member(id: number): Member {
-    const member = this.#members.get(id);
-    if (member === undefined) throw new TidemarkError('INVALID_ARGUMENT', `There is no broker ${id}.`);
-    return member;
+  async #start(): Promise<void> {
+    await this.#members.startAll(this.#directory.state.brokers);
+    for (const { handle } of this.#members.all) handle.ready();
+    const { recovery } = this;
+    await reopenTopics({
+      topics: this.#topics,
+      members: this.#members,
+      directory: this.#directory,
+      recovery,
+    });
+    this.#heartbeat = setInterval(() => this.#lookForSigns(), HEARTBEAT_EVERY_MS);
+    this.#heartbeat.unref();
   }
 
-  #startBrokers(count: number): void {
-    const all: (BrokerAddresses & { chunks: number[] })[] = [];
-    for (let id = 1; id <= count; id++) {
-      all.push({
-        id,
-        bell: this.arena.allocate(BELL_BYTES),
-        ring: this.arena.allocate(ringBytes(TAIL_RING_BYTES)),
-        ringCapacity: TAIL_RING_BYTES,
-        progress: this.arena.allocate(PROGRESS_BYTES),
-        metrics: this.arena.allocate(METRICS_BYTES),
-        chunks: [],
-      });
-    }
-    const ports = connectPeers(count);
-    for (const addresses of all) {
-      const data: BrokerThreadData = {
-        memory: this.arena.memory,
-        module: this.module,
-        workspace: this.arena.allocateWorkspace(),
-        durability: this.#options.durability,
-        home: this.#directory.home(addresses.id),
-        id: addresses.id,
-        brokers: all,
-        peers: ports.get(addresses.id) as Map<number, MessagePort>,
-        care: this.#options.care,
-      };
-      const owner = {
-        failed: ({ id }: BrokerHandle, cause: Error) => this.#brokerFailed(id, cause),
-        noticed: ({ id }: BrokerHandle, notice: BrokerNotice) => this.#noticed(id, notice),
-      };
-      const handle = new BrokerHandle(data, addresses, owner, this.#background);
-      this.#members.set(addresses.id, {
-        handle,
-        addresses,
-        table: new PartitionTable(this.arena, []),
-        metrics: new Metrics(this.arena, addresses.metrics),
-      });
-    }
+  readonly #isLive = (id: number): boolean =>
+    this.#members.running(id) !== undefined && !this.#leaving.has(id);
+
+  #step<T>(id: number, act: () => Promise<T>): Promise<T> {
+    const done = (this.#steps.get(id) ?? Promise.resolve()).then(() => {
+      if (this.#changes.isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');
+      return act();
+    });
+    this.#steps.set(
+      id,
+      done.catch(() => undefined),
+    );
+    return done;
   }
 
-  /** Brings back the topics of the last run: opens all logs, elects, writes it down, and lets leaders lead. */
-  async #reopen(): Promise<void> {
-    const before = new Map<number, PartitionInfo>();
+  /** A new thread opens the broker's logs, and is then told who leads. */
+  async #bringUp(id: number): Promise<void> {
+    const home = this.#directory.home(id);
+    // Whatever this machine may have lost before this process began has been looked for by then.
+    const { handle } = await this.#members.start(id, home && { ...home, wasPowerLost: false });
+    const directories = this.topicChanges.takeOwed(id);
+    if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
     const assignments: PartitionAssignment[] = [];
     for (const { topicId, config, partitions } of this.#topics.written) {
-      for (const info of partitions) {
-        before.set(info.id, info);
-        assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true });
-      }
+      for (const info of partitions)
+        if (info.replicas.includes(id))
+          assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true });
     }
-    if (before.size > 0) {
-      const findings = await this.#assign(assignments, Number.POSITIVE_INFINITY);
-      const infos = this.#topics.plan((info) => reopened(info, findings, this.homeOf));
-      const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
-      for (const [broker, found] of findings) this.#report(broker, found.values(), before);
-      await this.#topics.commit();
-      // Before the brokers rule and follow: what becomes of them meanwhile changes what is seen.
-      for (const { name } of this.#topics.written) this.#topics.show(name);
-      await this.#rule(infos, reigns, before);
-    }
-    if (this.brokerIds.every((id) => this.brokerState(id) === 'running')) this.#directory.recovered();
+    const chunks = this.#members.extendTables();
+    const request = { type: 'partitions', partitions: assignments, chunks } as const;
+    const opened = (await handle.request(request, Number.POSITIVE_INFINITY)) as OpenedReplica[];
+    this.#report(id, opened);
+    const found = new Map(opened.map((each) => [each.id, each]));
+    const comebackOf = ({ id: partition }: PartitionInfo): Comeback => {
+      if (home === undefined) return 'emptied';
+      const { state, error } = found.get(partition) ?? { state: 'offline' };
+      return state === 'online' ? 'whole' : { fault: `broker ${id}: ${error ?? 'it is not running.'}` };
+    };
+    await this.#comeBack(handle, comebackOf, () => handle.ready());
   }
 
-  /** Leaders first: a follower finds its leader ready. */
-  async #rule(
-    infos: readonly PartitionInfo[],
-    reigns: readonly Reign[],
-    before: ReadonlyMap<number, PartitionInfo>,
+  async #comeBack(
+    handle: BrokerHandle,
+    comebackOf: (info: PartitionInfo) => Comeback,
+    begin: () => void,
   ): Promise<void> {
-    const alive = this.#alive();
-    await Promise.all(
-      alive.map(({ handle }) => {
-        const own = reigns.filter(({ info }) => info.leader === handle.id);
-        return own.length === 0 ? undefined : handle.request({ type: 'lead', reigns: own });
-      }),
-    );
-    const mended = alive.map(async ({ handle }) => {
-      const limitMs = Number.POSITIVE_INFINITY;
-      const opened = await handle.request({ type: 'reform', partitions: infos }, limitMs);
-      this.#report(handle.id, opened as OpenedReplica[], before);
-    });
-    await Promise.all(mended);
+    const change = (info: PartitionInfo): PartitionInfo =>
+      this.#isLive(handle.id) ? withBroker(info, handle.id, comebackOf(info), this.#isLive) : info;
+    await this.#changes.change(change, { begin, welcomed: handle });
+    if (handle.isAlive) this.#tell((listener) => listener.brokerStarted(handle.id));
   }
 
-  #report(broker: number, opened: Iterable<OpenedReplica>, infos: ReadonlyMap<number, PartitionInfo>): void {
-    this.recovery.push(...reportsOf(broker, opened, infos, this.homeOf(broker)));
+  /** Room in the tables that it did not hear of while it was away. */
+  #greet(handle: BrokerHandle): void {
+    const chunks = this.#members.extendTables();
+    handle.request({ type: 'partitions', partitions: [], chunks }).catch(() => undefined);
   }
 
-  async #createTopic(
-    name: string,
-    partitions: number,
-    replicationFactor: number | undefined,
-    given: TopicConfigInput,
-    config: TopicConfig,
-  ): Promise<void> {
-    if (this.#topics.has(name))
-      throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
-    const { running, factor } = brokersFor(
-      replicationFactor,
-      this.brokerIds.map((id) => ({ id, state: this.brokerState(id), error: this.brokerError(id) })),
-    );
-    const first = this.#topics.takeIds(partitions);
-    const infos = placeReplicas(running, partitions, factor, first).map(
-      (replicas, partition): PartitionInfo => ({
-        id: first + partition,
-        topic: name,
-        partition,
-        replicas,
-        isr: replicas,
-        leader: replicas[0],
-        epoch: 0,
-      }),
-    );
-    const topic: KnownTopic = { name, topicId: newUuid(), given, config, partitions: infos };
-    // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
-    await this.#topics.add(topic);
-    try {
-      await this.#make(topic);
-    } catch (error) {
-      await this.#topics.drop(name).catch(() => undefined);
-      throw error;
+  #loseTo(id: number): Promise<void> {
+    return this.#changes.change((info) => withoutBroker(info, id, this.#isLive));
+  }
+
+  #requireRemovable(id: number): void {
+    if (this.#members.ids.length === 1)
+      throw new TidemarkError('INVALID_ARGUMENT', `Broker ${id} is the only one; close the cluster instead.`);
+    let held = 0;
+    let name = '';
+    for (const topic of this.#topics.written) {
+      const count = topic.partitions.filter(({ replicas }) => replicas.includes(id)).length;
+      if (count > 0) name = topic.name;
+      held += count;
     }
-    this.#topics.show(name);
+    if (held === 0) return;
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `Broker ${id} holds replicas of ${held} partitions, for example of '${name}', and is not removed: delete those topics first.`,
+    );
   }
 
-  async #make({ name, topicId, config, partitions }: KnownTopic): Promise<void> {
-    const findings = await this.#assign(
-      partitions.map((info) => ({ info, config, topicId, isKept: false })),
-      CONTROL_TIMEOUT_MS,
-    );
-    for (const [broker, found] of findings) {
-      const refused = [...found.values()].find(({ state }) => state !== 'online');
-      if (refused === undefined) continue;
-      throw new TidemarkError(
-        'KAFKA_STORAGE_ERROR',
-        `Topic '${name}' was not made, because broker ${broker} could not open its log: ${refused.error}`,
+  #lookForSigns(): void {
+    const beats = new Map<number, number>();
+    for (const { handle, vitals } of this.#members.all)
+      if (handle.state === 'running' || handle.state === 'fenced') beats.set(handle.id, vitals.loadBeats());
+    const { suspected, back } = this.#detector.look(beats, nowMs());
+    for (const id of suspected) {
+      const { handle } = this.#members.get(id);
+      const sentence = `Broker ${id} has given no sign of life for a while: something blocks its thread.`;
+      handle.fence(sentence);
+      // What clients send until they know who leads instead lies in its channel too.
+      void this.#loseTo(id).then(() =>
+        this.#tell((listener) => listener.brokerHangs(id, handle.life, new Error(sentence))),
+      );
+    }
+    for (const id of back) {
+      const { handle } = this.#members.get(id);
+      if (handle.state !== 'fenced') continue;
+      void this.#comeBack(
+        handle,
+        () => 'whole',
+        () => handle.unfence(),
       );
     }
   }
 
-  #alive(): Member[] {
-    return [...this.#members.values()].filter(({ handle }) => handle.isAlive);
+  #report(broker: number, opened: readonly OpenedReplica[]): void {
+    const infos = new Map<number, PartitionInfo>();
+    for (const { partitions } of this.#topics.written)
+      for (const info of partitions) infos.set(info.id, info);
+    const known = opened.filter(({ id }) => infos.has(id));
+    this.recovery.push(...reportsOf(broker, known, infos, this.homeOf(broker)));
   }
 
-  /** Every broker learns of the partitions, and of the table chunks that come with them; each says what it found. */
-  async #assign(
-    partitions: readonly PartitionAssignment[],
-    limitMs: number,
-  ): Promise<Map<number, Map<number, OpenedReplica>>> {
-    const chunks = new Map<number, number[]>();
-    for (const [id, { table, addresses }] of this.#members) {
-      const added: number[] = [];
-      while (table.chunkCount * PARTITIONS_PER_CHUNK < this.#topics.nextPartition) {
-        const chunk = this.arena.allocate(PARTITION_CHUNK_BYTES);
-        table.addChunk(chunk);
-        addresses.chunks.push(chunk);
-        added.push(chunk);
-      }
-      chunks.set(id, added);
-    }
-    const findings = new Map<number, Map<number, OpenedReplica>>();
-    const answers = await Promise.allSettled(
-      this.#alive().map(async ({ handle }) => {
-        const request = { type: 'partitions', partitions, chunks } as const;
-        const opened = (await handle.request(request, limitMs)) as OpenedReplica[];
-        findings.set(handle.id, new Map(opened.map((each) => [each.id, each])));
-      }),
-    );
-    // What the others found is wanted by none then, but they have come to an end that they can write down.
-    const failed = answers.find(({ status }) => status === 'rejected');
-    if (failed?.status === 'rejected') throw failed.reason;
-    return findings;
+  #tell(tell: (listener: ClusterListener) => void): void {
+    for (const listener of this.#listeners) tell(listener);
   }
 
-  #allocateLink(clientBell: number, brokerBell: number): LinkAddresses {
-    const shape = {
-      link: 0,
-      requestCapacity: REQUEST_CHANNEL_BYTES,
-      responseCapacity: RESPONSE_CHANNEL_BYTES,
-    };
-    const { end } = channelsOf({ ...shape, clientBell, brokerBell });
-    return { ...shape, link: this.arena.allocate(end), clientBell, brokerBell };
+  #failed(handle: BrokerHandle, cause: Error): void {
+    // It may have taken a sleeper's flag down without notifying it.
+    this.#members.ringAll();
+    this.attachments.ringAll();
+    void this.#loseTo(handle.id);
+    this.#ended(handle, cause);
   }
 
-  /** After a thread's death: it may have taken a sleeper's flag down without notifying it. */
-  #ringEverybody(): void {
-    for (const { addresses } of this.#members.values()) forceRing(this.arena.int32, addresses.bell / 4);
-    for (const { bell } of this.#attachments.values()) forceRing(this.arena.int32, bell / 4);
+  #ended(handle: BrokerHandle, cause: Error): void {
+    this.#tell((listener) => listener.brokerEnded(handle.id, handle.life, cause));
   }
 
-  #brokerFailed(id: number, cause: Error): void {
-    this.#ringEverybody();
-    void this.#isr.shrink(id);
-    for (const listener of this.#failureListeners) listener(id, cause);
-  }
-
-  #noticed(id: number, notice: BrokerNotice): void {
+  #noticed(handle: BrokerHandle, notice: BrokerNotice): void {
     switch (notice.notice) {
       case 'disk-failed':
-        void this.#isr.shrink(id);
+        void this.#loseTo(handle.id);
         break;
       case 'caught-up':
-        void this.#isr.expand(id, notice.partition);
+        void this.#isr.expand(handle, notice.partition);
         break;
       case 'recovering': {
         const { notice: _, ...progress } = notice;
-        this.#options.onRecovery?.({ broker: id, ...progress });
+        this.#options.onRecovery?.({ broker: handle.id, ...progress });
         break;
       }
       default:
-        this.#damages.take(id, notice);
+        this.#damages.take(handle.id, notice);
     }
   }
+}
+
+/** The one after the highest; where there is no higher one, the lowest that is free. */
+function freeId(ids: readonly number[]): number {
+  const next = Math.max(...ids) + 1;
+  if (next < BROKERS_MAX) return next;
+  for (let id = 1; ; id++) if (!ids.includes(id)) return id;
 }

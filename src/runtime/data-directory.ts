@@ -80,6 +80,14 @@ export class DataDirectory {
     };
   }
 
+  /** Makes the directory of a broker more, or takes the one that it had before it was removed. */
+  async prepare(id: number): Promise<void> {
+    if (this.#place === undefined) return;
+    const { path, lock } = this.#place;
+    makeBrokerDirectories(path, [id]);
+    if (lock !== undefined) await identify(join(path, brokerName(id)), this.state.clusterId, id);
+  }
+
   /** All logs are in order. */
   recovered(): void {
     this.#place?.lock?.recovered();
@@ -100,16 +108,19 @@ interface Place {
   readonly close: () => void;
 }
 
-/** Refuses with a sentence whatever is no place for this cluster. */
+/**
+ * Refuses with a sentence whatever is no place for this cluster. Where nobody says how many brokers there are to be, it is
+ * as many as the directory has, and one where it is new.
+ */
 export async function openDataDirectory(
   dataDir: string | undefined,
   durability: Durability,
-  brokers: number,
+  brokers: number | undefined,
 ): Promise<DataDirectory> {
   if (durability === 'memory') {
-    return new DataDirectory(newState(brokers), new ForgetfulStore());
+    return new DataDirectory(newState(brokers ?? 1), new ForgetfulStore());
   }
-  return dataDir === undefined ? openTemporary(brokers) : openKept(resolve(dataDir), brokers);
+  return dataDir === undefined ? openTemporary(brokers ?? 1) : openKept(resolve(dataDir), brokers);
 }
 
 function brokerName(id: number): string {
@@ -131,7 +142,7 @@ async function openTemporary(brokers: number): Promise<DataDirectory> {
   const close = onceAndAtExit(remove, remove);
   try {
     await store.save(state);
-    makeBrokerDirectories(path, brokers);
+    makeBrokerDirectories(path, state.brokers);
     return new DataDirectory(state, store, { path, lock: undefined, emptied: new Set(), close });
   } catch (error) {
     close();
@@ -139,7 +150,7 @@ async function openTemporary(brokers: number): Promise<DataDirectory> {
   }
 }
 
-async function openKept(path: string, brokers: number): Promise<DataDirectory> {
+async function openKept(path: string, brokers: number | undefined): Promise<DataDirectory> {
   guarded('made', path, () => makeDirectory(path));
   guarded('used', path, () => accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK));
   refuseForeign(path);
@@ -152,10 +163,10 @@ async function openKept(path: string, brokers: number): Promise<DataDirectory> {
     const file = join(path, CLUSTER_FILE);
     const store = new ClusterFile(file, true);
     const text = guarded('read', file, () => readIfThere(file));
-    const state = text === undefined ? newState(brokers) : decodeClusterState(text, file);
+    const state = text === undefined ? newState(brokers ?? 1) : decodeClusterState(text, file);
     if (text === undefined) await store.save(state);
-    else refuseOtherBrokers(path, state.brokers.length, brokers);
-    makeBrokerDirectories(path, brokers);
+    else if (brokers !== undefined) refuseOtherBrokers(path, state.brokers, brokers);
+    makeBrokerDirectories(path, state.brokers);
     const emptied = new Set<number>();
     for (const id of state.brokers) {
       const found = await identify(join(path, brokerName(id)), state.clusterId, id);
@@ -261,21 +272,22 @@ function refuseForeign(path: string): void {
   );
 }
 
-function refuseOtherBrokers(path: string, made: number, wanted: number): void {
+function refuseOtherBrokers(path: string, ids: readonly number[], wanted: number): void {
+  const made = ids.length;
   if (made === wanted) return;
   if (wanted > made) {
     throw invalid(
-      `The directory ${path} was made with brokers: ${made}, and ${wanted} were asked for: this version adds no brokers to a cluster. Start it with brokers: ${made}, or use another directory.`,
+      `The directory ${path} was made with brokers: ${made}, and ${wanted} were asked for: a start adds none. Start it with brokers: ${made} and call addBroker(), or use another directory.`,
     );
   }
-  const left = Array.from({ length: made - wanted }, (_, n) => brokerName(wanted + n + 1));
+  const left = ids.slice(wanted).map(brokerName);
   throw invalid(
     `The directory ${path} was made with brokers: ${made}, and with ${wanted} the replicas in ${left.join(', ')} would be left out. Start it with brokers: ${made}, or use another directory.`,
   );
 }
 
-function makeBrokerDirectories(path: string, brokers: number): void {
-  for (let id = 1; id <= brokers; id++) {
+function makeBrokerDirectories(path: string, ids: readonly number[]): void {
+  for (const id of ids) {
     const directory = join(path, brokerName(id));
     guarded('made', directory, () => mkdirSync(directory, { recursive: true }));
   }

@@ -23,6 +23,8 @@ export interface BrokerThreadData {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
   readonly workspace: number;
+  /** Where it gives its signs of life. */
+  readonly vitals: number;
   readonly id: number;
   readonly brokers: readonly BrokerAddresses[];
   /** How safe a batch has to be before it counts for the HWM and is acknowledged. */
@@ -87,7 +89,7 @@ export interface ReplicaEnd {
   readonly lastEpoch: number;
 }
 
-/** A partition that is to be led from now on, and how far the followers in its ISR are. */
+/** A partition that is to be led from now on, after a start, and how far the followers in its ISR are. */
 export interface Reign {
   readonly info: PartitionInfo;
   readonly followers: readonly ReplicaEnd[];
@@ -113,17 +115,32 @@ export type ControlRequest =
   | {
       readonly type: 'partitions';
       readonly partitions: readonly PartitionAssignment[];
-      /** New chunks of every broker's partition table, by broker id. */
+      /** The chunks of every broker's partition table, by broker id. */
       readonly chunks: ReadonlyMap<number, readonly number[]>;
     }
   | { readonly type: 'reform'; readonly partitions: readonly PartitionInfo[] }
   /** Comes before followers learn of the new leader, so that it is ready for them. */
   | { readonly type: 'lead'; readonly reigns: readonly Reign[] }
   /** The HWM waits for this follower from now on, if it has reached it: the answer tells. */
-  | { readonly type: 'admit'; readonly partition: number; readonly follower: number }
+  | {
+      readonly type: 'admit';
+      readonly partition: number;
+      readonly epoch: number;
+      readonly follower: number;
+    }
+  /** A broker has come, or come back: its memory, and a port to it. Its last life's memory is used no more. */
+  | { readonly type: 'welcome'; readonly addresses: BrokerAddresses; readonly port: MessagePort }
+  /** A broker was removed: its memory is used no more. */
+  | { readonly type: 'part'; readonly broker: number }
   /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */
   | { readonly type: 'heal'; readonly partition: number }
   | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
+  /** Topics that were deleted: their replicas end here, and their files go. */
+  | { readonly type: 'remove'; readonly partitions: readonly number[] }
+  /** The same for those that were deleted while this broker did not run: directories, and whose they were. */
+  | { readonly type: 'discard'; readonly directories: ReadonlyMap<string, string> }
+  /** A topic is to be like this from now on. */
+  | { readonly type: 'configure'; readonly partitions: readonly number[]; readonly config: TopicConfig }
   | { readonly type: 'attach'; readonly client: number; readonly addresses: LinkAddresses }
   | { readonly type: 'detach'; readonly client: number }
   | {

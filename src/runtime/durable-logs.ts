@@ -74,6 +74,11 @@ export class DurableLogs {
     this.#owner.diskFailed(error);
   }
 
+  /** Resolves when no sync is under way that began before. */
+  async rested(): Promise<void> {
+    await this.#groups?.rested();
+  }
+
   close(): void {
     this.#groups?.close();
   }

@@ -19,6 +19,8 @@ export class GroupCommit {
   readonly #failed: (error: unknown) => void;
   readonly #wanted = new Set<Replica>();
   #state: 'idle' | 'syncing' | 'ended' = 'idle';
+  /** The group under way, or the last one. */
+  #group: Promise<unknown> = Promise.resolve();
 
   /** `settled` is called for each log of a group, then `finished` once. */
   constructor(
@@ -44,15 +46,23 @@ export class GroupCommit {
   begin(): void {
     if (this.#state !== 'idle' || this.#wanted.size === 0) return;
     this.#state = 'syncing';
-    const group = [...this.#wanted].map((replica) => ({ replica, restarts: replica.restarts, end: 0 }));
+    const wanted = [...this.#wanted].filter(({ state }) => state === 'online');
+    const group = wanted.map((replica) => ({ replica, restarts: replica.restarts, end: 0 }));
     this.#wanted.clear();
-    syncAll(group).then(
+    const synced = syncAll(group);
+    this.#group = synced.catch(() => undefined);
+    synced.then(
       () => this.#end(group),
       (error) => {
         this.close();
         this.#failed(error);
       },
     );
+  }
+
+  /** Resolves when the group that is under way has ended: replicas that are offline are in none that comes after. */
+  async rested(): Promise<void> {
+    await this.#group;
   }
 
   /** Nobody is told anything any more. */

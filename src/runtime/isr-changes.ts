@@ -1,44 +1,34 @@
 import { TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
+import type { PartitionChanges } from './partition-changes.ts';
 import { pause } from './timers.ts';
 import type { Topics } from './topics.ts';
 
-/** Between two tries to write down a change that cannot be taken back. */
-const SAVE_RETRY_MS = 1_000;
 /** Between two looks at a follower that has caught up, but not to the HWM of the moment. */
 const ADMIT_RETRY_MS = 20;
 
-/** Who leaves the ISR, and who comes back. Every change is written down before any leader goes by a smaller ISR. */
+/** Who leaves the ISR for a while, and who comes back. */
 export class IsrChanges {
   readonly #topics: Topics;
-  readonly #handles: () => readonly BrokerHandle[];
-  #isClosing = false;
+  readonly #changes: PartitionChanges;
+  readonly #runningOf: (broker: number) => BrokerHandle | undefined;
   /** Replicas that are being healed: none of them is let in before it is. */
   readonly #barred = new Set<string>();
+  /** What is being let in, so that nobody asks twice. */
+  readonly #entering = new Set<string>();
   /** How many were. What a leader said of a replica's log before does not count any more. */
   #healed = 0;
 
-  constructor(topics: Topics, handles: () => readonly BrokerHandle[]) {
+  /** `runningOf` has a broker that takes requests, beats, and has its disk. */
+  constructor(
+    topics: Topics,
+    changes: PartitionChanges,
+    runningOf: (broker: number) => BrokerHandle | undefined,
+  ) {
     this.#topics = topics;
-    this.#handles = handles;
-  }
-
-  close(): void {
-    this.#isClosing = true;
-  }
-
-  /**
-   * A broker that is dead or has no disk is in sync with nobody. Where it led, it stays the leader: this version elects
-   * no other. Were a leader to go on before the change is written down, a record might be acknowledged that the broker
-   * lacks, and the next start would still believe that it has everything.
-   */
-  async shrink(lost: number): Promise<void> {
-    const changed = this.#topics.plan((info) => {
-      if (info.leader === lost || !info.isr.includes(lost)) return info;
-      return { ...info, isr: info.isr.filter((broker) => broker !== lost) };
-    });
-    if (changed.length > 0) await this.#announce(changed);
+    this.#changes = changes;
+    this.#runningOf = runningOf;
   }
 
   /**
@@ -49,13 +39,14 @@ export class IsrChanges {
     const key = keyOf(broker, partition);
     this.#barred.add(key);
     try {
-      const changed = this.#topics.plan((info) => {
-        if (info.id !== partition || !info.isr.includes(broker)) return info;
-        return { ...info, isr: info.isr.filter((id) => id !== broker) };
-      });
-      if (changed.length > 0) await this.#announce(changed);
+      const leave = (info: PartitionInfo): PartitionInfo =>
+        info.isr.includes(broker) && info.leader !== broker
+          ? { ...info, isr: info.isr.filter((id) => id !== broker) }
+          : info;
+      await this.#changes.change(leave, { partition });
       // Then perhaps nothing was written down.
-      if (this.#isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');
+      if (this.#changes.isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');
+      if (this.#topics.find(partition)?.isr.includes(broker) === true) throw new Error('it leads by now');
       return await act();
     } finally {
       this.#barred.delete(key);
@@ -65,61 +56,49 @@ export class IsrChanges {
 
   /**
    * A replica that was out of sync has all that its leader has. The leader waits for it first, and then it is written
-   * down: the other way round a start might let it lead without a record that was acknowledged in between (KIP-497).
+   * down: the other way round it might come to lead without a record that was acknowledged in between (KIP-497). What the
+   * leader has said holds as long as the partition stays what it was then, and the broker lives the same life.
    */
-  async expand(broker: number, partition: number): Promise<void> {
-    for (let info = this.#candidate(broker, partition); info !== undefined; ) {
-      const leader = this.#running(info.leader);
-      const request = { type: 'admit', partition, follower: broker } as const;
+  async expand(handle: BrokerHandle, partition: number): Promise<void> {
+    const key = `${keyOf(handle.id, partition)} ${handle.life}`;
+    if (this.#entering.has(key)) return;
+    this.#entering.add(key);
+    await this.#expand(handle, partition);
+    this.#entering.delete(key);
+  }
+
+  async #expand(handle: BrokerHandle, partition: number): Promise<void> {
+    const broker = handle.id;
+    for (let info = this.#candidate(handle, partition); info !== undefined; ) {
+      const asked = info;
+      const { epoch } = asked;
       const healed = this.#healed;
-      const isAdmitted = (await leader?.request(request).catch(() => false)) === true;
-      const isCurrent = healed === this.#healed && !this.#barred.has(keyOf(broker, partition));
-      if (isAdmitted && isCurrent) return this.#admitted(broker, info);
-      await pause(ADMIT_RETRY_MS);
-      info = this.#candidate(broker, partition);
-    }
-  }
-
-  async #admitted(broker: number, info: PartitionInfo): Promise<void> {
-    const isRunning = this.#running(broker) !== undefined;
-    const changed = this.#topics.plan((each) => {
-      if (each.id !== info.id || !isRunning || each.isr.includes(broker)) return each;
-      return { ...each, isr: each.replicas.filter((id) => id === broker || each.isr.includes(id)) };
-    });
-    // One that has failed meanwhile is not waited for: its leader hears of the ISR as it stands.
-    await this.#announce(changed.length > 0 ? changed : [this.#topics.find(info.id) ?? info]);
-  }
-
-  /** The partition, if that broker can come back into its ISR. */
-  #candidate(broker: number, partition: number): PartitionInfo | undefined {
-    if (this.#isClosing || this.#running(broker) === undefined) return undefined;
-    if (this.#barred.has(keyOf(broker, partition))) return undefined;
-    const info = this.#topics.find(partition);
-    if (info === undefined || info.isr.includes(broker)) return undefined;
-    return this.#running(info.leader) === undefined ? undefined : info;
-  }
-
-  #running(broker: number): BrokerHandle | undefined {
-    return this.#handles().find(({ id, state }) => id === broker && state === 'running');
-  }
-
-  async #announce(changed: readonly PartitionInfo[]): Promise<void> {
-    for (;;) {
-      if (this.#isClosing) return;
-      try {
-        await this.#topics.commit();
-        break;
-      } catch {
-        // Leaders wait meanwhile, as they must.
-        await pause(SAVE_RETRY_MS);
+      const request = { type: 'admit', partition, epoch, follower: broker } as const;
+      const answer = await this.#runningOf(asked.leader)
+        ?.request(request)
+        .catch(() => false);
+      if (answer === true) {
+        const admit = (each: PartitionInfo): PartitionInfo => {
+          const isCurrent = each === asked && healed === this.#healed && this.#runningOf(broker) === handle;
+          if (!isCurrent || this.#barred.has(keyOf(broker, partition))) return each;
+          return { ...each, isr: each.replicas.filter((id) => id === broker || each.isr.includes(id)) };
+        };
+        await this.#changes.change(admit, { partition });
       }
+      info = this.#candidate(handle, partition);
+      if (info === undefined) return;
+      await pause(ADMIT_RETRY_MS);
+      info = this.#candidate(handle, partition);
     }
-    // What was planned since is announced too, by whoever planned it, and has been written with this.
-    const partitions = changed.map((info) => this.#topics.find(info.id) ?? info);
-    for (const handle of this.#handles()) {
-      // A broker that fails meanwhile brings its own change of the ISR.
-      if (handle.isAlive) handle.request({ type: 'reform', partitions }).catch(() => undefined);
-    }
+  }
+
+  /** The partition as it was announced, if that broker can come back into its ISR. */
+  #candidate(handle: BrokerHandle, partition: number): PartitionInfo | undefined {
+    if (this.#changes.isClosing || this.#runningOf(handle.id) !== handle) return undefined;
+    if (this.#barred.has(keyOf(handle.id, partition))) return undefined;
+    const info = this.#topics.announced(partition);
+    if (info === undefined || info.isr.includes(handle.id)) return undefined;
+    return this.#runningOf(info.leader) === undefined ? undefined : info;
   }
 }
 

@@ -8,6 +8,7 @@ import {
 } from '../limits.ts';
 import type { OpenFiles } from '../log/open-files.ts';
 import { DamagedSegmentError } from '../log/segment.ts';
+import type { SegmentLog } from '../log/segment-log.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { BrokerNotice, CareSettings } from './directory.ts';
@@ -80,6 +81,13 @@ export class LogCare {
     }
     this.#host.diskFailed(error);
     return 'KAFKA_STORAGE_ERROR';
+  }
+
+  /** Nobody works on this log any more when it resolves. It is not taken up again: its replica is offline. */
+  async leave(log: SegmentLog): Promise<void> {
+    const workers = await this.#workers;
+    workers?.scrubber.leave(log);
+    await workers?.compactor.leave(log);
   }
 
   /** Ends what is under way: the logs are about to be closed. */

@@ -46,6 +46,9 @@ export class LogCompactor {
   readonly #told = new WeakMap<SegmentLog, string>();
   #running: Promise<void> | undefined;
   #current: SegmentLog | undefined;
+  /** What is done to it, and what ends that. */
+  #compacting: Promise<void> = Promise.resolve();
+  #leaving = new AbortController();
 
   constructor(host: CareHost, tools: CompactorTools) {
     this.#host = host;
@@ -66,6 +69,13 @@ export class LogCompactor {
       });
   }
 
+  /** Somebody takes this log away. */
+  async leave(log: SegmentLog): Promise<void> {
+    if (this.#current !== log) return;
+    this.#leaving.abort();
+    await this.#compacting.catch(() => undefined);
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;
@@ -78,7 +88,9 @@ export class LogCompactor {
       this.#current = dirtiest.log;
       taking(dirtiest.log);
       try {
-        await this.#compact(dirtiest);
+        this.#leaving = new AbortController();
+        this.#compacting = this.#compact(dirtiest);
+        await this.#compacting;
       } finally {
         this.#current = undefined;
       }
@@ -137,7 +149,7 @@ export class LogCompactor {
   async #perform(candidate: Candidate, held: HeldSegments): Promise<CompactionResult | undefined> {
     const { log } = candidate;
     const { files, root, background, settings } = this.#tools;
-    const { signal } = this.#closing;
+    const signal = AbortSignal.any([this.#closing.signal, this.#leaving.signal]);
     const bytesPerSecond = settings.compactionBytesPerSecond;
     const job = jobOf(candidate);
     try {

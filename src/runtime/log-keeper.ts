@@ -77,6 +77,11 @@ export class LogKeeper {
     return this.#tending;
   }
 
+  /** Resolves when the round that is under way has ended. */
+  async rested(): Promise<void> {
+    await this.#tending;
+  }
+
   /** The log of a partition led here begins at `offset` from now on, also after the next start. */
   async deleteBefore(replica: Replica, offset: number): Promise<void> {
     replica.log.deleteBefore(offset);

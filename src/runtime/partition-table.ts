@@ -17,6 +17,8 @@ const slot = defineLayout(
     { field: 'leo', type: 'position', writer: 'broker' },
     { field: 'hwm', type: 'position', writer: 'broker' },
     { field: 'logStart', type: 'position', writer: 'broker' },
+    // One more than the epoch of the reign that the LEO counts for, so that 0 is none.
+    { field: 'reign', type: 'int32', writer: 'broker' },
   ],
   { alignBytes: 64 },
 );
@@ -39,6 +41,11 @@ export class PartitionTable {
     this.#chunks.push(address / 4);
   }
 
+  /** Takes those of these chunks that it has not got: every list of a table's chunks begins with the earlier one. */
+  extendTo(chunks: readonly number[]): void {
+    for (const address of chunks.slice(this.#chunks.length)) this.addChunk(address);
+  }
+
   get chunkCount(): number {
     return this.#chunks.length;
   }
@@ -50,6 +57,24 @@ export class PartitionTable {
   /** Publishes records: everything below `leo` is in this replica's log. */
   storeLeo(id: number, leo: number): void {
     storePosition(this.#arena.int32, this.#slot(id) + slot.index.leo, leo);
+  }
+
+  /**
+   * The LEO, if it counts in the reign with this epoch; otherwise -1. A follower that has turned to another leader, or
+   * has not yet held its log against this one's, counts for nobody: what it has may be no part of this leader's log.
+   */
+  loadLeoIn(epoch: number, id: number): number {
+    const { int32 } = this.#arena;
+    const reign = this.#slot(id) + slot.index.reign;
+    if (Atomics.load(int32, reign) !== epoch + 1) return -1;
+    const leo = loadPosition(int32, this.#slot(id) + slot.index.leo);
+    // Asked again: the LEO that was loaded may already be that of the next reign.
+    return Atomics.load(int32, reign) === epoch + 1 ? leo : -1;
+  }
+
+  /** Ordered after the LEO that counts from now on. An epoch of -1 comes before any LEO that does not count. */
+  storeReign(id: number, epoch: number): void {
+    Atomics.store(this.#arena.int32, this.#slot(id) + slot.index.reign, epoch + 1);
   }
 
   loadHwm(id: number): number {

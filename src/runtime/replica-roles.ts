@@ -1,11 +1,13 @@
+import type { TopicConfig } from '../config.ts';
 import { commonEnd } from '../core/reopening.ts';
 import type { Replica } from '../core/replica.ts';
+import type { ErrorCode } from '../errors.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { openReplica, type ReplicaOpening } from './replica-opening.ts';
+import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
 /** What changes of roles ask of the broker. */
 export interface RolesHost {
@@ -22,6 +24,10 @@ export interface RolesHost {
   watch(replica: Replica): void;
   /** Those who wait for a commitment that can no longer come are told. */
   disown(replica: Replica): void;
+  /** Everybody who waits for something of this replica is told why it will not come. */
+  dismiss(replica: Replica, error: ErrorCode): void;
+  /** As a follower: how far the leader has let this replica know that records are committed. */
+  refreshHwm(replica: Replica): void;
   diskFailed(error: unknown): void;
 }
 
@@ -113,11 +119,13 @@ export class ReplicaRoles {
   }
 
   /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
-  admit(partition: number, follower: number): boolean {
+  admit(partition: number, epoch: number, follower: number): boolean {
     const replica = this.#host.replicas[partition];
     if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
     const { info } = replica;
-    if (this.#host.tableOf(follower).loadLeo(partition) < replica.hwm) return false;
+    if (info.epoch !== epoch) return false;
+    const leo = this.#host.tableOf(follower).loadLeoIn(epoch, partition);
+    if (leo === -1 || leo < replica.hwm) return false;
     if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
     return true;
   }
@@ -141,6 +149,43 @@ export class ReplicaRoles {
     }
   }
 
+  /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
+  remove(
+    partitions: readonly number[],
+    removing: (removed: readonly Replica[]) => Promise<void>,
+  ): Promise<void> {
+    const opening = [...this.#underWay];
+    const removed = async (): Promise<void> => {
+      // What is being opened ends too.
+      await Promise.allSettled(opening);
+      const { replicas, catchUp } = this.#host;
+      const ended: Replica[] = [];
+      for (const id of partitions) {
+        const replica = replicas[id];
+        if (replica === undefined) continue;
+        this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
+        replica.becomeOffline();
+        catchUp.forget(replica);
+        replicas[id] = undefined;
+        ended.push(replica);
+      }
+      await removing(ended);
+    };
+    return this.#tracked(removed());
+  }
+
+  async configure(partitions: readonly number[], config: TopicConfig): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    for (const id of partitions) {
+      const replica = this.#host.replicas[id];
+      if (replica === undefined) continue;
+      replica.config = config;
+      const log = segmentLogOf(replica);
+      if (log !== undefined) log.config = config;
+      if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+    }
+  }
+
   #tracked<T>(work: Promise<T>): Promise<T> {
     const tracked = work.finally(() => this.#underWay.delete(tracked));
     this.#underWay.add(tracked);
@@ -157,16 +202,32 @@ export class ReplicaRoles {
     this.#host.replicas[info.id] = replica;
     this.#host.meet(info);
     if (replica.isLeader) this.#reign(replica, replica.hwm);
+    // A new log holds nothing that could differ from its leader's.
+    else if (info.leader !== -1) this.#host.table.storeReign(info.id, info.epoch);
   }
 
   #become(replica: Replica, info: PartitionInfo): void {
-    const isNewReign = info.epoch > replica.info.epoch;
+    const { info: before, isLeader: hasLed } = replica;
+    const host = this.#host;
+    // Without a change of the epoch it has only been opened, and hears for the first time who leads.
+    const isNewReign = info.epoch > before.epoch || info.leader !== before.leader;
+    // What the old leader has told is committed.
+    if (isNewReign) host.refreshHwm(replica);
+    // From here on the old leader counts on this replica no more, whatever it has or takes.
+    if (isNewReign) host.table.storeReign(info.id, -1);
     replica.become(info);
-    if (isNewReign && !replica.isLeader) {
-      this.#host.meet(info);
-      this.#host.catchUp.follow(replica);
+    if (!isNewReign) {
+      if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
+    } else if (replica.isLeader) {
+      host.catchUp.forget(replica);
+      replica.taken.clear();
+      if (replica.state === 'online') this.#reign(replica, replica.hwm);
+    } else {
+      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
+      host.meet(info);
+      host.catchUp.follow(replica);
     }
-    if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+    if (replica.isLeader && !replica.hasEnoughInSync) host.disown(replica);
   }
 
   /** The epoch stands in the log before any batch of it does, and before anybody reads there. */
@@ -182,6 +243,7 @@ export class ReplicaRoles {
     replica.hwm = hwm;
     log.committed = hwm;
     this.#host.restarted(replica);
+    this.#host.table.storeReign(id, info.epoch);
     this.#host.table.storeHwm(id, hwm);
     if (hwm < log.leo) this.#host.watch(replica);
   }

@@ -4,7 +4,7 @@ import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
 import type { Session } from '../../src/client/session.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { TidemarkError } from '../../src/errors.ts';
-import type { TopicInfo } from '../../src/runtime/coordinator.ts';
+import type { TopicInfo } from '../../src/runtime/topics.ts';
 import { readBatch } from '../log/record-batch-fixtures.ts';
 
 export interface BenchOptions extends ProducerOptions {
@@ -61,6 +61,8 @@ export class ProducerBench {
       engaged: () => {},
       onTick: (listener: () => void) => this.#listeners.add(listener),
       offTick: (listener: () => void) => this.#listeners.delete(listener),
+      onTopics: () => undefined,
+      offTopics: () => undefined,
     };
     this.producer = new Producer(session as unknown as Session, producerOptions);
   }
@@ -129,5 +131,5 @@ function topicOf(partitions: number, brokers: number, config?: TopicConfigInput)
     const leader = 1 + (partition % brokers);
     return { id: partition, topic: 't', partition, replicas: [leader], isr: [leader], leader, epoch: 0 };
   });
-  return { name: 't', config: topicConfig(config), partitions: infos };
+  return { name: 't', config: topicConfig(config), partitions: infos, version: 1 };
 }

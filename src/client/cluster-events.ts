@@ -1,0 +1,38 @@
+import type { AttachServer } from '../runtime/attach-channel.ts';
+import type { ClusterListener, Coordinator } from '../runtime/coordinator.ts';
+import type { BrokerEvent } from './connect.ts';
+import type { TopicNotice } from './known-topics.ts';
+import type { Session } from './session.ts';
+
+/** What happens to brokers and topics, told to the session of this thread and to all that are attached from others. */
+export function clusterEvents(
+  coordinator: Coordinator,
+  session: Session,
+  client: number,
+  server: AttachServer,
+): ClusterListener {
+  const tell = (event: BrokerEvent): void => server.tell('broker', event);
+  return {
+    brokerEnded(broker, life, cause) {
+      session.brokerEnded(broker, life, cause);
+      tell({ what: 'ended', broker, life, message: cause.message });
+    },
+    brokerHangs(broker, life, cause) {
+      session.brokerHangs(broker, life, cause);
+      tell({ what: 'hangs', broker, life, message: cause.message });
+    },
+    brokerStarted(broker) {
+      tell({ what: 'started', broker, life: 0, message: '' });
+      // One that ends meanwhile tells of it, and of its next life.
+      coordinator.attachments.link(client, broker).then(
+        (endpoint) => session.brokerStarted(endpoint),
+        () => undefined,
+      );
+    },
+    topicsChanged(changed, removed) {
+      const version = coordinator.topicsVersion;
+      server.tell('topics', { version, changed, removed } satisfies TopicNotice);
+      session.topicsChanged();
+    },
+  };
+}

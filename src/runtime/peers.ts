@@ -1,0 +1,127 @@
+import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { AHEAD_MAX_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
+import type { PartitionInfo } from '../types.ts';
+import type { BrokerHost } from './broker-host.ts';
+import { nowMs } from './clock.ts';
+import type { BrokerAddresses } from './directory.ts';
+import { LeaderTail } from './leader-tail.ts';
+import { PartitionTable } from './partition-table.ts';
+import { ProgressRow } from './progress.ts';
+
+/** A peer as this broker sees it: what it reads of it, and the bell it rings. */
+export interface Peer {
+  readonly addresses: BrokerAddresses;
+  readonly table: PartitionTable;
+  /** Its ring, for the partitions that it leads. */
+  readonly tail: LeaderTail;
+  readonly progress: ProgressRow;
+  /** Whether the peer holds a replica of a partition that this broker leads. */
+  isFollower: boolean;
+  /** The peer's progress as a follower of this broker, when it was last looked at, and when that was news. */
+  seenChanges: number;
+  seenAtMs: number;
+}
+
+/** The other brokers, in their present lives: one that starts again has other memory, and begins here from zero. */
+export class Peers {
+  /** In no order; for those who go over all of them with every pass. */
+  readonly all: Peer[] = [];
+  readonly #host: BrokerHost;
+  readonly #byId = new Map<number, Peer>();
+  /** This broker's own, as a follower. */
+  readonly #progress: ProgressRow;
+
+  constructor(host: BrokerHost, progress: ProgressRow) {
+    this.#host = host;
+    this.#progress = progress;
+  }
+
+  get(id: number): Peer | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** A broker has come, or come back: nothing of its last life holds. */
+  add(addresses: BrokerAddresses): void {
+    const { id, arena, replicas } = this.#host;
+    const isBack = this.#byId.has(addresses.id);
+    this.remove(addresses.id);
+    const peer: Peer = {
+      addresses,
+      table: new PartitionTable(arena, addresses.chunks),
+      tail: new LeaderTail(this.#host, addresses),
+      progress: new ProgressRow(arena, addresses.progress),
+      isFollower: replicas.some(
+        (replica) => replica?.info.leader === id && replica.info.replicas.includes(addresses.id),
+      ),
+      seenChanges: 0,
+      seenAtMs: 0,
+    };
+    this.#byId.set(addresses.id, peer);
+    this.all.push(peer);
+    // Its ring begins anew, and so does what this broker has read of it.
+    if (isBack) this.#progress.advance(addresses.id, 0);
+  }
+
+  remove(id: number): void {
+    const peer = this.#byId.get(id);
+    if (peer === undefined) return;
+    this.#byId.delete(id);
+    this.all.splice(this.all.indexOf(peer), 1);
+  }
+
+  /** As a follower: that leader learns how far its ring was read, and that LEOs may have gone up. */
+  progressed(leader: number): void {
+    const peer = this.#byId.get(leader);
+    // Of nobody that leads at present: a sync may end when its leader has gone.
+    if (peer === undefined) return;
+    this.#progress.advance(leader, peer.tail.cursor);
+    ringBell(this.#host.arena.int32, peer.addresses.bell / 4);
+  }
+
+  /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
+  meet({ leader, replicas }: PartitionInfo): void {
+    if (leader !== this.#host.id) {
+      this.#byId.get(leader)?.tail.activate();
+      return;
+    }
+    for (const id of replicas) {
+      const peer = this.#byId.get(id);
+      if (peer !== undefined) peer.isFollower = true;
+    }
+  }
+
+  /** Whether a leader has published, or a follower has got on. */
+  hasNews(): boolean {
+    for (const { tail, progress, seenChanges } of this.all)
+      if (tail.hasWork() || progress.loadChanges(this.#host.id) !== seenChanges) return true;
+    return false;
+  }
+
+  /** Whether a follower has got on since the last look. */
+  look(): boolean {
+    let isNews = false;
+    for (const peer of this.all) {
+      const changes = peer.progress.loadChanges(this.#host.id);
+      if (changes === peer.seenChanges) continue;
+      peer.seenChanges = changes;
+      peer.seenAtMs = nowMs();
+      isNews = true;
+    }
+    return isNews;
+  }
+
+  /** Whether a follower that moves is far behind what the own ring has published, which ends at `ringEnd`. */
+  areBehind(ringEnd: number): boolean {
+    for (const { isFollower, progress, seenAtMs } of this.all) {
+      if (!isFollower || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES) continue;
+      if (nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
+    }
+    return false;
+  }
+
+  /** Those who follow partitions led here; one that is awake costs one look. */
+  ringFollowers(): void {
+    for (const { isFollower, addresses } of this.all)
+      if (isFollower) ringBell(this.#host.arena.int32, addresses.bell / 4);
+  }
+}
