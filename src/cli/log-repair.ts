@@ -102,25 +102,33 @@ const verbs: Readonly<Record<RepairStep['action'], readonly [string, string]>> =
   ],
   renumber: ['would correct the number in the header of', 'correcting the number in the header of'],
   rebuild: ['would make anew', 'making anew'],
+  remove: ['would remove', 'removing'],
   shorten: ['would let the log end there', 'letting the log end there'],
   impossible: ['cannot repair', 'cannot repair'],
 };
 
 function stepText({ root }: LogDirectory, step: RepairStep, isDone: boolean): string {
-  const { action, position, bytes, fromOffset, toOffset } = step;
+  const { action, position, fromOffset, toOffset } = step;
   const verb = verbs[action][isDone ? 1 : 0];
-  const what =
-    action === 'shorten'
-      ? ''
-      : action === 'rebuild'
-        ? 'this file'
-        : action === 'renumber'
-          ? 'one batch'
-          : counted(bytes, 'byte');
   const end = toOffset === -1 ? 'up to the end of what was there' : `to ${toOffset - 1}`;
   const lost = toOffset === fromOffset ? 'no records are lost' : `lost: offsets ${fromOffset} ${end}`;
-  const at = action === 'shorten' ? '' : `, byte ${position}`;
-  return `${join(root, step.file)}${at}: ${step.sentence} ${capital(`${verb} ${what}`.trimEnd())}; ${lost}.`;
+  const at = action === 'shorten' || action === 'remove' ? '' : `, byte ${position}`;
+  return `${join(root, step.file)}${at}: ${step.sentence} ${capital(`${verb}${objectOf(step)}`)}; ${lost}.`;
+}
+
+/** What a repair is done to. */
+function objectOf({ action, bytes }: RepairStep): string {
+  switch (action) {
+    case 'shorten':
+      return '';
+    case 'rebuild':
+    case 'remove':
+      return ' this file';
+    case 'renumber':
+      return ' one batch';
+    default:
+      return ` ${counted(bytes, 'byte')}`;
+  }
 }
 
 function capital(text: string): string {

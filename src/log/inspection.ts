@@ -52,6 +52,8 @@ export interface InspectedPartition {
   readonly segments: readonly InspectedSegment[];
   /** Whether the file of epochs is there and cannot be read. */
   readonly areEpochsDamaged: boolean;
+  /** Indexes whose segment is not there. */
+  readonly orphans: readonly Problem[];
   /** Where the log ends, and as far as the broker's checkpoints know that it went. */
   readonly endOffset: number;
   readonly knownEnd: number;
@@ -108,9 +110,19 @@ export function inspectPartition(
   const known = options.segment === undefined ? knownEnd(...ends) : 0;
   if (endOffset < known)
     problems.push({ file: directory, position: undefined, sentence: shortOf(endOffset, known) });
-  if (options.segment === undefined) problems.push(...orphans(disk, directory));
+  const orphans = options.segment === undefined ? orphansIn(disk, directory) : [];
+  problems.push(...orphans);
   const { gapsAllowed } = options;
-  return { directory, gapsAllowed, segments, areEpochsDamaged, endOffset, knownEnd: known, problems };
+  return {
+    directory,
+    gapsAllowed,
+    segments,
+    areEpochsDamaged,
+    orphans,
+    endOffset,
+    knownEnd: known,
+    problems,
+  };
 }
 
 export function shortOf(endOffset: number, known: number): string {
@@ -134,8 +146,7 @@ export function isOf({ topic, partition }: PartitionOffset, directory: string): 
   return partitionDirectory(topic, partition) === directory.slice(directory.lastIndexOf('/') + 1);
 }
 
-/** Indexes whose segment is not there. */
-function orphans(disk: Disk, directory: string): Problem[] {
+function orphansIn(disk: Disk, directory: string): Problem[] {
   const names = disk.list(directory);
   const found: Problem[] = [];
   for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX]) {

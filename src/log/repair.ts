@@ -32,7 +32,7 @@ export interface RepairStep {
   /** On the disk. */
   readonly file: string;
   /** 'impossible': what no rule of this file can mend. */
-  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'shorten' | 'impossible';
+  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'remove' | 'shorten' | 'impossible';
   readonly position: number;
   /** That go. */
   readonly bytes: number;
@@ -69,6 +69,8 @@ export function planRepair(partition: InspectedPartition): RepairStep[] {
     const sentence = 'It cannot be read, and is made anew from the batches.';
     steps.push({ file, action: 'rebuild', position: 0, bytes: 0, fromOffset: 0, toOffset: 0, sentence });
   }
+  for (const { file, sentence } of partition.orphans)
+    steps.push({ file, action: 'remove', position: 0, bytes: 0, fromOffset: 0, toOffset: 0, sentence });
   const { directory: file, endOffset: fromOffset, knownEnd: toOffset } = partition;
   if (fromOffset < toOffset) {
     const sentence = shortOf(fromOffset, toOffset);
@@ -138,6 +140,7 @@ export async function repairPartition(
     epoch = Math.max(epoch, segment.lastEpoch);
   }
   if (partition.areEpochsDamaged) await rebuildEpochs(disk, partition);
+  for (const { file } of partition.orphans) disk.remove(file);
   if (partition.endOffset < partition.knownEnd) await lowerCheckpoints(disk, partition);
   await disk.syncDirectory(partition.directory);
   return kept;

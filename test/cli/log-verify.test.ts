@@ -64,6 +64,10 @@ test('an index without its segment is told', async () => {
     );
     assert.not.match(out, new RegExp(`${at(index)}: It is the index`));
     assert.match(out, /2 problems\.\n$/);
+    const repaired = await tidemark('log', 'repair', path, '--yes');
+    assert.ok(repaired.out.includes(`${at(orphan)}: It is the index of a segment that is not there`));
+    assert.match(repaired.out, /Removing this file; no records are lost\.\n2 repairs made\.\n$/);
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
   });
 });
 

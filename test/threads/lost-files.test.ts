@@ -1,4 +1,4 @@
-// time limit: 60 s
+// time limit: 120 s
 // Files that are gone between a clean end and a start: nothing is damaged that could be found, and yet it is missed.
 import { mkdirSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
