@@ -18,6 +18,11 @@ export interface Configuration {
  */
 export type EntryKind = 'data' | 'noop' | 'config';
 
+/** For whoever reads entries from a disk. */
+export function isEntryKind(value: string): value is EntryKind {
+  return value === 'data' || value === 'noop' || value === 'config';
+}
+
 export interface Entry {
   /** Consecutive, from 1. */
   readonly index: number;
