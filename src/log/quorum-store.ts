@@ -1,0 +1,290 @@
+// What a voter of the metadata quorum keeps, in a directory of its own:
+//
+//    00000000000000000001.log        its entries, a batch each: offset = index, leader epoch = term, key = kind
+//    00000000000000000051-0000000003.checkpoint    a snapshot: the index behind it and its term, as Kafka names them
+//    quorum-state                    term and vote, and whose they are: a line of JSON and a line with its CRC-32C
+//
+// Everything that reads a partition's log reads this one too.
+import { crc32c } from '../../native-free/crc32c/index.ts';
+import { topicConfig, topicDefaults } from '../config.ts';
+import {
+  type Configuration,
+  type Entry,
+  type HardState,
+  isEntryKind,
+  type Member,
+  type Persist,
+  type Snapshot,
+} from '../core/raft/index.ts';
+import { readWhole, replaceFile, replaceFileNow } from './checkpoint-files.ts';
+import type { Disk } from './disk.ts';
+import { OpenFiles } from './open-files.ts';
+import { openLog, type RecoveryCut } from './open-log.ts';
+import {
+  BATCH_HEADER_BYTES,
+  batchBytes,
+  CRC_FROM,
+  checkBatch,
+  readBaseOffset,
+  readCrc,
+  readLeaderEpoch,
+  writeBaseOffset,
+  writeLeaderEpoch,
+} from './record-batch.ts';
+import { readRecords } from './record-batch-reader.ts';
+import { BatchWriter, loneBatchBytes, type RecordData } from './record-batch-writer.ts';
+import type { SegmentLog } from './segment-log.ts';
+
+export const QUORUM_DIRECTORY = '__cluster_metadata-0';
+const STATE_FILE = 'quorum-state';
+const CHECKPOINT_SUFFIX = '.checkpoint';
+
+/** A voter's log is short: what its snapshot holds is dropped, a segment at a time. */
+const SEGMENT_BYTES = 1 << 20;
+const OPEN_FILES_MAX = 8;
+const READ_BYTES = 1 << 20;
+const FIRST_INDEX = 1;
+
+export interface QuorumStoreSettings {
+  /** Whose files these are: others are refused. */
+  readonly clusterId: string;
+  readonly self: Member;
+  /** Whether what was persisted has to outlive a power cut. */
+  readonly isDurable: boolean;
+  readonly wasPowerLost: boolean;
+  readonly wallClockMs: () => number;
+}
+
+/** What a voter had persisted, as RaftNode takes it. */
+export interface QuorumState {
+  readonly hardState: HardState | undefined;
+  readonly snapshot: Snapshot | undefined;
+  readonly entries: readonly Entry[];
+  /** Entries that a crash had cut short, and nobody was told of. */
+  readonly cuts: readonly RecoveryCut[];
+}
+
+/** The files do not hold what a voter has promised to others: it may not vote with them. */
+export class QuorumStoreError extends Error {
+  override readonly name = 'QuorumStoreError';
+}
+
+/** A voter's files. Nobody else writes to them, and one call is under way at a time. */
+export class QuorumStore {
+  /** What they held when they were opened. */
+  readonly state: QuorumState;
+  readonly #disk: Disk;
+  readonly #log: SegmentLog;
+  readonly #settings: QuorumStoreSettings;
+
+  private constructor(disk: Disk, log: SegmentLog, state: QuorumState, settings: QuorumStoreSettings) {
+    this.#disk = disk;
+    this.#log = log;
+    this.state = state;
+    this.#settings = settings;
+  }
+
+  /** Throws a QuorumStoreError where the files are another voter's or damaged, and a DiskError. */
+  static async open(disk: Disk, settings: QuorumStoreSettings): Promise<QuorumStore> {
+    disk.makeDirectory(QUORUM_DIRECTORY);
+    const hardState = readHardState(disk, settings);
+    const snapshot = readSnapshot(disk);
+    const { log, damage, cuts } = await openLog(new OpenFiles(disk, OPEN_FILES_MAX), {
+      directory: QUORUM_DIRECTORY,
+      config: topicConfig({ 'segment.bytes': SEGMENT_BYTES, 'retention.bytes': -1 }, topicDefaults('os')),
+      isClean: false,
+      wasPowerLost: settings.wasPowerLost,
+      recoveryPoint: snapshot === undefined ? 0 : snapshot.index + 1,
+      logStart: FIRST_INDEX,
+    });
+    if (log === undefined) {
+      const place = disk.locate(damage?.file ?? QUORUM_DIRECTORY);
+      throw new QuorumStoreError(
+        `The metadata log ${place} is damaged at byte ${damage?.position}: ${damage?.sentence}`,
+      );
+    }
+    if (snapshot !== undefined) restartIfVoid(log, snapshot);
+    const state = { hardState, snapshot, entries: entriesOf(disk, log, snapshot), cuts };
+    if (settings.isDurable) await log.sync();
+    return new QuorumStore(disk, log, state, settings);
+  }
+
+  /** Carries out what a step asks for, in the order of its fields. Once it has failed, nothing may follow. */
+  async persist({
+    hardState,
+    snapshot,
+    restartAt,
+    truncateFrom,
+    entries,
+    firstIndex,
+  }: Persist): Promise<void> {
+    const log = this.#log;
+    if (hardState !== undefined) await this.#replace(STATE_FILE, encodeHardState(hardState, this.#settings));
+    if (snapshot !== undefined) await this.#storeSnapshot(snapshot);
+    if (restartAt !== undefined) log.restartAt(restartAt);
+    if (truncateFrom !== undefined) log.truncateTo(truncateFrom);
+    for (const { index, term, kind, data } of entries) {
+      const batch = encodeBatch(index, term, [[kind, data]], this.#settings.wallClockMs());
+      log.append(batch, 0, batch.length);
+    }
+    log.flush();
+    if (firstIndex !== undefined) log.deleteBefore(firstIndex);
+    if (this.#settings.isDurable) await log.sync();
+  }
+
+  /** Leaves the files as they are: everything that was persisted is in them. */
+  async close(): Promise<void> {
+    await this.#log.close();
+  }
+
+  async #storeSnapshot({ index, term, configuration, data }: Snapshot): Promise<void> {
+    const records: [string, RecordData][] = [
+      ['configuration', JSON.stringify(configuration)],
+      ['state', data],
+    ];
+    const file = checkpointFile(index, term);
+    await this.#replace(file, encodeBatch(index, term, records, this.#settings.wallClockMs()));
+    for (const name of checkpointsIn(this.#disk))
+      if (name !== file) this.#disk.remove(`${QUORUM_DIRECTORY}/${name}`);
+  }
+
+  async #replace(file: string, bytes: Uint8Array): Promise<void> {
+    const path = `${QUORUM_DIRECTORY}/${file}`;
+    if (this.#settings.isDurable) await replaceFile(this.#disk, path, bytes);
+    else replaceFileNow(this.#disk, path, bytes);
+  }
+}
+
+function encodeBatch(
+  offset: number,
+  term: number,
+  records: readonly (readonly [string, RecordData])[],
+  timestampMs: number,
+): Uint8Array {
+  const bytes = records.reduce((sum, [key, value]) => sum + loneBatchBytes(key, value), BATCH_HEADER_BYTES);
+  const writer = new BatchWriter(bytes);
+  for (const [key, value] of records) writer.tryAppend(timestampMs, key, value);
+  writer.finishWithCrc(crc32c);
+  const batch = writer.bytesView();
+  // Neither is under the checksum: a broker writes both into a producer's batch.
+  writeBaseOffset(batch, 0, offset);
+  writeLeaderEpoch(batch, 0, term);
+  return batch;
+}
+
+function checkpointFile(index: number, term: number): string {
+  return `${String(index + 1).padStart(20, '0')}-${String(term).padStart(10, '0')}${CHECKPOINT_SUFFIX}`;
+}
+
+/** Ascending, so that the newest comes last. */
+function checkpointsIn(disk: Disk): string[] {
+  return disk.list(QUORUM_DIRECTORY).filter((name) => name.endsWith(CHECKPOINT_SUFFIX));
+}
+
+/** The newest one. An older one lies beside it where a crash came before it was removed. */
+function readSnapshot(disk: Disk): Snapshot | undefined {
+  const name = checkpointsIn(disk).at(-1);
+  if (name === undefined) return undefined;
+  const path = `${QUORUM_DIRECTORY}/${name}`;
+  const bytes = readWhole(disk, path) as Buffer;
+  const values = new Map<string, Uint8Array>();
+  const isSound =
+    checkBatch(bytes, 0, bytes.length, bytes.length) === 0 &&
+    batchBytes(bytes, 0) === bytes.length &&
+    readCrc(bytes, 0) === crc32c(bytes.subarray(CRC_FROM));
+  if (isSound) {
+    readRecords(bytes, 0, bytes.length, (_offset, _timestamp, key, value) => {
+      if (key !== null && value !== null) values.set(Buffer.from(key).toString(), value);
+    });
+  }
+  const data = values.get('state');
+  const configuration = values.get('configuration');
+  if (data === undefined || configuration === undefined)
+    throw new QuorumStoreError(`The metadata snapshot ${disk.locate(path)} is damaged.`);
+  return {
+    index: readBaseOffset(bytes, 0),
+    term: readLeaderEpoch(bytes, 0),
+    configuration: JSON.parse(Buffer.from(configuration).toString()) as Configuration,
+    data,
+  };
+}
+
+/** A crash came between the snapshot of a leader and the log that begins behind it: the log is somebody's past. */
+function restartIfVoid(log: SegmentLog, { index, term }: Snapshot): void {
+  const begins = index + 1;
+  if (log.logStart === begins) return;
+  const extent = log.read(index, 1, log.leo);
+  const isHeld =
+    extent !== undefined &&
+    readBaseOffset(extent.bytes, extent.from) === index &&
+    readLeaderEpoch(extent.bytes, extent.from) === term;
+  if (!isHeld) log.restartAt(begins);
+}
+
+/** All that the log holds behind the snapshot, and of what lies before it what is left. */
+function entriesOf(disk: Disk, log: SegmentLog, snapshot: Snapshot | undefined): Entry[] {
+  const entries: Entry[] = [];
+  let next = log.logStart;
+  const first = snapshot === undefined ? FIRST_INDEX : snapshot.index + 1;
+  if (next > first) throw gapError(disk, first, next);
+  while (next < log.leo) {
+    const extent = log.read(next, READ_BYTES, log.leo);
+    if (extent === undefined) throw gapError(disk, next, log.leo);
+    for (let at = extent.from; at < extent.to; at += batchBytes(extent.bytes, at)) {
+      const index = readBaseOffset(extent.bytes, at);
+      const term = readLeaderEpoch(extent.bytes, at);
+      next = readRecords(extent.bytes, at, extent.to, (_offset, _timestamp, key, value) => {
+        const kind = Buffer.from(key ?? []).toString();
+        if (!isEntryKind(kind)) throw strangeEntry(disk, index, kind);
+        entries.push({ index, term, kind, data: value ?? new Uint8Array(0) });
+      });
+    }
+  }
+  return entries;
+}
+
+function gapError(disk: Disk, from: number, to: number): QuorumStoreError {
+  return new QuorumStoreError(
+    `The metadata log ${disk.locate(QUORUM_DIRECTORY)} lacks the entries from ${from} to ${to - 1}.`,
+  );
+}
+
+function strangeEntry(disk: Disk, index: number, kind: string): QuorumStoreError {
+  return new QuorumStoreError(
+    `Entry ${index} of the metadata log ${disk.locate(QUORUM_DIRECTORY)} is of the kind '${kind}', which this version does not know: a newer one has written it.`,
+  );
+}
+
+function encodeHardState({ term, vote }: HardState, { clusterId, self }: QuorumStoreSettings): Buffer {
+  const line = JSON.stringify({
+    version: 1,
+    clusterId,
+    id: self.id,
+    directoryId: self.directoryId,
+    term,
+    vote,
+  });
+  return Buffer.from(`${line}\n${crc32c(Buffer.from(line)).toString(16)}\n`);
+}
+
+function readHardState(disk: Disk, { clusterId, self }: QuorumStoreSettings): HardState | undefined {
+  const path = `${QUORUM_DIRECTORY}/${STATE_FILE}`;
+  const bytes = readWhole(disk, path);
+  if (bytes === undefined) return undefined;
+  const place = disk.locate(path);
+  const [line, sum] = bytes.toString().split('\n');
+  if (crc32c(Buffer.from(line)).toString(16) !== sum)
+    throw new QuorumStoreError(`The file ${place} is damaged: its checksum does not hold.`);
+  const state = JSON.parse(line);
+  if (state.version !== 1) {
+    throw new QuorumStoreError(
+      `The file ${place} has version ${state.version}, and this version of Tidemark reads version 1: a newer one has written it.`,
+    );
+  }
+  if (state.clusterId !== clusterId || state.id !== self.id || state.directoryId !== self.directoryId) {
+    throw new QuorumStoreError(
+      `The file ${place} is that of voter ${state.id} (${state.directoryId}) of cluster ${state.clusterId}, and not of voter ${self.id} (${self.directoryId}) of cluster ${clusterId}.`,
+    );
+  }
+  return { term: state.term, vote: state.vote };
+}
