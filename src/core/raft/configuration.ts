@@ -81,6 +81,12 @@ export class ConfigurationHistory {
     return found.configuration;
   }
 
+  /** Whether the member votes by what held at `index`, or by anything later. */
+  isVoterSince(index: number, member: Member): boolean {
+    const since = this.#held.findLastIndex((held) => held.index <= index);
+    return this.#held.slice(since).some(({ configuration }) => isVoter(configuration, member));
+  }
+
   append({ index, kind, data }: Entry): void {
     if (kind !== 'config') return;
     assert(index > this.latestIndex, `configurations stand out of order at ${index}`);

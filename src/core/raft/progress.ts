@@ -113,6 +113,7 @@ export class Progress {
     // What a peer has persisted it keeps: an older answer takes nothing back.
     if (hasMoved) this.#match = index;
     if (hasMoved) this.#movedMs = nowMs;
+    this.#next = Math.max(this.#next, this.#match + 1);
     if (this.#state === 'snapshot' && this.#match < this.#snapshotIndex) return;
     if (this.#state !== 'replicate') {
       this.becomeReplicate();
@@ -122,8 +123,7 @@ export class Progress {
       this.#inFlightBytes -= this.#inFlight[0].bytes;
       this.#inFlight.shift();
     }
-    this.#next = Math.max(this.#next, this.#match + 1);
-    assert(this.#next > this.#match && this.#inFlightBytes >= 0, 'a peer is ahead of what it was sent');
+    assert(this.#inFlightBytes >= 0, 'more was answered for than was sent');
   }
 
   /** Whether a refusal of `rejectedIndex` is news; it may be an old one. */

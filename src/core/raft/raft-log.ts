@@ -13,12 +13,13 @@ export class RaftLog {
   constructor(snapshot: Snapshot | undefined, entries: readonly Entry[]) {
     this.#snapshot = snapshot;
     this.#firstIndex = entries[0]?.index ?? this.snapshotIndex + 1;
-    this.#entries = [];
+    // The first may be older than the snapshot.
+    this.#entries = entries.slice(0, 1);
     assert(
       this.#firstIndex >= 1 && this.#firstIndex <= this.snapshotIndex + 1,
       'there is a gap below the log',
     );
-    for (const entry of entries) this.append(entry);
+    for (const entry of entries.slice(1)) this.append(entry);
     assert(this.lastIndex >= this.snapshotIndex, 'a log ends below its snapshot');
     assert(this.termAt(this.snapshotIndex) === this.snapshotTerm, 'a log and its snapshot disagree');
   }

@@ -19,7 +19,7 @@ import type { Message } from './messages.ts';
 import { checkedOptions, type RaftOptions } from './options.ts';
 import { assertSound, RaftState } from './raft-state.ts';
 import { onAppendResponse, onHeartbeatResponse } from './replication.ts';
-import { becomeFollower, restartElectionTimer } from './roles.ts';
+import { becomeFollower, followConfiguration, restartElectionTimer } from './roles.ts';
 import { compact } from './storage.ts';
 import {
   type Configuration,
@@ -86,6 +86,7 @@ export class RaftNode {
     state.nowMs = event.nowMs;
     dispatch(state, event, out);
     if (state.reign !== undefined) settleLeader(state, out);
+    followConfiguration(state, out);
     assertSound(state);
   }
 

@@ -119,6 +119,14 @@ export class RaftState {
     return isVoter(this.configuration, this.self);
   }
 
+  /**
+   * A node that the latest configuration leaves out may be needed until that is committed: nobody else may have the
+   * entry that says so. It does not count its own vote then.
+   */
+  get isElectable(): boolean {
+    return this.isVoter || this.configurations.isVoterSince(this.commit, this.self);
+  }
+
   /** Somebody who leads was heard of so lately that nobody else needs to. */
   get hasLiveLeader(): boolean {
     if (this.leader === undefined) return false;
@@ -146,8 +154,10 @@ export function assertSound(state: RaftState): void {
   assert(role !== 'leader' || state.leader === state.self, 'a leader that does not know itself');
   assert(role !== 'leader' || log.lastTerm === state.term, 'a leader without an entry of its term');
   assert(role !== 'candidate' || state.vote === state.self, 'a candidate that voted for another');
-  assert(role !== 'follower' || state.isVoter, 'a follower that is no voter');
-  assert(role !== 'observer' || !state.isVoter, 'an observer that is a voter');
+  assert(
+    role === 'leader' || (role === 'observer') !== state.isElectable,
+    `${role} against the configuration`,
+  );
   if (reign !== undefined) {
     assert(reign.termStart <= log.lastIndex, 'a reign begins after the log');
     assert(reign.transfer === undefined || reign.change?.phase !== 'catching-up', 'a transfer amid a change');

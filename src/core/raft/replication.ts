@@ -115,7 +115,7 @@ export function replicateTo(state: RaftState, peer: Progress, out: RaftOutput): 
     if (!hasEntries && !peer.mayTell(commit)) return;
     const prevIndex = peer.next - 1;
     const prevTerm = log.termAt(prevIndex);
-    if (prevTerm === undefined) {
+    if (prevTerm === undefined || peer.next < log.firstIndex) {
       sendSnapshot(state, peer, out);
       return;
     }

@@ -16,7 +16,7 @@ export function restartElectionTimer(state: RaftState): void {
   state.electionDueMs = state.nowMs + electionTimeoutMs * (1 + state.random());
 }
 
-/** A follower, or an observer if the node is no voter, of that term and leader (who may be unknown). */
+/** A follower, or an observer if the node cannot be elected, of that term and leader (who may be unknown). */
 export function becomeFollower(
   state: RaftState,
   term: number,
@@ -26,12 +26,18 @@ export function becomeFollower(
   assert(term >= state.term, 'a term falls');
   state.leader = leader;
   if (state.reign !== undefined) endReign(state, out);
-  state.role = state.isVoter ? 'follower' : 'observer';
+  state.role = state.isElectable ? 'follower' : 'observer';
   state.votes.clear();
   state.isTransfer = false;
   if (leader !== undefined) state.leaderHeardMs = state.nowMs;
   enterTerm(state, term, out);
   restartElectionTimer(state);
+}
+
+/** A node becomes or ceases to be a voter by what its log says. A leader that goes leads until that is committed. */
+export function followConfiguration(state: RaftState, out: RaftOutput): void {
+  if (state.role === 'leader' || (state.role === 'observer') !== state.isElectable) return;
+  becomeFollower(state, state.term, state.leader, out);
 }
 
 function enterTerm(state: RaftState, term: number, out: RaftOutput): void {
@@ -52,7 +58,7 @@ export function giveVote(state: RaftState, candidate: Member, out: RaftOutput): 
 /** Asks whether an election would succeed. Changes neither term nor vote. */
 export function becomePreCandidate(state: RaftState): void {
   assert(state.role === 'follower' || isCandidate(state), `a pre-candidate that was ${state.role}`);
-  assert(state.isVoter, 'a pre-candidate that is no voter');
+  assert(state.isElectable, 'a pre-candidate that is no voter');
   state.role = 'pre-candidate';
   state.leader = undefined;
   state.isTransfer = false;
@@ -67,7 +73,7 @@ function isCandidate({ role }: RaftState): boolean {
 
 export function becomeCandidate(state: RaftState, isTransfer: boolean, out: RaftOutput): void {
   assert(state.role === 'follower' || isCandidate(state), `a candidate that was ${state.role}`);
-  assert(state.isVoter, 'a candidate that is no voter');
+  assert(state.isElectable, 'a candidate that is no voter');
   enterTerm(state, state.term + 1, out);
   giveVote(state, state.self, out);
   state.role = 'candidate';

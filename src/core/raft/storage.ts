@@ -2,7 +2,6 @@
 import { assert } from './assert.ts';
 import type { RaftOutput } from './events.ts';
 import type { RaftState } from './raft-state.ts';
-import { becomeFollower } from './roles.ts';
 import type { Entry, EntryKind, Snapshot } from './types.ts';
 
 /** An entry of this leader. It replicates and commits when the step ends. */
@@ -23,13 +22,11 @@ function append({ log, configurations }: RaftState, entry: Entry, out: RaftOutpu
 /** What the leader sent, which follows an entry that matches. Drops what contradicts it, and nothing else. */
 export function appendReceived(state: RaftState, entries: readonly Entry[], out: RaftOutput): void {
   const { log } = state;
-  const before = state.configuration;
   for (const entry of entries) {
     const isConflict = entry.index <= log.lastIndex && log.termAt(entry.index) !== entry.term;
     if (isConflict) truncateFrom(state, entry.index, out);
     if (entry.index > log.lastIndex) append(state, entry, out);
   }
-  followConfiguration(state, before, out);
 }
 
 function truncateFrom(state: RaftState, index: number, out: RaftOutput): void {
@@ -46,12 +43,6 @@ function truncateFrom(state: RaftState, index: number, out: RaftOutput): void {
   persist.entries.length = 0;
   if (index === persist.restartAt) return;
   persist.truncateFrom = Math.min(index, persist.truncateFrom ?? index);
-}
-
-/** A node becomes or ceases to be a voter as soon as its log says so. A leader that goes leads until that is committed. */
-function followConfiguration(state: RaftState, before: RaftState['configuration'], out: RaftOutput): void {
-  if (state.configuration === before || state.role === 'leader') return;
-  if (state.isVoter !== (state.role !== 'observer')) becomeFollower(state, state.term, state.leader, out);
 }
 
 export function commitTo(state: RaftState, index: number, out: RaftOutput): void {
@@ -72,7 +63,6 @@ export function install(state: RaftState, snapshot: Snapshot, out: RaftOutput): 
     commitTo(state, snapshot.index, out);
     return;
   }
-  const before = state.configuration;
   log.restart(snapshot);
   configurations.restart(snapshot.index, snapshot.configuration);
   state.commit = snapshot.index;
@@ -85,7 +75,6 @@ export function install(state: RaftState, snapshot: Snapshot, out: RaftOutput): 
   // The snapshot holds what these would have done.
   out.committed.length = 0;
   out.snapshot = snapshot;
-  followConfiguration(state, before, out);
 }
 
 /** The host's snapshot of what it has applied. */

@@ -47,7 +47,7 @@ export interface HardState {
 }
 
 /**
- * - `observer`: no voter by its own log; it follows a leader that sends to it, and never campaigns.
+ * - `observer`: no voter by its own log. It follows a leader that sends to it, and never campaigns.
  * - `pre-candidate`: asks whether it would be elected, without a new term.
  */
 export type Role = 'observer' | 'follower' | 'pre-candidate' | 'candidate' | 'leader';
