@@ -86,6 +86,16 @@ export class Quorum<M extends Machine = Machine> {
     this.#lose(id);
   }
 
+  /** How many voters there are by the newest of their logs, and how many of them run. */
+  census(): { readonly running: number; readonly voters: number } {
+    let newest: Voter | undefined;
+    for (const { voter } of this.#voters.values())
+      if (newest === undefined || voter.node.lastIndex > newest.node.lastIndex) newest = voter;
+    const { voters } = newest?.node.configuration ?? this.#setup.bootstrap;
+    const running = voters.filter((each) => isSameMember(each, this.#voters.get(each.id)?.voter.self));
+    return { running: running.length, voters: voters.length };
+  }
+
   get members(): Member[] {
     return [...this.#voters.values()].map(({ voter }) => voter.self);
   }
@@ -114,7 +124,7 @@ export class Quorum<M extends Machine = Machine> {
     for (;;) {
       const leader = await this.#leaderBy(deadlineMs);
       try {
-        return await this.#within(deadlineMs, request(leader));
+        return await this.within(deadlineMs, request(leader));
       } catch (error) {
         const isRetried = error instanceof ProposalError && error.reason === 'NOT_LEADER' && !error.isUnknown;
         if (!isRetried) throw error;
@@ -140,7 +150,8 @@ export class Quorum<M extends Machine = Machine> {
     }
   }
 
-  #within(deadlineMs: number, answer: Promise<Place>): Promise<Place> {
+  /** The answer, or a ProposalError when the time is over: then nobody knows. */
+  within(deadlineMs: number, answer: Promise<Place>): Promise<Place> {
     return new Promise((resolve, reject) => {
       const leftMs = Math.max(0, deadlineMs - this.#setup.clock.nowMs());
       const cancel = this.#setup.clock.schedule(leftMs, () => reject(new ProposalError('TIMED_OUT', true)));
