@@ -33,16 +33,18 @@ export function apply(
   offset: number,
   term: number,
 ): MetadataImage {
-  must(offset >= image.offset, `offset ${offset} comes after offset ${image.offset}`);
-  must(term >= image.term, `term ${term} comes after term ${image.term}`);
+  if (offset < image.offset) misfit(`offset ${offset} comes after offset ${image.offset}`);
+  if (term < image.term) misfit(`term ${term} comes after term ${image.term}`);
   const draft = new Draft(image.fields);
   for (const record of records) draft.apply(record);
-  return new MetadataImage({ ...draft.fields, offset, term });
+  return draft.end(offset, term);
 }
 
-function must(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new Error(`metadata: a record does not fit: ${what} does not hold`);
+function misfit(what: string): never {
+  throw new Error(`metadata: a record does not fit the image: it does not hold that ${what}`);
 }
+
+type Index = Map<number, IdSet>;
 
 /** An image while it is being changed. Nobody sees it before it is one again. */
 class Draft {
@@ -50,16 +52,17 @@ class Draft {
   readonly #owner: Owner = {};
   /** Lists of partitions that were made here, and can grow in place: a large topic is not copied for each partition. */
   readonly #ownLists = new Set<readonly number[]>();
+  /** What has changed of the two indexes by broker; end() puts it back. */
+  readonly #held: Index = new Map();
+  readonly #led: Index = new Map();
 
   constructor(fields: ImageFields) {
     this.fields = { ...fields };
   }
 
   apply(record: MetadataRecord): void {
-    must(
-      record.type === 'cluster' || this.fields.clusterId !== undefined,
-      `${record.type} comes after the cluster`,
-    );
+    if (record.type !== 'cluster' && this.fields.clusterId === undefined)
+      misfit(`${record.type} comes after the cluster`);
     switch (record.type) {
       case 'cluster':
         this.#beginCluster(record);
@@ -100,14 +103,28 @@ class Draft {
     }
   }
 
+  end(offset: number, term: number): MetadataImage {
+    const held = this.#merge(this.fields.held, this.#held);
+    const led = this.#merge(this.fields.led, this.#led);
+    return new MetadataImage({ ...this.fields, held, led, offset, term });
+  }
+
+  #merge(index: PersistentMap<number, IdSet>, changed: Index): PersistentMap<number, IdSet> {
+    let merged = index;
+    for (const [broker, ids] of changed) {
+      merged = ids.size === 0 ? merged.delete(broker, this.#owner) : merged.set(broker, ids, this.#owner);
+    }
+    return merged;
+  }
+
   #beginCluster({ clusterId, version }: ClusterRecord): void {
-    must(this.fields.clusterId === undefined, `that cluster ${clusterId} is the first`);
+    if (this.fields.clusterId !== undefined) misfit(`cluster ${clusterId} is the first`);
     this.fields.clusterId = clusterId;
     this.fields.version = version;
   }
 
   #register({ id, epoch, directoryId, rack, state }: BrokerRecord): void {
-    must(epoch >= this.fields.nextBrokerEpoch, `that epoch ${epoch} of broker ${id} is a new one`);
+    if (epoch < this.fields.nextBrokerEpoch) misfit(`epoch ${epoch} of broker ${id} is a new one`);
     this.fields.nextBrokerEpoch = epoch + 1;
     this.#setBroker({ id, epoch, directoryId, rack, state });
   }
@@ -118,18 +135,17 @@ class Draft {
 
   #broker({ id, epoch }: { readonly id: number; readonly epoch: number }): BrokerRegistration {
     const broker = this.fields.brokers.get(id);
-    must(broker?.epoch === epoch, `that broker ${id} is registered with epoch ${epoch}`);
-    return broker;
+    return broker?.epoch === epoch ? broker : misfit(`broker ${id} is registered with epoch ${epoch}`);
   }
 
   #removeBroker({ id }: BrokerRegistration): void {
-    must(!this.fields.held.has(id), `that broker ${id} has no replicas`);
+    if (this.#idsOf(this.#held, 'held', id).size > 0) misfit(`broker ${id} has no replicas`);
     this.fields.brokers = this.fields.brokers.delete(id, this.#owner);
     this.fields.brokerConfigs = this.fields.brokerConfigs.delete(id, this.#owner);
   }
 
   #setBrokerConfig({ id, config }: BrokerConfigRecord): void {
-    must(id === ALL_BROKERS || this.fields.brokers.has(id), `that broker ${id} is registered`);
+    if (id !== ALL_BROKERS && !this.fields.brokers.has(id)) misfit(`broker ${id} is registered`);
     const { brokerConfigs } = this.fields;
     this.fields.brokerConfigs =
       Object.keys(config).length === 0
@@ -138,8 +154,8 @@ class Draft {
   }
 
   #addTopic({ name, topicId, config }: TopicRecord): void {
-    must(!this.fields.topics.has(name), `that topic '${name}' is new`);
-    must(!this.fields.namesById.has(topicId), `that topic id ${topicId} is new`);
+    if (this.fields.topics.has(name)) misfit(`topic '${name}' is new`);
+    if (this.fields.namesById.has(topicId)) misfit(`topic id ${topicId} is new`);
     this.fields.namesById = this.fields.namesById.set(topicId, name, this.#owner);
     this.#setTopic({ name, topicId, config: inOrder(config), partitions: NONE });
   }
@@ -151,15 +167,14 @@ class Draft {
   #topic(topicId: string): MetadataTopic {
     const name = this.fields.namesById.get(topicId);
     const topic = name === undefined ? undefined : this.fields.topics.get(name);
-    must(topic !== undefined, `that there is a topic ${topicId}`);
-    return topic;
+    return topic ?? misfit(`there is a topic ${topicId}`);
   }
 
   #removeTopic({ name, topicId, partitions }: MetadataTopic): void {
     for (const id of partitions) {
-      const partition = this.#partition(id);
-      for (const broker of partition.replicas) this.fields.held = this.#drop(this.fields.held, broker, id);
-      this.fields.led = this.#drop(this.fields.led, partition.leader, id);
+      const { replicas, leader } = this.#partition(id);
+      for (const broker of replicas) this.#drop(this.#held, 'held', broker, id);
+      this.#drop(this.#led, 'led', leader, id);
       this.fields.partitions = this.fields.partitions.delete(id, this.#owner);
     }
     this.fields.topics = this.fields.topics.delete(name, this.#owner);
@@ -167,82 +182,111 @@ class Draft {
   }
 
   #addPartition(record: PartitionRecord): void {
-    const { id, topicId, partition, replicas, isr, leader, leaderEpoch, partitionEpoch } = record;
+    const { id, topicId, partition } = record;
     const topic = this.#topic(topicId);
-    must(id >= this.fields.nextPartition, `that partition id ${id} is a new one`);
-    must(partition === topic.partitions.length, `that ${partition} is the next partition of '${topic.name}'`);
+    const number = topic.partitions.length;
+    if (id < this.fields.nextPartition) misfit(`partition id ${id} is a new one`);
+    if (partition !== number) misfit(`${partition} is the next partition of '${topic.name}'`);
     this.fields.nextPartition = id + 1;
-    const isOwn = this.#ownLists.has(topic.partitions);
-    const partitions = isOwn ? (topic.partitions as number[]) : [...topic.partitions];
-    partitions.push(id);
-    this.#ownLists.add(partitions);
-    if (!isOwn) this.#setTopic({ ...topic, partitions });
-    const { adding = NONE, removing = NONE, lostDirectory = null } = record;
-    const whole = { id, topic: topic.name, topicId, partition, replicas, isr, leader, epoch: leaderEpoch };
-    this.#setPartition({ ...whole, partitionEpoch, adding, removing, lostDirectory }, undefined);
+    if (this.#ownLists.has(topic.partitions)) {
+      (topic.partitions as number[]).push(id);
+    } else {
+      const partitions = [...topic.partitions, id];
+      this.#ownLists.add(partitions);
+      this.#setTopic({ ...topic, partitions });
+    }
+    const whole: MetadataPartition = {
+      id,
+      topic: topic.name,
+      topicId: topic.topicId,
+      partition,
+      replicas: record.replicas,
+      isr: record.isr,
+      leader: record.leader,
+      epoch: record.leaderEpoch,
+      partitionEpoch: record.partitionEpoch,
+      adding: record.adding ?? NONE,
+      removing: record.removing ?? NONE,
+      lostDirectory: record.lostDirectory ?? null,
+    };
+    this.#setPartition(whole, undefined);
   }
 
   #changePartition(record: PartitionChangeRecord): void {
-    const before = this.#partition(record.id);
-    must(
-      record.partitionEpoch === before.partitionEpoch + 1,
-      `that partition ${record.id} goes from epoch ${before.partitionEpoch} to ${record.partitionEpoch}`,
-    );
-    const { type: _, leader = before.leader, ...changed } = record;
-    const epoch = record.leader === undefined ? before.epoch : before.epoch + 1;
-    this.#setPartition({ ...before, ...changed, leader, epoch }, before);
+    const { id, partitionEpoch, lostDirectory } = record;
+    const before = this.#partition(id);
+    if (partitionEpoch !== before.partitionEpoch + 1)
+      misfit(`partition ${id} goes from epoch ${before.partitionEpoch} to ${partitionEpoch}`);
+    const after: MetadataPartition = {
+      id,
+      topic: before.topic,
+      topicId: before.topicId,
+      partition: before.partition,
+      replicas: record.replicas ?? before.replicas,
+      isr: record.isr ?? before.isr,
+      leader: record.leader ?? before.leader,
+      epoch: record.leader === undefined ? before.epoch : before.epoch + 1,
+      partitionEpoch,
+      adding: record.adding ?? before.adding,
+      removing: record.removing ?? before.removing,
+      lostDirectory: lostDirectory === undefined ? before.lostDirectory : lostDirectory,
+    };
+    this.#setPartition(after, before);
   }
 
   #partition(id: number): MetadataPartition {
-    const partition = this.fields.partitions.get(id);
-    must(partition !== undefined, `that there is a partition ${id}`);
-    return partition;
+    return this.fields.partitions.get(id) ?? misfit(`there is a partition ${id}`);
   }
 
   #setPartition(partition: MetadataPartition, before: MetadataPartition | undefined): void {
-    const { id, isr, replicas, leader } = partition;
-    must(isr.length > 0, `that somebody is in sync with partition ${id}`);
-    must(
-      isr.every((broker) => replicas.includes(broker)),
-      `that the ISR of partition ${id} are replicas of it`,
-    );
-    must(leader === -1 || isr.includes(leader), `that the leader of partition ${id} is in its ISR`);
-    must(leader === -1 || partition.lostDirectory === null, `that partition ${id} with a leader is not lost`);
-    for (const broker of replicas) {
-      must(this.fields.brokers.has(broker), `that broker ${broker}, which gets a replica, is registered`);
-    }
+    this.#check(partition);
+    const { id, replicas, leader } = partition;
     if (replicas !== before?.replicas) {
-      for (const broker of before?.replicas ?? NONE)
-        this.fields.held = this.#drop(this.fields.held, broker, id);
-      for (const broker of replicas) this.fields.held = this.#note(this.fields.held, broker, id);
+      for (const broker of before?.replicas ?? NONE) this.#drop(this.#held, 'held', broker, id);
+      for (const broker of replicas) this.#note(this.#held, 'held', broker, id);
     }
     if (leader !== before?.leader) {
-      if (before !== undefined) this.fields.led = this.#drop(this.fields.led, before.leader, id);
-      this.fields.led = this.#note(this.fields.led, leader, id);
+      if (before !== undefined) this.#drop(this.#led, 'led', before.leader, id);
+      this.#note(this.#led, 'led', leader, id);
     }
     this.fields.partitions = this.fields.partitions.set(id, partition, this.#owner);
   }
 
-  #note(index: PersistentMap<number, IdSet>, broker: number, id: number): PersistentMap<number, IdSet> {
-    const ids = index.get(broker) ?? IdSet.empty;
-    return index.set(broker, ids.add(id, this.#owner), this.#owner);
+  #check({ id, isr, replicas, leader, lostDirectory }: MetadataPartition): void {
+    if (isr.length === 0) misfit(`somebody is in sync with partition ${id}`);
+    for (const broker of isr) {
+      if (!replicas.includes(broker)) misfit(`the ISR of partition ${id} are replicas of it`);
+    }
+    for (const broker of replicas) {
+      if (!this.fields.brokers.has(broker)) misfit(`broker ${broker}, which gets a replica, is registered`);
+    }
+    if (leader === -1) return;
+    if (!isr.includes(leader)) misfit(`the leader of partition ${id} is in its ISR`);
+    if (lostDirectory !== null) misfit(`partition ${id} with a leader is not lost`);
   }
 
-  #drop(index: PersistentMap<number, IdSet>, broker: number, id: number): PersistentMap<number, IdSet> {
-    const ids = (index.get(broker) ?? IdSet.empty).delete(id, this.#owner);
-    return ids.size === 0 ? index.delete(broker, this.#owner) : index.set(broker, ids, this.#owner);
+  #idsOf(index: Index, name: 'held' | 'led', broker: number): IdSet {
+    return index.get(broker) ?? this.fields[name].get(broker) ?? IdSet.empty;
+  }
+
+  #note(index: Index, name: 'held' | 'led', broker: number, id: number): void {
+    index.set(broker, this.#idsOf(index, name, broker).add(id, this.#owner));
+  }
+
+  #drop(index: Index, name: 'held' | 'led', broker: number, id: number): void {
+    index.set(broker, this.#idsOf(index, name, broker).delete(id, this.#owner));
   }
 
   #giveProducerIds({ first, count }: ProducerIdsRecord): void {
-    must(first === this.fields.nextProducerId, `that producer id ${first} is the next one`);
+    if (first !== this.fields.nextProducerId) misfit(`producer id ${first} is the next one`);
     this.fields.nextProducerId = first + count;
   }
 
   #setCounters({ nextPartition, nextBrokerEpoch, nextProducerId }: IdsRecord): void {
     const { fields } = this;
-    must(nextPartition >= fields.nextPartition, `that no partition id from ${nextPartition} is taken`);
-    must(nextBrokerEpoch >= fields.nextBrokerEpoch, `that no broker epoch from ${nextBrokerEpoch} is taken`);
-    must(nextProducerId >= fields.nextProducerId, `that no producer id from ${nextProducerId} is taken`);
+    if (nextPartition < fields.nextPartition) misfit(`no partition id from ${nextPartition} is taken`);
+    if (nextBrokerEpoch < fields.nextBrokerEpoch) misfit(`no broker epoch from ${nextBrokerEpoch} is taken`);
+    if (nextProducerId < fields.nextProducerId) misfit(`no producer id from ${nextProducerId} is taken`);
     Object.assign(fields, { nextPartition, nextBrokerEpoch, nextProducerId });
   }
 }

@@ -76,18 +76,19 @@ export function change(
   beginsEpoch = false,
 ): PartitionChangeRecord | undefined {
   const { leader = before.leader, isr = before.isr, lostDirectory = before.lostDirectory } = next;
-  const changed = {
-    ...(isSame(isr, before.isr) ? undefined : { isr }),
-    ...(leader === before.leader && !beginsEpoch ? undefined : { leader }),
-    ...(lostDirectory === before.lostDirectory ? undefined : { lostDirectory }),
-  };
-  if (Object.keys(changed).length === 0) return undefined;
-  return {
+  const isIsr = !isSame(isr, before.isr);
+  const isLeader = leader !== before.leader || beginsEpoch;
+  const isDirectory = lostDirectory !== before.lostDirectory;
+  if (!isIsr && !isLeader && !isDirectory) return undefined;
+  const record: { -readonly [name in keyof PartitionChangeRecord]: PartitionChangeRecord[name] } = {
     type: 'partition-change',
     id: before.id,
     partitionEpoch: before.partitionEpoch + 1,
-    ...changed,
   };
+  if (isIsr) record.isr = isr;
+  if (isLeader) record.leader = leader;
+  if (isDirectory) record.lostDirectory = lostDirectory;
+  return record;
 }
 
 function isSame(one: readonly number[], other: readonly number[]): boolean {
