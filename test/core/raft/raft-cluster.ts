@@ -262,3 +262,95 @@ export class RaftCluster {
 export function cutOff(...ids: number[]): (message: Message) => boolean {
   return ({ from, to }) => ids.includes(from.id) !== ids.includes(to.id);
 }
+
+export interface LoneSetup {
+  readonly id?: number;
+  readonly voters?: readonly number[];
+  readonly term?: number;
+  /** The terms of the entries from index 1 on. */
+  readonly terms?: readonly number[];
+  readonly options?: Partial<RaftOptions>;
+}
+
+/** One node without others: the test says everything that the others would. */
+export class LoneNode {
+  readonly node: RaftNode;
+  nowMs = 0;
+
+  constructor({ id = 1, voters = [1, 2, 3], term, terms = [], options }: LoneSetup = {}) {
+    this.node = new RaftNode({
+      self: member(id),
+      options,
+      random: () => 0.5,
+      nowMs: 0,
+      hardState: { term: term ?? terms.at(-1) ?? 0, vote: undefined },
+      entries: terms.map((term, at) => entry(at + 1, term)),
+      bootstrap: votersOf(...voters),
+    });
+  }
+
+  step(...events: TestEvent[]): RaftOutput {
+    const out = newOutput();
+    for (const event of events) this.node.step({ ...event, nowMs: this.nowMs } as RaftEvent, out);
+    return out;
+  }
+
+  /** A message from another, to this one unless it says otherwise. */
+  hear(from: number, message: WithoutTime<MessageBody>): RaftOutput {
+    const envelope = { from: member(from), to: this.node.self };
+    return this.step({ kind: 'message', message: { ...envelope, ...message } as Message });
+  }
+
+  append(
+    from: number,
+    term: number,
+    prev: readonly [number, number],
+    terms: readonly number[],
+    commit = 0,
+  ): RaftOutput {
+    const [prevIndex, prevTerm] = prev;
+    const entries = terms.map((own, at) => entry(prevIndex + 1 + at, own));
+    return this.hear(from, { kind: 'append', term, prevIndex, prevTerm, entries, commit });
+  }
+
+  /** Another has what it was sent, up to `index`. */
+  accept(from: number, index: number): RaftOutput {
+    const { term } = this.node;
+    return this.hear(from, {
+      kind: 'append-response',
+      term,
+      isAccepted: true,
+      index,
+      conflictTerm: 0,
+      conflictIndex: 0,
+    });
+  }
+
+  requestVote(from: number, term: number, last: readonly [number, number], isTransfer = false): RaftOutput {
+    const [lastIndex, lastTerm] = last;
+    return this.hear(from, { kind: 'vote-request', term, isPreVote: false, isTransfer, lastIndex, lastTerm });
+  }
+
+  /** Makes it the leader of the next term, by the vote of 2 (of which there has to be one). */
+  lead(): RaftOutput {
+    this.step({ kind: 'campaign' });
+    const { term } = this.node;
+    this.hear(2, { kind: 'vote-response', term: term + 1, isPreVote: true, isGranted: true });
+    return this.hear(2, { kind: 'vote-response', term: term + 1, isPreVote: false, isGranted: true });
+  }
+}
+
+type MessageBody = Message extends infer Each
+  ? Each extends unknown
+    ? Omit<Each, 'from' | 'to'>
+    : never
+  : never;
+
+export function entry(index: number, term: number): Entry {
+  return { index, term, kind: 'data', data: bytes(`${index}/${term}`) };
+}
+
+/** Whether a fault of a program was noticed, by its sentence. */
+export function isFault(pattern: RegExp): (error: Error) => boolean {
+  return ({ message }) => message.startsWith('raft: this may never happen') && pattern.test(message);
+}
