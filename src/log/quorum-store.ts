@@ -53,6 +53,8 @@ export interface QuorumStoreSettings {
   readonly isDurable: boolean;
   readonly wasPowerLost: boolean;
   readonly wallClockMs: () => number;
+  /** Bytes of a file of entries. */
+  readonly segmentBytes?: number | undefined;
 }
 
 /** What a voter had persisted, as RaftNode takes it. */
@@ -73,12 +75,19 @@ export class QuorumStoreError extends Error {
 export class QuorumStore {
   /** What they held when they were opened. */
   readonly state: QuorumState;
+  readonly #files: OpenFiles;
   readonly #disk: Disk;
   readonly #log: SegmentLog;
   readonly #settings: QuorumStoreSettings;
 
-  private constructor(disk: Disk, log: SegmentLog, state: QuorumState, settings: QuorumStoreSettings) {
-    this.#disk = disk;
+  private constructor(
+    files: OpenFiles,
+    log: SegmentLog,
+    state: QuorumState,
+    settings: QuorumStoreSettings,
+  ) {
+    this.#files = files;
+    this.#disk = files.disk;
     this.#log = log;
     this.state = state;
     this.#settings = settings;
@@ -89,9 +98,10 @@ export class QuorumStore {
     disk.makeDirectory(QUORUM_DIRECTORY);
     const hardState = readHardState(disk, settings);
     const snapshot = readSnapshot(disk);
-    const { log, damage, cuts } = await openLog(new OpenFiles(disk, OPEN_FILES_MAX), {
+    const files = new OpenFiles(disk, OPEN_FILES_MAX);
+    const { log, damage, cuts } = await openLog(files, {
       directory: QUORUM_DIRECTORY,
-      config: topicConfig({ 'segment.bytes': SEGMENT_BYTES, 'retention.bytes': -1 }, topicDefaults('os')),
+      config: topicConfig({ 'segment.bytes': settings.segmentBytes ?? SEGMENT_BYTES, 'retention.bytes': -1 }, topicDefaults('os')),
       isClean: false,
       wasPowerLost: settings.wasPowerLost,
       recoveryPoint: snapshot === undefined ? 0 : snapshot.index + 1,
@@ -106,7 +116,7 @@ export class QuorumStore {
     if (snapshot !== undefined) restartIfVoid(log, snapshot);
     const state = { hardState, snapshot, entries: entriesOf(disk, log, snapshot), cuts };
     if (settings.isDurable) await log.sync();
-    return new QuorumStore(disk, log, state, settings);
+    return new QuorumStore(files, log, state, settings);
   }
 
   /** Carries out what a step asks for, in the order of its fields. Once it has failed, nothing may follow. */
@@ -134,7 +144,12 @@ export class QuorumStore {
 
   /** Leaves the files as they are: everything that was persisted is in them. */
   async close(): Promise<void> {
-    await this.#log.close();
+    await this.#log.close().finally(() => this.release());
+  }
+
+  /** Lets go of the files, whatever is in them. */
+  release(): void {
+    this.#files.closeAll();
   }
 
   async #storeSnapshot({ index, term, configuration, data }: Snapshot): Promise<void> {

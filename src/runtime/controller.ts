@@ -1,10 +1,10 @@
 import type { AnswerTo, Command, Decision, DecisionContext } from '../core/metadata/commands.ts';
 import { decideAll } from '../core/metadata/controller.ts';
-import { emptyImage, type MetadataImage } from '../core/metadata/image.ts';
-import { encodeRecords, type MetadataRecord } from '../core/metadata/records.ts';
+import type { MetadataImage } from '../core/metadata/image.ts';
+import { encodeRecords } from '../core/metadata/records.ts';
 import { TidemarkError } from '../errors.ts';
 import { CONTROL_TIMEOUT_MS } from '../limits.ts';
-import { MetadataMachine } from './metadata-machine.ts';
+import { MetadataMachine, type Published, PublishedImage } from './metadata-machine.ts';
 import { Quorum, type QuorumSetup, type Seat } from './quorum.ts';
 import { ProposalError, type Voter } from './voter.ts';
 
@@ -13,12 +13,8 @@ const COMMANDS_AN_ENTRY_MAX = 256;
 
 export interface ControllerSetup extends Omit<QuorumSetup, 'changed'> {
   readonly context: DecisionContext;
-  /** What is committed, entry by entry; `records` undefined: a snapshot, and everything may be another. */
-  readonly published: (
-    image: MetadataImage,
-    before: MetadataImage,
-    records: readonly MetadataRecord[] | undefined,
-  ) => void;
+  /** What is committed, entry by entry. */
+  readonly published: Published;
 }
 
 interface Pending {
@@ -36,7 +32,7 @@ interface Pending {
 export class Controller {
   readonly quorum: Quorum<MetadataMachine>;
   readonly #setup: ControllerSetup;
-  #image = emptyImage;
+  readonly #published: PublishedImage;
   #queue: Pending[] = [];
   #running: Promise<void> | undefined;
   #isClosed = false;
@@ -45,17 +41,17 @@ export class Controller {
 
   constructor(setup: ControllerSetup) {
     this.#setup = setup;
+    this.#published = new PublishedImage(setup.published);
     this.quorum = new Quorum<MetadataMachine>({ ...setup, changed: () => this.#wake() });
   }
 
   /** Everything that is known to be committed. */
   get image(): MetadataImage {
-    return this.#image;
+    return this.#published.image;
   }
 
   start(seat: Omit<Seat, 'machine'>): void {
-    const machine = new MetadataMachine((image, records) => this.#publish(image, records));
-    this.quorum.start({ ...seat, machine });
+    this.quorum.start({ ...seat, machine: new MetadataMachine(this.#published) });
   }
 
   /** Resolves when the change is committed and published. What is refused has changed nothing. */
@@ -74,13 +70,6 @@ export class Controller {
     this.#wake();
     await this.#running;
     await this.quorum.close();
-  }
-
-  #publish(image: MetadataImage, records: readonly MetadataRecord[] | undefined): void {
-    const before = this.#image;
-    if (image.offset <= before.offset) return;
-    this.#image = image;
-    this.#setup.published(image, before, image.offset === before.offset + 1 ? records : undefined);
   }
 
   async #run(): Promise<void> {

@@ -26,6 +26,10 @@ export interface QuorumSetup {
   readonly bootstrap: Configuration;
   /** Whether a message gets through at the moment. */
   readonly isLinked?: (from: number, to: number) => boolean;
+  /** Takes every message instead of handing it over at once; what arrives comes in through receive(). */
+  readonly send?: (message: Message) => void;
+  /** Entries that a voter applies between two snapshots. */
+  readonly snapshotEveryEntries?: number | undefined;
   /** Role, term or leader of some voter may have changed. */
   readonly changed: () => void;
   /** A voter could not persist what it said, and votes no more. */
@@ -55,7 +59,7 @@ export class Quorum<M extends Machine = Machine> {
 
   /** A voter begins, with what it had persisted, or anew: then it has a say once it has been added. */
   start({ member, store, machine }: Seat<M>): void {
-    const { clock, random, bootstrap } = this.#setup;
+    const { clock, random, bootstrap, snapshotEveryEntries } = this.#setup;
     if (this.#voters.has(member.id)) throw new Error(`voter ${member.id} runs already`);
     const isFounder = bootstrap.voters.some((voter) => isSameMember(voter, member));
     const voter = new Voter({
@@ -66,7 +70,8 @@ export class Quorum<M extends Machine = Machine> {
       options: this.#options,
       random,
       nowMs: () => clock.nowMs(),
-      send: (message) => this.#deliver(message),
+      send: this.#setup.send ?? ((message) => this.receive(message)),
+      snapshotEveryEntries,
       stepped: () => this.#stepped(),
       failed: (failed, cause) => {
         this.#lose(failed.self.id);
@@ -74,16 +79,23 @@ export class Quorum<M extends Machine = Machine> {
       },
     });
     this.#voters.set(member.id, { voter, machine });
-    // One that is alone need not wait for the silence of others.
-    if (voter.node.configuration.voters.length === 1 && voter.node.isVoter)
-      voter.handle({ kind: 'campaign' });
     this.#schedule();
   }
 
-  /** A voter's broker is dead: it is as well, and the others are told. */
-  kill(id: number): void {
-    this.#voters.get(id)?.voter.kill();
+  /** All voters that will come are there: the one that knows most asks to lead, rather than to wait for a silence to end. */
+  elect(): void {
+    let best: Voter | undefined;
+    for (const { voter } of this.#voters.values()) {
+      if (voter.node.isVoter && (best === undefined || knowsMore(voter, best))) best = voter;
+    }
+    if (this.leader === undefined) best?.handle({ kind: 'campaign' });
+  }
+
+  /** A voter's broker is dead: it is as well, and the others are told. Resolves when its files can be opened again. */
+  kill(id: number): Promise<void> {
+    const ended = this.#voters.get(id)?.voter.kill();
     this.#lose(id);
+    return ended ?? Promise.resolve();
   }
 
   /** How many voters there are by the newest of their logs, and how many of them run. */
@@ -133,6 +145,13 @@ export class Quorum<M extends Machine = Machine> {
     }
   }
 
+  /** A message has arrived; one for nobody here is lost. */
+  receive(message: Message): void {
+    const { from, to } = message;
+    if (this.#setup.isLinked?.(from.id, to.id) === false) return;
+    this.#voters.get(to.id)?.voter.handle({ kind: 'message', message });
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
@@ -163,15 +182,11 @@ export class Quorum<M extends Machine = Machine> {
     return new Promise((resolve) => this.#setup.clock.schedule(delayMs, resolve));
   }
 
-  #deliver(message: Message): void {
-    const { from, to } = message;
-    if (this.#setup.isLinked?.(from.id, to.id) === false) return;
-    this.#voters.get(to.id)?.voter.handle({ kind: 'message', message });
-  }
-
   #lose(id: number): void {
     if (!this.#voters.delete(id)) return;
     for (const { voter } of this.#voters.values()) voter.handle({ kind: 'peer-lost', peer: id });
+    // Of several that campaign at the same time none may win.
+    this.elect();
   }
 
   #stepped(): void {
@@ -206,4 +221,9 @@ export class Quorum<M extends Machine = Machine> {
     }
     this.#schedule();
   }
+}
+
+function knowsMore({ node: one }: Voter, { node: other }: Voter): boolean {
+  const [oneTerm, otherTerm] = [one.termAt(one.lastIndex) ?? 0, other.termAt(other.lastIndex) ?? 0];
+  return oneTerm > otherTerm || (oneTerm === otherTerm && one.lastIndex > other.lastIndex);
 }

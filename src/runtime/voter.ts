@@ -33,6 +33,8 @@ export interface VoterStore {
   readonly state: QuorumState;
   persist(persist: Persist): Promise<void>;
   close(): Promise<void>;
+  /** Lets go of the files, whatever is in them. */
+  release(): void;
 }
 
 export interface VoterSetup {
@@ -41,6 +43,8 @@ export interface VoterSetup {
   readonly machine: Machine;
   readonly bootstrap: Configuration | undefined;
   readonly options?: Partial<RaftOptions>;
+  /** Entries between two snapshots; fewer where they are large. */
+  readonly snapshotEveryEntries?: number | undefined;
   readonly random: () => number;
   readonly nowMs: () => number;
   readonly send: (message: Message) => void;
@@ -150,9 +154,14 @@ export class Voter {
     return this.#ask((id) => ({ kind: 'transfer', id, to }));
   }
 
-  /** Ends as a crash would: nothing more is sent or answered, and what is on its way to the disk may arrive or not. */
-  kill(): void {
+  /**
+   * Ends as a crash would: nothing more is sent or answered, and what is on its way to the disk may arrive or not.
+   * Resolves when nothing is on its way any more, and the files are closed.
+   */
+  async kill(): Promise<void> {
     this.#end('NOT_LEADER');
+    await this.#pumping;
+    this.#setup.store.release();
   }
 
   /** Ends in good order: what was begun is persisted. */
@@ -180,6 +189,7 @@ export class Voter {
       while (this.#queue.length > 0 && this.#state !== 'ended') await this.#step();
     } catch (cause) {
       this.#end('LEADERSHIP_LOST');
+      this.#setup.store.release();
       this.#setup.failed(this, cause);
     } finally {
       this.#pumping = undefined;
@@ -257,8 +267,9 @@ export class Voter {
   }
 
   #compact(): void {
+    const everyEntries = this.#setup.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES;
     const isDue =
-      this.#applied - this.node.snapshotIndex >= SNAPSHOT_EVERY_ENTRIES ||
+      this.#applied - this.node.snapshotIndex >= everyEntries ||
       this.#appliedBytes >= SNAPSHOT_EVERY_BYTES;
     if (!isDue || this.#state !== 'running') return;
     this.#appliedBytes = 0;

@@ -63,6 +63,7 @@ class TestController {
 
   async start(): Promise<this> {
     for (let id = 1; id <= this.disks.length; id++) await this.startVoter(id);
+    this.controller.quorum.elect();
     await this.clock.pass(2_000);
     return this;
   }

@@ -95,6 +95,7 @@ export class TestQuorum {
 
   async startAll(): Promise<this> {
     for (const member of this.#voters) await this.start(member);
+    this.quorum.elect();
     await this.clock.pass(2_000);
     return this;
   }

@@ -28,6 +28,7 @@ test('three voters elect a leader, and every one of them applies what is propose
 test('one voter leads at once, without waiting for the silence of others', async () => {
   const test = new TestQuorum(1);
   await test.start(test.member(1));
+  test.quorum.elect();
   for (let turn = 0; turn < 10; turn++) await settled();
   assert.is(test.leaderId, 1);
   assert.is(test.clock.nowMs(), 0);
