@@ -113,7 +113,7 @@ test('ten thousand topics are made one by one, and loaded again, in no time to s
   assert.is(fenced.partitionsLedBy(1).length, 0);
   assert.is(fenced.partitionsLedBy(2).length, 15_000);
   const figures = `made in ${madeMs} ms, loaded in ${loadedMs} ms, fenced in ${fencedMs} ms`;
-  assert.ok(madeMs < 2_000 && loadedMs < 1_000 && fencedMs < 1_000, figures);
+  assert.ok(madeMs < 4_000 && loadedMs < 2_000 && fencedMs < 2_000, figures);
   if (process.env.SHOW_FIGURES !== undefined) {
     process.stdout.write(
       `${figures}; snapshot ${bytes.length}, fence ${encodeRecords(records).length} bytes\n`,
