@@ -143,6 +143,6 @@ export class Progress {
   /** The host said that it is dead: what was on the way is lost, and its answers count for nothing. */
   lost(): void {
     this.heardMs = Number.NEGATIVE_INFINITY;
-    this.becomeProbe(this.#match + 1);
+    if (this.#state !== 'probe') this.becomeProbe(this.#match + 1);
   }
 }

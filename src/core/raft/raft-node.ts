@@ -186,6 +186,7 @@ function dispatch(state: RaftState, event: RaftEvent, out: RaftOutput): void {
       compact(state, event.index, event.data, out);
       return;
     case 'peer-lost':
+      state.lostPeers.add(event.peer);
       if (state.role === 'leader') losePeer(state, event.peer, out);
       else loseLeader(state, event.peer);
       return;
@@ -219,6 +220,7 @@ function resume(state: RaftState, out: RaftOutput): void {
 
 function receive(state: RaftState, message: Message, out: RaftOutput): void {
   if (!isSameMember(message.to, state.self)) return;
+  state.lostPeers.delete(message.from.id);
   if (message.kind === 'vote-request') {
     onVoteRequest(state, message, out);
     return;

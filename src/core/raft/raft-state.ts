@@ -90,6 +90,8 @@ export class RaftState {
   isTransfer = false;
   /** Set while the role is `leader`, and only then. */
   reign: Reign | undefined;
+  /** Voters that the host knows to be dead, and that have sent nothing since. */
+  readonly lostPeers = new Set<number>();
   /** The host ends: nothing new begins. */
   isClosing = false;
   nowMs: number;

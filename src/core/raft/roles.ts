@@ -90,7 +90,10 @@ export function becomeLeader(state: RaftState): void {
   const { log, nowMs, options, self } = state;
   const peers = new Map<number, Progress>();
   for (const voter of state.configuration.voters) {
-    if (!isSameMember(voter, self)) peers.set(voter.id, new Progress(voter, options, log.lastIndex, nowMs));
+    if (isSameMember(voter, self)) continue;
+    const peer = new Progress(voter, options, log.lastIndex, nowMs);
+    if (state.lostPeers.has(voter.id)) peer.lost();
+    peers.set(voter.id, peer);
   }
   let uncommittedBytes = 0;
   for (let index = state.commit + 1; index <= log.lastIndex; index++) {

@@ -133,6 +133,15 @@ test('a leader that is told of the death of one follower of two goes on; of both
   assert.is(cluster.raft(1).leader, undefined);
 });
 
+test('a new leader knows whom the host has told to be dead before', () => {
+  const cluster = new RaftCluster().start(1, 2, 3).elect(1);
+  cluster.crash(1);
+  for (const id of [2, 3]) cluster.step(id, { kind: 'peer-lost', peer: 1 });
+  cluster.elect(2);
+  cluster.step(2, { kind: 'peer-lost', peer: 3 });
+  assert.is(cluster.raft(2).role, 'follower');
+});
+
 test('a dead peer that answers is alive again', () => {
   const cluster = new RaftCluster().start(1, 2, 3).elect(1);
   cluster.step(1, { kind: 'peer-lost', peer: 2 });
