@@ -20,6 +20,7 @@ export function onAppendResponse(state: RaftState, message: AppendResponse): voi
   const peer = heardPeer(state, message.from);
   if (peer === undefined) return;
   if (message.isAccepted) {
+    assert(message.index <= state.log.lastIndex, `${message.from.id} has more than its leader`);
     peer.matched(message.index, state.nowMs);
     return;
   }

@@ -38,7 +38,7 @@ export function text(data: Uint8Array): string {
 }
 
 /** What a node finds again after a crash. */
-export class TestStore {
+class TestStore {
   hardState: HardState | undefined;
   snapshot: Snapshot | undefined;
   firstIndex = 1;
@@ -78,7 +78,7 @@ export class TestStore {
 }
 
 /** A machine that remembers everything it was given. */
-export class TestMachine {
+class TestMachine {
   applied: string[] = [];
   index = 0;
 
