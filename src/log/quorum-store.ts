@@ -69,6 +69,13 @@ export interface QuorumState {
 /** The files do not hold what a voter has promised to others: it may not vote with them. */
 export class QuorumStoreError extends Error {
   override readonly name = 'QuorumStoreError';
+  /** Damaged: others who have it all can make up for it. Strange: whoever reads them should be somebody else. */
+  readonly reason: 'damaged' | 'strange';
+
+  constructor(reason: 'damaged' | 'strange', message: string) {
+    super(message);
+    this.reason = reason;
+  }
 }
 
 /** A voter's files. Nobody else writes to them, and one call is under way at a time. */
@@ -80,12 +87,7 @@ export class QuorumStore {
   readonly #log: SegmentLog;
   readonly #settings: QuorumStoreSettings;
 
-  private constructor(
-    files: OpenFiles,
-    log: SegmentLog,
-    state: QuorumState,
-    settings: QuorumStoreSettings,
-  ) {
+  private constructor(files: OpenFiles, log: SegmentLog, state: QuorumState, settings: QuorumStoreSettings) {
     this.#files = files;
     this.#disk = files.disk;
     this.#log = log;
@@ -101,7 +103,10 @@ export class QuorumStore {
     const files = new OpenFiles(disk, OPEN_FILES_MAX);
     const { log, damage, cuts } = await openLog(files, {
       directory: QUORUM_DIRECTORY,
-      config: topicConfig({ 'segment.bytes': settings.segmentBytes ?? SEGMENT_BYTES, 'retention.bytes': -1 }, topicDefaults('os')),
+      config: topicConfig(
+        { 'segment.bytes': settings.segmentBytes ?? SEGMENT_BYTES, 'retention.bytes': -1 },
+        topicDefaults('os'),
+      ),
       isClean: false,
       wasPowerLost: settings.wasPowerLost,
       recoveryPoint: snapshot === undefined ? 0 : snapshot.index + 1,
@@ -110,6 +115,7 @@ export class QuorumStore {
     if (log === undefined) {
       const place = disk.locate(damage?.file ?? QUORUM_DIRECTORY);
       throw new QuorumStoreError(
+        'damaged',
         `The metadata log ${place} is damaged at byte ${damage?.position}: ${damage?.sentence}`,
       );
     }
@@ -215,7 +221,7 @@ function readSnapshot(disk: Disk): Snapshot | undefined {
   const data = values.get('state');
   const configuration = values.get('configuration');
   if (data === undefined || configuration === undefined)
-    throw new QuorumStoreError(`The metadata snapshot ${disk.locate(path)} is damaged.`);
+    throw new QuorumStoreError('damaged', `The metadata snapshot ${disk.locate(path)} is damaged.`);
   return {
     index: readBaseOffset(bytes, 0),
     term: readLeaderEpoch(bytes, 0),
@@ -260,12 +266,14 @@ function entriesOf(disk: Disk, log: SegmentLog, snapshot: Snapshot | undefined):
 
 function gapError(disk: Disk, from: number, to: number): QuorumStoreError {
   return new QuorumStoreError(
+    'damaged',
     `The metadata log ${disk.locate(QUORUM_DIRECTORY)} lacks the entries from ${from} to ${to - 1}.`,
   );
 }
 
 function strangeEntry(disk: Disk, index: number, kind: string): QuorumStoreError {
   return new QuorumStoreError(
+    'strange',
     `Entry ${index} of the metadata log ${disk.locate(QUORUM_DIRECTORY)} is of the kind '${kind}', which this version does not know: a newer one has written it.`,
   );
 }
@@ -289,15 +297,17 @@ function readHardState(disk: Disk, { clusterId, self }: QuorumStoreSettings): Ha
   const place = disk.locate(path);
   const [line, sum] = bytes.toString().split('\n');
   if (crc32c(Buffer.from(line)).toString(16) !== sum)
-    throw new QuorumStoreError(`The file ${place} is damaged: its checksum does not hold.`);
+    throw new QuorumStoreError('damaged', `The file ${place} is damaged: its checksum does not hold.`);
   const state = JSON.parse(line);
   if (state.version !== 1) {
     throw new QuorumStoreError(
+      'strange',
       `The file ${place} has version ${state.version}, and this version of Tidemark reads version 1: a newer one has written it.`,
     );
   }
   if (state.clusterId !== clusterId || state.id !== self.id || state.directoryId !== self.directoryId) {
     throw new QuorumStoreError(
+      'strange',
       `The file ${place} is that of voter ${state.id} (${state.directoryId}) of cluster ${state.clusterId}, and not of voter ${self.id} (${self.directoryId}) of cluster ${clusterId}.`,
     );
   }
