@@ -38,6 +38,8 @@ import type { SegmentLog } from './segment-log.ts';
 export const QUORUM_DIRECTORY = '__cluster_metadata-0';
 const STATE_FILE = 'quorum-state';
 const CHECKPOINT_SUFFIX = '.checkpoint';
+/** The origin of a snapshot of what this voter has applied; otherwise it is the leader's. */
+const OWN = 'self';
 
 /** A voter's log is short: what its snapshot holds is dropped, a segment at a time. */
 const SEGMENT_BYTES = 1 << 20;
@@ -98,8 +100,10 @@ export class QuorumStore {
   /** Throws a QuorumStoreError where the files are another voter's or damaged, and a DiskError. */
   static async open(disk: Disk, settings: QuorumStoreSettings): Promise<QuorumStore> {
     disk.makeDirectory(QUORUM_DIRECTORY);
+    // Whatever is made durable in it is lost if a power cut takes the directory.
+    if (settings.isDurable) await disk.syncDirectory('');
     const hardState = readHardState(disk, settings);
-    const snapshot = readSnapshot(disk);
+    const { snapshot, isOwn } = readSnapshot(disk);
     const files = new OpenFiles(disk, OPEN_FILES_MAX);
     const { log, damage, cuts } = await openLog(files, {
       directory: QUORUM_DIRECTORY,
@@ -109,7 +113,8 @@ export class QuorumStore {
       ),
       isClean: false,
       wasPowerLost: settings.wasPowerLost,
-      recoveryPoint: snapshot === undefined ? 0 : snapshot.index + 1,
+      // What a voter has applied it had made durable before; a leader's snapshot says nothing of the log beside it.
+      recoveryPoint: snapshot !== undefined && isOwn ? snapshot.index + 1 : 0,
       logStart: FIRST_INDEX,
     });
     if (log === undefined) {
@@ -136,7 +141,7 @@ export class QuorumStore {
   }: Persist): Promise<void> {
     const log = this.#log;
     if (hardState !== undefined) await this.#replace(STATE_FILE, encodeHardState(hardState, this.#settings));
-    if (snapshot !== undefined) await this.#storeSnapshot(snapshot);
+    if (snapshot !== undefined) await this.#storeSnapshot(snapshot, restartAt === undefined);
     if (restartAt !== undefined) log.restartAt(restartAt);
     if (truncateFrom !== undefined) log.truncateTo(truncateFrom);
     for (const { index, term, kind, data } of entries) {
@@ -158,10 +163,11 @@ export class QuorumStore {
     this.#files.closeAll();
   }
 
-  async #storeSnapshot({ index, term, configuration, data }: Snapshot): Promise<void> {
+  async #storeSnapshot({ index, term, configuration, data }: Snapshot, isOwn: boolean): Promise<void> {
     const records: [string, RecordData][] = [
       ['configuration', JSON.stringify(configuration)],
       ['state', data],
+      ['origin', isOwn ? OWN : 'leader'],
     ];
     const file = checkpointFile(index, term);
     await this.#replace(file, encodeBatch(index, term, records, this.#settings.wallClockMs()));
@@ -203,9 +209,9 @@ function checkpointsIn(disk: Disk): string[] {
 }
 
 /** The newest one. An older one lies beside it where a crash came before it was removed. */
-function readSnapshot(disk: Disk): Snapshot | undefined {
+function readSnapshot(disk: Disk): { readonly snapshot: Snapshot | undefined; readonly isOwn: boolean } {
   const name = checkpointsIn(disk).at(-1);
-  if (name === undefined) return undefined;
+  if (name === undefined) return { snapshot: undefined, isOwn: false };
   const path = `${QUORUM_DIRECTORY}/${name}`;
   const bytes = readWhole(disk, path) as Buffer;
   const values = new Map<string, Uint8Array>();
@@ -222,12 +228,13 @@ function readSnapshot(disk: Disk): Snapshot | undefined {
   const configuration = values.get('configuration');
   if (data === undefined || configuration === undefined)
     throw new QuorumStoreError('damaged', `The metadata snapshot ${disk.locate(path)} is damaged.`);
-  return {
+  const snapshot: Snapshot = {
     index: readBaseOffset(bytes, 0),
     term: readLeaderEpoch(bytes, 0),
     configuration: JSON.parse(Buffer.from(configuration).toString()) as Configuration,
     data,
   };
+  return { snapshot, isOwn: Buffer.from(values.get('origin') ?? []).toString() === OWN };
 }
 
 /** A crash came between the snapshot of a leader and the log that begins behind it: the log is somebody's past. */

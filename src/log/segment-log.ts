@@ -20,6 +20,8 @@ export interface LogState {
   /** Ascending; all but the last are sealed. */
   readonly segments: Segment[];
   readonly epochs: EpochList;
+  /** Whether their file says something else, because a power cut has kept batches and lost what was written of them. */
+  readonly areEpochsStale: boolean;
   readonly logStart: number;
   readonly leo: number;
   /** Everything below is on the device. */
@@ -81,6 +83,7 @@ export class SegmentLog implements PartitionLog {
     this.#recoveryPoint = state.recoveryPoint;
     this.#directory = new LogDirectory(files.disk, directory, state.isNew);
     this.#spares = new SpareFiles(files, directory, state.spares);
+    if (state.areEpochsStale) this.#writeEpochs();
     for (const segment of state.segments) {
       this.#bytes += segment.bytes;
       if (segment.syncedBytes < segment.bytes) this.#unsynced.add(segment);

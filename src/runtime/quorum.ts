@@ -50,6 +50,8 @@ export class Quorum<M extends Machine = Machine> {
   readonly #voters = new Map<number, { readonly voter: Voter; readonly machine: M }>();
   #cancel: (() => void) | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
+  /** When the timer should call back: not before it was set, however long ago something was due. */
+  #expectedMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(setup: QuorumSetup) {
@@ -202,15 +204,15 @@ export class Quorum<M extends Machine = Machine> {
     // An earlier one finds out by itself that it came too early.
     if (dueMs >= this.#dueMs) return;
     this.#cancel?.();
+    const nowMs = this.#setup.clock.nowMs();
     this.#dueMs = dueMs;
-    this.#cancel = this.#setup.clock.schedule(Math.max(0, dueMs - this.#setup.clock.nowMs()), () =>
-      this.#tick(),
-    );
+    this.#expectedMs = Math.max(dueMs, nowMs);
+    this.#cancel = this.#setup.clock.schedule(this.#expectedMs - nowMs, () => this.#tick());
   }
 
   #tick(): void {
     const nowMs = this.#setup.clock.nowMs();
-    const lateMs = nowMs - this.#dueMs;
+    const lateMs = nowMs - this.#expectedMs;
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#cancel = undefined;
     // This thread was busy with something else: that a leader was not heard meanwhile says nothing about it.
