@@ -9,7 +9,7 @@ import type { SimNode } from './sim-node.ts';
 import type { End, World } from './world.ts';
 
 /** How often whoever administers the voters looks whether they are those that they should be. */
-const ADMINISTER_MS = 600;
+const ADMINISTER_MS = 300;
 
 export class Nemesis {
   readonly #world: World;
@@ -229,10 +229,12 @@ export class Nemesis {
     const leader = this.#world.leader;
     if (leader === undefined || this.#change?.outcome === 'pending') return;
     const { voters } = leader.node.configuration;
-    const leaving = voters.find((voter) => !this.#isWanted(voter.id, voter));
+    // Who has lost its directory goes first: it can confirm nothing, not even that somebody else goes.
+    const lost = voters.find((voter) => !isSameMember(this.#world.node(voter.id).member, voter));
+    const leaving = lost ?? voters.find(({ id }) => !this.#wanted.has(id));
     const coming = [...this.#wanted].find((id) => !voters.some((voter) => voter.id === id));
-    // Somebody new comes first, so that there are never fewer than need be; but not beside its own lost directory.
-    if (coming !== undefined) this.#add(leader, this.#world.node(coming));
+    // Somebody new comes before others go, so that there are never fewer than need be.
+    if (coming !== undefined && lost === undefined) this.#add(leader, this.#world.node(coming));
     else if (leaving !== undefined) this.#remove(leader, leaving);
   }
 

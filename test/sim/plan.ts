@@ -95,7 +95,7 @@ export function drawPlan(dice: Dice): Plan {
       partition: maybe(65, 2_000),
       lostDirectory: maybe(30, 5_000),
       diskFault: isDurable ? maybe(35, 4_000) : Number.POSITIVE_INFINITY,
-      membership: maybe(40, 3_000),
+      membership: maybe(50, 2_000),
       transfer: maybe(40, 2_500),
     },
     clients: dice.pick([1, 2, 4]),

@@ -5,6 +5,7 @@ import { AskedFirst } from './asked-first.ts';
 import { CommittedByMajority, CommittedInOwnTerm, OneChangeAtATime } from './committed-by-majority.ts';
 import { CommittedOnce } from './committed-once.ts';
 import { KeptFiles } from './kept-files.ts';
+import { KnownVoters } from './known-voters.ts';
 import { LeaderCompleteness } from './leader-completeness.ts';
 import { LogMatching } from './log-matching.ts';
 import { OneLeader } from './one-leader.ts';
@@ -34,6 +35,7 @@ export function allCheckers(world: WorldView): Observer[] {
     byMajority,
     new CommittedInOwnTerm(world),
     new OneChangeAtATime(world),
+    new KnownVoters(world, committed.ledger),
     new SameState(world),
     proposals,
     new ReadsSeeAll(world, proposals),
