@@ -169,6 +169,21 @@ test('a directory that was lost is no voter until it has been added again, with 
   await test.quorum.close();
 });
 
+test('a leader whose only other voter is known to be dead steps down, rather than to take the thread for stalled', async () => {
+  const test = await new TestQuorum(3).startAll();
+  const leader = test.leaderId as number;
+  const [dead, leaving] = [1, 2, 3].filter((id) => id !== leader);
+  void test.quorum.kill(dead);
+  const removed = refusalOf(test.quorum.ask(1_500, (voter) => voter.removeVoter(test.member(leaving))));
+  await test.clock.pass(2_000);
+  assert.ok((await removed).isUnknown);
+  assert.is(test.leaderId, undefined);
+  await test.start(test.member(dead));
+  await test.clock.pass(2_000);
+  assert.ok(test.leaderId !== undefined);
+  await test.quorum.close();
+});
+
 /** The functions of a fixture, free to be taken apart. */
 function bound(test: TestQuorum) {
   return {

@@ -40,7 +40,8 @@ export const plantedFaults: readonly PlantedFault[] = [
     name: 'a voter stands for election without asking first',
     module: 'core/raft/election',
     find: 'export function campaign(state, out) {',
-    replace: 'export function campaign(state, out) {\n    if (state.configuration.voters.length > 1) return stand(state, false, out);',
+    replace:
+      'export function campaign(state, out) {\n    if (state.configuration.voters.length > 1) return stand(state, false, out);',
   },
   {
     name: 'an entry of an earlier term is committed by counting',

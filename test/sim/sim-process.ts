@@ -15,6 +15,7 @@ export class SimProcess {
   readonly #scheduler: Scheduler;
   #isDead = false;
   #resumesMs = 0;
+  readonly #held: (() => void)[] = [];
 
   constructor(
     name: string,
@@ -29,14 +30,20 @@ export class SimProcess {
     this.clock = {
       nowMs: () => (scheduler.nowMs - beganMs) * rate,
       schedule: (delayMs, callback) => {
+        let isCancelled = false;
+        const due = (): void => {
+          if (!isCancelled) callback();
+        };
+        // A little later, so that a rounded time is never too early for what waits for it.
+        const leftMs = delayMs / rate + ROUNDING_MS;
         const event = scheduler.schedule(
-          // A little later, so that a rounded time is never too early for what waits for it.
-          delayMs / rate + ROUNDING_MS,
+          leftMs,
           'timer',
           () => `of ${name}`,
-          () => this.whenRunning('timer', callback),
+          () => this.whenRunning(due),
         );
         return () => {
+          isCancelled = true;
           event.action = undefined;
         };
       },
@@ -55,21 +62,26 @@ export class SimProcess {
   /** It stands still: nothing that concerns it happens before. */
   pause(durationMs: number): void {
     this.#resumesMs = Math.max(this.#resumesMs, this.#scheduler.nowMs + durationMs);
+    const describe = (): string => `${this.name} may go on`;
+    this.#scheduler.schedule(durationMs + ROUNDING_MS, 'fault', describe, () => {
+      if (!this.#isPaused) this.resume();
+    });
   }
 
+  /** What was held back happens now, in its order and at once. */
   resume(): void {
     this.#resumesMs = 0;
+    for (const action of this.#held.splice(0)) if (!this.#isDead) action();
   }
 
   /** Now, or when the pause is over; never if it has died by then. */
-  whenRunning(kind: 'timer' | 'message' | 'disk' | 'client', action: () => void): void {
+  whenRunning(action: () => void): void {
     if (this.#isDead) return;
-    const leftMs = this.#resumesMs - this.#scheduler.nowMs;
-    if (leftMs <= ROUNDING_MS) {
-      action();
-      return;
-    }
-    const describe = (): string => `held back by the pause of ${this.name}`;
-    this.#scheduler.schedule(leftMs, kind, describe, () => this.whenRunning(kind, action));
+    if (this.#isPaused) this.#held.push(action);
+    else action();
+  }
+
+  get #isPaused(): boolean {
+    return this.#scheduler.nowMs < this.#resumesMs;
   }
 }

@@ -277,7 +277,7 @@ export class World implements WorldView {
   #arrive(message: Message): void {
     const { process, state } = this.node(message.to.id);
     if (state !== 'up' || process === undefined) return;
-    process.whenRunning('message', () => process.quorum.receive(message));
+    process.whenRunning(() => process.quorum.receive(message));
   }
 
   #changed(process: SimProcess): void {
@@ -293,7 +293,7 @@ export class World implements WorldView {
     const [least, most] = this.#syncMs;
     const delayMs = this.#dice.between(least, most);
     const describe = (): string => `${nameOf(node.member)} has synced ${path}`;
-    this.scheduler.schedule(delayMs, 'disk', describe, () => process.whenRunning('disk', finish));
+    this.scheduler.schedule(delayMs, 'disk', describe, () => process.whenRunning(finish));
   }
 
   // Asking.

@@ -3,7 +3,8 @@ import { type NodeView, nameOf, type Observer, type WorldView } from '../observe
 import type { Ledger } from './committed-once.ts';
 
 export class KnownVoters implements Observer {
-  readonly invariant = 'A snapshot names the voters that the log up to there has made, and whoever installs it knows them';
+  readonly invariant =
+    'A snapshot names the voters that the log up to there has made, and whoever installs it knows them';
   readonly #world: WorldView;
   readonly #ledger: Ledger;
 
