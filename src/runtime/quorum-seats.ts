@@ -2,12 +2,24 @@ import { randomBytes } from 'node:crypto';
 import type { Member } from '../core/raft/index.ts';
 import { readWhole, replaceFile } from '../log/checkpoint-files.ts';
 import type { Disk } from '../log/disk.ts';
-import { QUORUM_DIRECTORY, QuorumStore, QuorumStoreError } from '../log/quorum-store.ts';
+import {
+  decodeChecked,
+  encodeChecked,
+  QUORUM_DIRECTORY,
+  QuorumStore,
+  QuorumStoreError,
+} from '../log/quorum-store.ts';
 import { wallClockMs } from './clock.ts';
 import { newUuid } from './uuid.ts';
 
-/** Whose vote the files beside it hold. Where it is missing, so is everything that a voter has promised. */
-const VOTER_ID_FILE = `${QUORUM_DIRECTORY}/voter-id`;
+/**
+ * Whose vote the files beside it hold, and a line with its checksum. Where it is missing, so is everything that a voter
+ * has promised.
+ */
+const VOTER_ID = 'voter-id';
+const VOTER_ID_FILE = `${QUORUM_DIRECTORY}/${VOTER_ID}`;
+
+const UUID = /^[\w-]{22}$/;
 
 export interface SeatSettings {
   readonly clusterId: string;
@@ -15,6 +27,12 @@ export interface SeatSettings {
   /** Whether what a voter says has to outlive a power cut. */
   readonly isDurable: boolean;
   readonly wasPowerLost: boolean;
+  /**
+   * The identity that a new directory gets instead of one that nobody had: one that a founder of the cluster was given,
+   * and had no time to write down before a crash. Give it only as long as the cluster has never begun: a founder that
+   * comes without its files later may have promised what it does not know any more.
+   */
+  readonly founderId?: string | undefined;
 }
 
 export interface OpenedSeat {
@@ -23,9 +41,11 @@ export interface OpenedSeat {
 }
 
 /** Gives the directory of a broker a vote in a cluster that is being made. */
-export function foundSeat(disk: Disk, voterId: string): Promise<void> {
+export async function foundSeat(disk: Disk, voterId: string): Promise<void> {
   disk.makeDirectory(QUORUM_DIRECTORY);
-  return replaceFile(disk, VOTER_ID_FILE, Buffer.from(`${voterId}\n`));
+  // Whatever is made durable in it is lost if a power cut takes the directory.
+  await disk.syncDirectory('');
+  await replaceFile(disk, VOTER_ID_FILE, encodeChecked(voterId));
 }
 
 /** Whether a broker's directory has, or had, a vote. */
@@ -35,8 +55,8 @@ export function hasSeat(disk: Disk): boolean {
 
 /** What a broker's voter had persisted; a new directory gets a new identity. Throws a QuorumStoreError. */
 export async function openSeat(disk: Disk, settings: SeatSettings): Promise<OpenedSeat> {
-  const { clusterId, broker, isDurable, wasPowerLost } = settings;
-  const member = { id: broker, directoryId: await voterIdOf(disk) };
+  const { clusterId, broker, isDurable, wasPowerLost, founderId } = settings;
+  const member = { id: broker, directoryId: await voterIdOf(disk, founderId) };
   const store = await QuorumStore.open(disk, {
     clusterId,
     self: member,
@@ -48,23 +68,26 @@ export async function openSeat(disk: Disk, settings: SeatSettings): Promise<Open
 }
 
 /** Sets damaged files aside, and with them the identity that promised what they held. Where they are now. */
-export function setSeatAside(disk: Disk): string {
+export async function setSeatAside(disk: Disk): Promise<string> {
   const aside = `${QUORUM_DIRECTORY}.damaged-${randomBytes(4).toString('hex')}`;
   disk.rename(QUORUM_DIRECTORY, aside);
+  // A power cut may not bring back an identity after another one has taken its place.
+  await disk.syncDirectory('');
   return disk.locate(aside);
 }
 
-async function voterIdOf(disk: Disk): Promise<string> {
+async function voterIdOf(disk: Disk, founderId: string | undefined): Promise<string> {
   disk.makeDirectory(QUORUM_DIRECTORY);
-  const written = readWhole(disk, VOTER_ID_FILE)?.toString().trim();
-  if (written !== undefined) {
-    if (/^[\w-]{22}$/.test(written)) return written;
+  const bytes = readWhole(disk, VOTER_ID_FILE);
+  if (bytes !== undefined) {
+    const written = decodeChecked(bytes);
+    if (written !== undefined && UUID.test(written)) return written;
     throw new QuorumStoreError('damaged', `The file ${disk.locate(VOTER_ID_FILE)} holds no voter's id.`);
   }
-  // Whatever else lies there belonged to a voter that nobody knows any more.
-  if (disk.list(QUORUM_DIRECTORY).length > 0)
+  // Whatever else lies there belonged to a voter that nobody knows any more, but for an id that was never given.
+  if (disk.list(QUORUM_DIRECTORY).some((name) => name !== `${VOTER_ID}.tmp`))
     throw new QuorumStoreError('damaged', `The file ${disk.locate(VOTER_ID_FILE)} is missing.`);
-  const voterId = newUuid();
+  const voterId = founderId ?? newUuid();
   await foundSeat(disk, voterId);
   return voterId;
 }

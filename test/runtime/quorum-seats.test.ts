@@ -11,8 +11,27 @@ import {
   setSeatAside,
 } from '../../src/runtime/quorum-seats.ts';
 import { newUuid } from '../../src/runtime/uuid.ts';
+import { FaultyDisk } from '../log/faulty-disk.ts';
 
 const settings = { clusterId: 'test', broker: 2, isDurable: true, wasPowerLost: false };
+
+/** Seats as they are found after a crash at each operation on the disk that `act` brings about. */
+async function crashes(
+  end: 'kill' | 'crash',
+  seed: number,
+  act: (disk: FaultyDisk) => Promise<unknown>,
+): Promise<FaultyDisk[]> {
+  const images: FaultyDisk[] = [];
+  const disk = new FaultyDisk({
+    seed,
+    observe: (kind) => {
+      if (kind !== 'read' && kind !== 'list') images.push(disk[end]());
+    },
+  });
+  await act(disk);
+  images.push(disk[end]());
+  return images;
+}
 
 async function persist({ store }: OpenedSeat, count: number): Promise<void> {
   const entries = Array.from({ length: count }, (_, n) => ({
@@ -75,11 +94,47 @@ test('a directory that is new gets an identity that nobody had', async () => {
   assert.is.not(one.member.directoryId, other.member.directoryId);
 });
 
+test('a crash while a seat is founded leaves one that can be opened, with the identity that it was given', async () => {
+  const founderId = newUuid();
+  for (const end of ['kill', 'crash'] as const) {
+    for (let seed = 1; seed <= (end === 'kill' ? 1 : 10); seed++) {
+      const images = await crashes(end, seed, (disk) => foundSeat(disk, founderId));
+      assert.ok(images.length > 5);
+      for (const image of images) {
+        const { member, store } = await openSeat(image, { ...settings, founderId });
+        assert.is(member.directoryId, founderId);
+        await store.close();
+      }
+    }
+  }
+});
+
+test('a seat that was founded, or set aside, is so after a power cut', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const disk = new FaultyDisk({ seed });
+    const voterId = newUuid();
+    await foundSeat(disk, voterId);
+    const founded = await openSeat(disk.crash(), settings);
+    assert.is(founded.member.directoryId, voterId);
+    await setSeatAside(disk);
+    assert.not(hasSeat(disk.crash()));
+  }
+});
+
+test('an identity that was written down is not replaced by that of a founder', async () => {
+  const disk = new MemoryDisk();
+  const { member, store } = await openSeat(disk, settings);
+  await store.close();
+  const again = await openSeat(disk, { ...settings, founderId: newUuid() });
+  assert.equal(again.member, member);
+});
+
 test('damaged files are set aside with the identity that promised what they held', async () => {
   for (const [name, position] of [
     ['00000000000000000001.log', 90],
     ['quorum-state', 20],
     ['voter-id', 3],
+    ['voter-id', 25],
   ] as const) {
     const disk = new MemoryDisk();
     const before = await openSeat(disk, settings);
@@ -87,7 +142,7 @@ test('damaged files are set aside with the identity that promised what they held
     await before.store.close();
     corrupt(disk, name, position);
     assert.is(await refusalOf(openSeat(disk, settings)), 'damaged', name);
-    assert.match(setSeatAside(disk), /^memory:__cluster_metadata-0\.damaged-/);
+    assert.match(await setSeatAside(disk), /^memory:__cluster_metadata-0\.damaged-/);
     const after = await openSeat(disk, settings);
     assert.is.not(after.member.directoryId, before.member.directoryId, name);
     assert.equal(after.store.state.entries, [], name);
