@@ -212,6 +212,7 @@ class Opening {
     const log = new SegmentLog(this.#files, directory, config, {
       segments: this.#segments,
       epochs,
+      // A power cut may have kept batches of an epoch, and lost what was written down of it.
       areEpochsStale: !isSame(epochs.entries, stored ?? []),
       logStart,
       leo,

@@ -20,7 +20,6 @@ export interface LogState {
   /** Ascending; all but the last are sealed. */
   readonly segments: Segment[];
   readonly epochs: EpochList;
-  /** Whether their file says something else, because a power cut has kept batches and lost what was written of them. */
   readonly areEpochsStale: boolean;
   readonly logStart: number;
   readonly leo: number;

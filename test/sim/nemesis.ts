@@ -14,20 +14,23 @@ const ADMINISTER_MS = 300;
 export class Nemesis {
   readonly #world: World;
   readonly #dice: Dice;
+  readonly #provoke: (leader: Voter) => void;
   /** The ids of those who should vote. */
   readonly #wanted: Set<number>;
   #change: Call | undefined;
   #isOver = false;
 
-  constructor(world: World, dice: Dice) {
+  /** `provoke` asks a leader for something. */
+  constructor(world: World, dice: Dice, provoke: (leader: Voter) => void) {
     this.#world = world;
     this.#dice = dice;
+    this.#provoke = provoke;
     this.#wanted = new Set(world.bootstrap.voters.map(({ id }) => id));
   }
 
   begin(): void {
     const { rates } = this.#world.plan;
-    this.#every(rates.kill, () => this.#end(this.#dice.pick(this.#world.nodes), 'kill'));
+    this.#every(rates.kill, () => this.#strike('kill'));
     this.#every(rates.powerCut, () => this.#powerCut());
     this.#every(rates.powerCutOfAll, () => this.#endAll(this.#world.isDurable ? 'power cut' : 'kill'));
     this.#every(rates.pause, () => this.#pause());
@@ -85,6 +88,27 @@ export class Nemesis {
     return this.#dice.percent(50) ? this.#dice.between(1, 100) : this.#dice.between(100, 3_000);
   }
 
+  /** Who leads is worth more than others, most of all while what it was asked for is on its way. */
+  #victim(): SimNode {
+    const { leader, nodes } = this.#world;
+    return leader !== undefined && this.#dice.percent(40)
+      ? this.#world.node(leader.self.id)
+      : this.#dice.pick(nodes);
+  }
+
+  #strike(end: End): void {
+    const victim = this.#victim();
+    const { voter, member } = victim;
+    if (voter?.isLeader !== true || this.#dice.percent(40)) {
+      this.#end(victim, end);
+      return;
+    }
+    this.#provoke(voter);
+    const { syncMs, network } = this.#world.plan;
+    const delayMs = this.#dice.between(0, 2 * syncMs[1] + network.delayMs[1]);
+    this.#later(delayMs, `${nameOf(member)} is hit`, () => this.#end(victim, end));
+  }
+
   #end(node: SimNode, end: End): void {
     if (node.state === 'down') return;
     this.#world.scheduler.note(`${end} of ${nameOf(node.member)}`);
@@ -96,7 +120,7 @@ export class Nemesis {
     // In one process there is no power cut of one.
     if (this.#world.plan.layout === 'one thread')
       this.#endAll(this.#dice.pick(['kill', 'power cut'] as const));
-    else this.#end(this.#dice.pick(this.#world.nodes), 'power cut');
+    else this.#strike('power cut');
   }
 
   #endAll(end: End): void {
@@ -128,7 +152,7 @@ export class Nemesis {
     const dice = this.#dice;
     const isOneWay = dice.percent(30);
     const side = nodes.filter(() => dice.percent(50));
-    if (dice.percent(40)) side.splice(0, side.length, dice.pick(nodes));
+    if (dice.percent(40)) side.splice(0, side.length, this.#victim());
     const links: [number, number][] = [];
     for (const one of side) {
       for (const other of nodes) {

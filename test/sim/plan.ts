@@ -49,7 +49,7 @@ export function drawPlan(dice: Dice): Plan {
   const maybe = (share: number, meanMs: number): number =>
     dice.percent(share) ? meanMs * dice.between(0.6, 1.5) : Number.POSITIVE_INFINITY;
   return {
-    layout: dice.percent(25) ? 'one thread' : 'processes',
+    layout: dice.percent(40) ? 'one thread' : 'processes',
     voters,
     nodes: Math.max(voters, dice.pick([3, 4, 5])),
     isDurable,

@@ -2,7 +2,7 @@
 import { register } from 'node:module';
 import { plantedFaults } from './planted-faults.ts';
 
-export const FAULT_VARIABLE = 'TIDEMARK_SIM_FAULT';
+const FAULT_VARIABLE = 'TIDEMARK_SIM_FAULT';
 
 const fault = plantedFaults.find(({ name }) => name === process.env[FAULT_VARIABLE]);
 if (fault === undefined) throw new Error(`There is no fault '${process.env[FAULT_VARIABLE]}' to plant.`);

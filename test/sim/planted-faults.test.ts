@@ -17,9 +17,9 @@ interface Run {
 
 /** A simulation in a process of its own, with a fault in one module, or with none. */
 function simulate(fault: string, args: readonly string[]): Promise<Run> {
-  const here = (name: string): string => new URL(`./${name}`, import.meta.url).href;
-  const main = fileURLToPath(here('main.js'));
-  const child = spawn(process.execPath, ['--import', here('plant-fault.js'), main, ...args], {
+  const plant = new URL('./plant-fault.js', import.meta.url).href;
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const child = spawn(process.execPath, ['--import', plant, main, ...args], {
     env: { ...process.env, TIDEMARK_SIM_FAULT: fault },
     timeout: LIMIT_MS,
   });

@@ -77,8 +77,7 @@ function runThread(
   take: () => readonly number[],
   add: (result: SeedResult) => void,
 ): Promise<void> {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  const worker = new Worker(new URL(`./seed-worker${extension}`, import.meta.url), {
+  const worker = new Worker(new URL('./seed-worker.js', import.meta.url), {
     workerData: { seconds },
     resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MB },
   });

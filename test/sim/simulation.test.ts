@@ -32,7 +32,11 @@ test('no invariant of the quorum is violated, and work is done', async () => {
     jobs: 1,
     done: () => undefined,
   });
-  assert.is(failed, undefined, `seed ${failed?.seed}: ${failed?.violation?.invariant}: ${failed?.violation?.detail}`);
+  assert.is(
+    failed,
+    undefined,
+    `seed ${failed?.seed}: ${failed?.violation?.invariant}: ${failed?.violation?.detail}`,
+  );
   assert.is(seeds, SEEDS);
   assert.ok(simulatedMs >= SEEDS * 30_000);
   assert.ok(entries > SEEDS * 20 && terms > SEEDS * 2, `${entries} entries, ${terms} terms`);
