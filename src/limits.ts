@@ -15,6 +15,12 @@ export const BROKERS_A_PROCESS_MAX = 100;
 /** Dense partition ids index arrays in every broker; ten thousand topics of a few partitions fit. */
 export const PARTITIONS_MAX = 1 << 20;
 
+/** One creation is one entry of the metadata log, and stays within a few megabytes. */
+export const PARTITIONS_A_TOPIC_MAX = 10_000;
+
+/** Ids of idempotent producers go to brokers in blocks, so that hardly any producer waits for the metadata log. */
+export const PRODUCER_ID_BLOCK = 1_000;
+
 /** What one broker keeps of its own appends for its followers; a follower further behind reads the log. */
 export const TAIL_RING_BYTES = 8 * MIB;
 

@@ -40,8 +40,18 @@ test("codes that Kafka has travel under Kafka's numbers", () => {
     TOPIC_ALREADY_EXISTS: 36,
     INVALID_PARTITIONS: 37,
     INVALID_REPLICATION_FACTOR: 38,
+    INVALID_REPLICA_ASSIGNMENT: 39,
     INVALID_CONFIG: 40,
+    NOT_CONTROLLER: 41,
+    FENCED_LEADER_EPOCH: 74,
+    STALE_BROKER_EPOCH: 77,
+    PREFERRED_LEADER_NOT_AVAILABLE: 80,
+    ELECTION_NOT_NEEDED: 84,
     INVALID_RECORD: 87,
+    INVALID_UPDATE_VERSION: 95,
+    DUPLICATE_BROKER_REGISTRATION: 101,
+    BROKER_ID_NOT_REGISTERED: 102,
+    INELIGIBLE_REPLICA: 107,
   };
   for (const [code, number] of Object.entries(numbers)) {
     assert.is(errorNumber(code as ErrorCode), number, code);

@@ -21,6 +21,7 @@ export function newLog(files: OpenFiles, directory: string, config: TopicConfig)
   return new SegmentLog(files, directory, config, {
     segments: [],
     epochs: new EpochList(),
+    areEpochsStale: false,
     logStart: 0,
     leo: 0,
     recoveryPoint: 0,
@@ -45,6 +46,7 @@ export function resumeLog(
   return new SegmentLog(files, directory, config, {
     segments,
     epochs: new EpochList(epochs),
+    areEpochsStale: false,
     logStart: Math.min(Math.max(logStart, segments[0]?.baseOffset ?? 0), leo),
     leo,
     recoveryPoint: leo,

@@ -156,6 +156,13 @@ function epochsOf(
   return epochs;
 }
 
+function isSame(one: readonly EpochStart[], other: readonly EpochStart[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every(({ epoch, startOffset }, n) => epoch === other[n].epoch && startOffset === other[n].startOffset)
+  );
+}
+
 class Opening {
   readonly #files: OpenFiles;
   readonly #disk: Disk;
@@ -194,6 +201,8 @@ class Opening {
     const log = new SegmentLog(this.#files, directory, config, {
       segments: this.#segments,
       epochs,
+      // A power cut may have kept batches of an epoch, and lost what was written down of it.
+      areEpochsStale: !isSame(epochs.entries, stored ?? []),
       logStart,
       leo,
       recoveryPoint: Math.min(scannedFrom, leo),
@@ -340,14 +349,17 @@ class Opening {
 
   /**
    * An epoch is written down before any batch of it, and it is not under a batch's checksum: one that nobody has
-   * written down was another one. (What a power cut has kept of either nobody knows.)
+   * written down was another one. (What a power cut has kept of either nobody knows.) Those below the first are no
+   * longer written down once the log begins behind them, though their batches may lie in its first segment still.
    */
   #strangeEpoch(stored: readonly EpochStart[], scans: readonly SegmentScan[]): LogDamage | undefined {
     const { wasPowerLost, recoveryPoint } = this.#settings;
     if (stored.length === 0) return undefined;
     const known = new Set(stored.map(({ epoch }) => epoch));
     for (const { epochs, baseOffset } of scans) {
-      const strange = epochs.find(({ epoch }) => !known.has(epoch));
+      const strange = epochs.find(
+        ({ epoch, startOffset }) => startOffset >= stored[0].startOffset && !known.has(epoch),
+      );
       if (strange === undefined || (wasPowerLost && strange.startOffset >= recoveryPoint)) continue;
       const { epoch, startOffset: fromOffset } = strange;
       const sentence = `The batch of offset ${fromOffset} has the leader epoch ${epoch}, which this log has never known.`;

@@ -21,6 +21,7 @@ export interface LogState {
   /** Ascending; all but the last are sealed. */
   readonly segments: Segment[];
   readonly epochs: EpochList;
+  readonly areEpochsStale: boolean;
   readonly logStart: number;
   readonly leo: number;
   /** Everything below is on the device. */
@@ -83,6 +84,7 @@ export class SegmentLog implements PartitionLog {
     this.#recoveryPoint = state.recoveryPoint;
     this.#directory = new LogDirectory(files.disk, directory, state.isNew);
     this.#spares = new SpareFiles(files, directory, state.spares);
+    if (state.areEpochsStale) this.#writeEpochs();
     for (const segment of state.segments) {
       this.#bytes += segment.bytes;
       if (segment.syncedBytes < segment.bytes) this.#unsynced.add(segment);

@@ -1,0 +1,30 @@
+import { show, TidemarkError } from '../../errors.ts';
+import type { BrokerRegistration, MetadataImage, MetadataTopic } from './image.ts';
+
+export function registeredBroker(image: MetadataImage, id: number): BrokerRegistration {
+  const registration = image.broker(id);
+  if (registration !== undefined) return registration;
+  throw new TidemarkError(
+    'BROKER_ID_NOT_REGISTERED',
+    `No broker ${show(id)} is registered; check the id, or let that broker register.`,
+  );
+}
+
+/** The registration with this epoch, which is the one that counts. */
+export function registrationOf(image: MetadataImage, id: number, epoch: number): BrokerRegistration {
+  const registration = registeredBroker(image, id);
+  if (registration.epoch === epoch) return registration;
+  throw new TidemarkError(
+    'STALE_BROKER_EPOCH',
+    `Broker ${id} is registered with epoch ${registration.epoch}, and this came with epoch ${show(epoch)}; it has to register again.`,
+  );
+}
+
+export function existingTopic(image: MetadataImage, name: string): MetadataTopic {
+  const topic = image.topic(name);
+  if (topic !== undefined) return topic;
+  throw new TidemarkError(
+    'UNKNOWN_TOPIC_OR_PARTITION',
+    `There is no topic ${show(name)}; check the name, or create it.`,
+  );
+}

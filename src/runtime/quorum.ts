@@ -1,0 +1,231 @@
+import {
+  type Configuration,
+  defaultRaftOptions,
+  isSameMember,
+  type Member,
+  type Message,
+  type RaftOptions,
+} from '../core/raft/index.ts';
+import { type Machine, type Place, ProposalError, Voter, type VoterStore } from './voter.ts';
+
+/** Between two looks for a leader, while a request waits for one. */
+const LEADER_RETRY_MS = 5;
+
+/** Time, as the quorum sees it: that of the process, or a simulated one. */
+export interface QuorumClock {
+  nowMs(): number;
+  /** Calls back once, after about this time; the function it returns calls that off. */
+  schedule(delayMs: number, callback: () => void): () => void;
+}
+
+export interface QuorumSetup {
+  readonly clock: QuorumClock;
+  readonly random: () => number;
+  readonly options?: Partial<RaftOptions>;
+  /** The voters that the cluster began with. */
+  readonly bootstrap: Configuration;
+  /** Whether a message gets through at the moment. */
+  readonly isLinked?: (from: number, to: number) => boolean;
+  /** Takes every message instead of handing it over at once; what arrives comes in through receive(). */
+  readonly send?: (message: Message) => void;
+  /** Entries that a voter applies between two snapshots. */
+  readonly snapshotEveryEntries?: number | undefined;
+  /** Role, term or leader of some voter may have changed. */
+  readonly changed: () => void;
+  /** A voter could not persist what it said, and votes no more. */
+  readonly failed: (voter: Member, cause: unknown) => void;
+}
+
+/** One voter's part. */
+export interface Seat<M extends Machine = Machine> {
+  readonly member: Member;
+  readonly store: VoterStore;
+  readonly machine: M;
+}
+
+/** The voters of a cluster's metadata, all in this thread, and the links between them. */
+export class Quorum<M extends Machine = Machine> {
+  readonly #setup: QuorumSetup;
+  readonly #options: RaftOptions;
+  readonly #voters = new Map<number, { readonly voter: Voter; readonly machine: M }>();
+  #cancel: (() => void) | undefined;
+  #dueMs = Number.POSITIVE_INFINITY;
+  /** When the timer should call back: not before it was set, however long ago something was due. */
+  #expectedMs = Number.POSITIVE_INFINITY;
+  #isClosed = false;
+
+  constructor(setup: QuorumSetup) {
+    this.#setup = setup;
+    this.#options = { ...defaultRaftOptions, ...setup.options };
+  }
+
+  /** A voter begins, with what it had persisted, or anew: then it has a say once it has been added. */
+  start({ member, store, machine }: Seat<M>): void {
+    const { clock, random, bootstrap, snapshotEveryEntries } = this.#setup;
+    if (this.#voters.has(member.id)) throw new Error(`voter ${member.id} runs already`);
+    const isFounder = bootstrap.voters.some((voter) => isSameMember(voter, member));
+    const voter = new Voter({
+      self: member,
+      store,
+      machine,
+      bootstrap: isFounder ? bootstrap : undefined,
+      options: this.#options,
+      random,
+      nowMs: () => clock.nowMs(),
+      send: this.#setup.send ?? ((message) => this.receive(message)),
+      snapshotEveryEntries,
+      stepped: () => this.#stepped(),
+      failed: (failed, cause) => {
+        this.#lose(failed.self.id);
+        this.#setup.failed(failed.self, cause);
+      },
+    });
+    this.#voters.set(member.id, { voter, machine });
+    this.#schedule();
+  }
+
+  /** All voters that will come are there: the one that knows most asks to lead, rather than to wait for a silence to end. */
+  elect(): void {
+    let best: Voter | undefined;
+    for (const { voter } of this.#voters.values()) {
+      if (voter.node.isVoter && (best === undefined || knowsMore(voter, best))) best = voter;
+    }
+    if (this.leader === undefined) best?.handle({ kind: 'campaign' });
+  }
+
+  /** A voter's broker is dead: it is as well, and the others are told. Resolves when its files can be opened again. */
+  kill(id: number): Promise<void> {
+    const ended = this.#voters.get(id)?.voter.kill();
+    this.#lose(id);
+    return ended ?? Promise.resolve();
+  }
+
+  /** How many voters there are by the newest of their logs, and how many of them run. */
+  census(): { readonly running: number; readonly voters: number } {
+    let newest: Voter | undefined;
+    for (const { voter } of this.#voters.values())
+      if (newest === undefined || voter.node.lastIndex > newest.node.lastIndex) newest = voter;
+    const { voters } = newest?.node.configuration ?? this.#setup.bootstrap;
+    const running = voters.filter((each) => isSameMember(each, this.#voters.get(each.id)?.voter.self));
+    return { running: running.length, voters: voters.length };
+  }
+
+  get members(): Member[] {
+    return [...this.#voters.values()].map(({ voter }) => voter.self);
+  }
+
+  /** Who leads, of those that run: with several that think so the one of the newest term. */
+  get leader(): { readonly voter: Voter; readonly machine: M } | undefined {
+    let found: { voter: Voter; machine: M } | undefined;
+    for (const each of this.#voters.values()) {
+      if (!each.voter.isLeader) continue;
+      if (found === undefined || each.voter.node.term > found.voter.node.term) found = each;
+    }
+    return found;
+  }
+
+  voter(id: number): Voter | undefined {
+    return this.#voters.get(id)?.voter;
+  }
+
+  machine(id: number): M | undefined {
+    return this.#voters.get(id)?.machine;
+  }
+
+  /** Hands a request to the leader, once there is one. Rejects with a ProposalError when the time is over. */
+  async ask(limitMs: number, request: (leader: Voter) => Promise<Place>): Promise<Place> {
+    const deadlineMs = this.#setup.clock.nowMs() + limitMs;
+    for (;;) {
+      const leader = await this.#leaderBy(deadlineMs);
+      try {
+        return await this.within(deadlineMs, request(leader));
+      } catch (error) {
+        const isRetried = error instanceof ProposalError && error.reason === 'NOT_LEADER' && !error.isUnknown;
+        if (!isRetried) throw error;
+      }
+      await this.#pause(LEADER_RETRY_MS);
+    }
+  }
+
+  /** A message has arrived; one for nobody here is lost. */
+  receive(message: Message): void {
+    const { from, to } = message;
+    if (this.#setup.isLinked?.(from.id, to.id) === false) return;
+    this.#voters.get(to.id)?.voter.handle({ kind: 'message', message });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancel?.();
+    await Promise.all([...this.#voters.values()].map(({ voter }) => voter.close()));
+    this.#voters.clear();
+  }
+
+  async #leaderBy(deadlineMs: number): Promise<Voter> {
+    for (;;) {
+      if (this.#isClosed) throw new ProposalError('SHUTTING_DOWN', false);
+      const found = this.leader;
+      if (found !== undefined) return found.voter;
+      if (this.#setup.clock.nowMs() >= deadlineMs) throw new ProposalError('TIMED_OUT', false);
+      await this.#pause(LEADER_RETRY_MS);
+    }
+  }
+
+  /** The answer, or a ProposalError when the time is over: then nobody knows. */
+  within(deadlineMs: number, answer: Promise<Place>): Promise<Place> {
+    return new Promise((resolve, reject) => {
+      const leftMs = Math.max(0, deadlineMs - this.#setup.clock.nowMs());
+      const cancel = this.#setup.clock.schedule(leftMs, () => reject(new ProposalError('TIMED_OUT', true)));
+      answer.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#setup.clock.schedule(delayMs, resolve));
+  }
+
+  #lose(id: number): void {
+    if (!this.#voters.delete(id)) return;
+    for (const { voter } of this.#voters.values()) voter.handle({ kind: 'peer-lost', peer: id });
+    // Of several that campaign at the same time none may win.
+    this.elect();
+  }
+
+  #stepped(): void {
+    this.#schedule();
+    this.#setup.changed();
+  }
+
+  /** One timer for all of them: the earliest that any is due. */
+  #schedule(): void {
+    if (this.#isClosed) return;
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const { voter } of this.#voters.values()) dueMs = Math.min(dueMs, voter.dueMs);
+    // An earlier one finds out by itself that it came too early.
+    if (dueMs >= this.#dueMs) return;
+    this.#cancel?.();
+    const nowMs = this.#setup.clock.nowMs();
+    this.#dueMs = dueMs;
+    this.#expectedMs = Math.max(dueMs, nowMs);
+    this.#cancel = this.#setup.clock.schedule(this.#expectedMs - nowMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    const nowMs = this.#setup.clock.nowMs();
+    const lateMs = nowMs - this.#expectedMs;
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#cancel = undefined;
+    // This thread was busy with something else: that a leader was not heard meanwhile says nothing about it.
+    const hasStalled = lateMs > this.#options.electionTimeoutMs && this.leader !== undefined;
+    for (const { voter } of this.#voters.values()) {
+      if (hasStalled) voter.handle({ kind: 'resumed' });
+      else if (voter.dueMs <= nowMs) voter.handle({ kind: 'tick' });
+    }
+    this.#schedule();
+  }
+}
+
+function knowsMore({ node: one }: Voter, { node: other }: Voter): boolean {
+  const [oneTerm, otherTerm] = [one.termAt(one.lastIndex) ?? 0, other.termAt(other.lastIndex) ?? 0];
+  return oneTerm > otherTerm || (oneTerm === otherTerm && one.lastIndex > other.lastIndex);
+}
