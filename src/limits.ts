@@ -146,6 +146,9 @@ export const BROKER_STORE_TIMEOUT_MS = 60_000;
 export const BROKER_START_TIMEOUT_MS = 15_000;
 export const BROKER_STOP_TIMEOUT_MS = 5_000;
 
+/** How long a broker that stops waits for others to be able to lead what it leads. */
+export const SHUT_DOWN_LIMIT_MS = 2_000;
+
 /** A control request (create topic, attach a client) to a broker thread. */
 export const CONTROL_TIMEOUT_MS = 30_000;
 

@@ -42,8 +42,7 @@ export class AdminRequests {
   }
 
   async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
-    const merged = topicConfig(config, this.#config);
-    await this.#coordinator.topicChanges.create(name, partitions, replicationFactor, config ?? {}, merged);
+    await this.#coordinator.topicChanges.create(name, partitions, replicationFactor, config ?? {});
   }
 
   async #alterConfig({ name, set, remove }: ConfigChange): Promise<void> {

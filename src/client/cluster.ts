@@ -23,6 +23,11 @@ export interface ClusterOptions {
    * standalone.
    */
   readonly brokers?: number;
+  /**
+   * How many of the brokers have a vote on the metadata, at most: 1, 3 or 5. More than half of them have to run for any
+   * change of topics, leaders or in-sync replicas. Default: one for each broker, up to 5, and an odd number.
+   */
+  readonly controllers?: number;
   /** What an acknowledgement means. Default 'os': written to the page cache by the in-sync replicas. */
   readonly durability?: Durability;
   /** Where topics are kept. Omitted: a temporary directory, which is removed on close. */
@@ -59,7 +64,16 @@ export interface InspectOptions {
 
 const TEST_OPTIONS = ['care', 'sessionMs'];
 const INSPECT_BYTES = 1 << 20;
-const OPTIONS = ['brokers', 'durability', 'dataDir', 'listen', 'config', 'deliveryTimeoutMs', 'onRecovery'];
+const OPTIONS = [
+  'brokers',
+  'controllers',
+  'durability',
+  'dataDir',
+  'listen',
+  'config',
+  'deliveryTimeoutMs',
+  'onRecovery',
+];
 
 /** Brokers in this process, and a client to them. */
 export class Cluster {
@@ -95,11 +109,14 @@ export class Cluster {
 
   /** Starts the brokers; resolves when they serve. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
-    const { brokers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } = checkedOptions(options);
-    const directory = await openDataDirectory(dataDir, durability, brokers);
+    const { brokers, controllers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } =
+      checkedOptions(options);
+    const directory = await openDataDirectory(dataDir, durability, brokers, controllers);
     const coordinator = await Coordinator.start({
       durability,
       directory,
+      brokers,
+      controllers,
       config,
       onRecovery,
       care: options.care,
@@ -259,6 +276,7 @@ export class Cluster {
 
 interface CheckedOptions {
   readonly brokers: number | undefined;
+  readonly controllers: number | undefined;
   readonly durability: Durability;
   readonly dataDir: string | undefined;
   readonly config: TopicConfig;
@@ -303,6 +321,10 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
     );
   }
   return {
+    controllers:
+      options.controllers === undefined
+        ? undefined
+        : requireOneOf('controllers', options.controllers, [1, 3, 5] as const),
     brokers:
       options.brokers === undefined
         ? undefined

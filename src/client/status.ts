@@ -1,9 +1,12 @@
 import type { Coordinator } from '../runtime/coordinator.ts';
+import type { QuorumStatus } from '../runtime/metadata.ts';
 import type { BrokerState, PartitionInfo } from '../types.ts';
 
 /** Where a cluster stands: what `status()` answers. */
 export interface ClusterStatus {
   readonly clusterId: string;
+  /** Who decides on the metadata: the brokers with a vote, and which of them leads. */
+  readonly quorum: QuorumStatus;
   readonly brokers: readonly {
     readonly id: number;
     readonly state: BrokerState;
@@ -42,6 +45,7 @@ export interface PartitionStatus {
 export function statusOf(coordinator: Coordinator): ClusterStatus {
   return {
     clusterId: coordinator.clusterId,
+    quorum: coordinator.quorum,
     brokers: coordinator.members.all.map(({ handle: { id, state, error } }) => {
       const broker = { id, state, endpoint: null };
       return error === undefined ? broker : { ...broker, error };

@@ -1,8 +1,15 @@
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import type { TopicConfig } from '../config.ts';
 import { FailureDetector } from '../core/failure-detector.ts';
+import type { BrokerIntroduction } from '../core/metadata/commands.ts';
 import { TidemarkError } from '../errors.ts';
-import { BROKER_SESSION_MS, BROKERS_A_PROCESS_MAX, BROKERS_MAX, HEARTBEAT_EVERY_MS } from '../limits.ts';
+import {
+  BROKER_SESSION_MS,
+  BROKERS_A_PROCESS_MAX,
+  BROKERS_MAX,
+  HEARTBEAT_EVERY_MS,
+  SHUT_DOWN_LIMIT_MS,
+} from '../limits.ts';
 import type { Durability, PartitionInfo, RecoveryProgress, RecoveryReport } from '../types.ts';
 import { Arena } from './arena.ts';
 import { type Attachment, Attachments } from './attachments.ts';
@@ -10,7 +17,7 @@ import { Background } from './background.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import { nowMs } from './clock.ts';
 import { DamageReports } from './damage-reports.ts';
-import type { DataDirectory } from './data-directory.ts';
+import { type DataDirectory, refuseOtherBrokers } from './data-directory.ts';
 import type {
   BrokerNotice,
   CareSettings,
@@ -20,12 +27,18 @@ import type {
 } from './directory.ts';
 import { IsrChanges } from './isr-changes.ts';
 import { Members } from './members.ts';
+import { Metadata, type QuorumStatus } from './metadata.ts';
 import { PartitionChanges } from './partition-changes.ts';
-import { reportsOf } from './reopening.ts';
-import { type Comeback, withBroker, withoutBroker } from './succession.ts';
+import { type Findings, reasonFor, reportsOf } from './reopening.ts';
+import { pause, timeLimit } from './timers.ts';
 import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
 import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
+import { newUuid } from './uuid.ts';
+
+/** Between two looks, while a broker's end is waited for, or its leaderships move. */
+const KILL_LOOK_MS = 50;
+const SHUT_DOWN_LOOK_MS = 50;
 
 /** What a thread other than the main one needs besides. */
 export interface ThreadAttachment {
@@ -39,6 +52,10 @@ export interface ThreadAttachment {
 export interface CoordinatorOptions {
   readonly durability: Durability;
   readonly directory: DataDirectory;
+  /** How many: undefined for those that the directory has, or one where it is new. */
+  readonly brokers: number | undefined;
+  /** How many of them have a vote on the metadata, at most. */
+  readonly controllers: number | undefined;
   /** What topics have where they were given nothing else. */
   readonly config: TopicConfig;
   readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
@@ -66,10 +83,13 @@ export class Coordinator {
   readonly module = compileKernels();
   /** What the start had to take out of the brokers' files, and what was found damaged since. */
   readonly recovery: RecoveryReport[] = [];
+  /** What has become of voters, for people. */
+  readonly notes: string[] = [];
   readonly attachments: Attachments;
   readonly topicChanges: TopicChanges;
   readonly #options: CoordinatorOptions;
   readonly #directory: DataDirectory;
+  readonly #metadata: Metadata;
   readonly #topics: Topics;
   readonly #members: Members;
   readonly #changes: PartitionChanges;
@@ -78,6 +98,10 @@ export class Coordinator {
   readonly #damages: DamageReports;
   readonly #detector: FailureDetector;
   readonly #listeners = new Set<ClusterListener>();
+  /** By broker: the epoch of its registration, from when its thread is up to when that has ended. */
+  readonly #epochs = new Map<number, number>();
+  /** By broker: partitions whose logs it could not open. */
+  readonly #faulty = new Map<number, Set<number>>();
   /** Brokers that are being stopped: they are given nothing any more. */
   readonly #leaving = new Set<number>();
   /** By broker: what is being done to it. One thing follows the other. */
@@ -88,8 +112,21 @@ export class Coordinator {
     const { directory, config, durability, care } = options;
     this.#options = options;
     this.#directory = directory;
-    this.clusterId = directory.state.clusterId;
-    const topics = new Topics(directory.state, directory.store, config);
+    this.clusterId = directory.clusterId;
+    const metadata = new Metadata({
+      directory,
+      voters: options.controllers,
+      context: {
+        isAlive: (id, epoch) => this.#epochs.get(id) === epoch && this.#isLive(id),
+        hasLog: (id, partition) => this.#faulty.get(id)?.has(partition) !== true,
+        newUuid,
+        defaults: config,
+      },
+      written: (records) => this.#changes.written(records),
+      reported: (sentence) => this.notes.push(sentence),
+    });
+    this.#metadata = metadata;
+    const topics = new Topics(() => metadata.image, config);
     this.#topics = topics;
     const members = new Members({
       arena: this.arena,
@@ -107,18 +144,25 @@ export class Coordinator {
     this.#members = members;
     this.#changes = new PartitionChanges({
       topics,
+      submit: (command, limitMs) => metadata.submit(command, limitMs),
       alive: () => members.alive.map(({ handle }) => handle),
       greet: (handle) => this.#greet(handle),
       mended: (broker, opened) => this.#report(broker, opened),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
     });
-    this.#isr = new IsrChanges(topics, this.#changes, (id) => members.running(id));
+    this.#isr = new IsrChanges(
+      topics,
+      this.#changes,
+      (id) => members.running(id),
+      (id) => this.#epochs.get(id) ?? -1,
+    );
     this.attachments = new Attachments(this.arena, members);
     this.topicChanges = new TopicChanges({
       topics,
       members,
-      changes: this.#changes,
+      submit: (command) => metadata.submit(command),
       isLive: this.#isLive,
+      settle: (begin) => this.#settle(begin),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
       gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
     });
@@ -149,6 +193,11 @@ export class Coordinator {
   /** Those that can be used. */
   get topics(): ReadonlyMap<string, TopicInfo> {
     return this.#topics.visible;
+  }
+
+  /** Who decides on the metadata. */
+  get quorum(): QuorumStatus {
+    return this.#metadata.status;
   }
 
   /** Of what has changed last about topics. */
@@ -188,8 +237,16 @@ export class Coordinator {
     const { handle } = this.#members.get(id);
     return this.#step(id, async () => {
       await handle.kill();
-      // Behind what its end has brought about.
-      await this.#changes.change((info) => info);
+      // Behind what its end has brought about, unless too few voters are left to decide on that.
+      const settled = this.#changes.change(() => undefined);
+      const late = (): Error => new Error('slow');
+      while (this.#metadata.hasQuorum) {
+        const isSettled = await timeLimit(settled, KILL_LOOK_MS, late).then(
+          () => true,
+          () => false,
+        );
+        if (isSettled) return;
+      }
     });
   }
 
@@ -214,8 +271,10 @@ export class Coordinator {
       if (handle.hasEnded) return;
       this.#leaving.add(id);
       try {
-        await this.#loseTo(id);
+        await this.#handOver(id);
         await handle.close();
+        this.#metadata.brokerEnded(id);
+        await this.#loseTo(id);
       } finally {
         this.#leaving.delete(id);
       }
@@ -230,9 +289,8 @@ export class Coordinator {
       throw new TidemarkError('INVALID_ARGUMENT', `A cluster has at most ${BROKERS_A_PROCESS_MAX} brokers.`);
     return this.topicChanges.inTurn(async () => {
       const id = freeId(this.#members.ids);
-      await this.#directory.prepare(id);
-      await this.#topics.setBrokers([...this.#members.ids, id]);
       await this.#step(id, () => this.#bringUp(id));
+      this.#shape();
       return id;
     });
   }
@@ -243,9 +301,19 @@ export class Coordinator {
     return this.topicChanges.inTurn(async () => {
       this.#requireRemovable(id);
       const path = this.#directory.home(id)?.path;
-      await this.#topics.setBrokers(this.#members.ids.filter((other) => other !== id));
       await this.#step(id, async () => {
-        if (!handle.hasEnded) await handle.close();
+        this.#leaving.add(id);
+        try {
+          await this.#metadata.withdraw(
+            id,
+            this.#members.ids.filter((other) => other !== id),
+          );
+          if (!handle.hasEnded) await handle.close();
+          await this.#loseTo(id);
+          await this.#metadata.submit({ type: 'remove-broker', broker: id });
+        } finally {
+          this.#leaving.delete(id);
+        }
         this.#ended(handle, new Error('it was removed'));
         await this.#members.remove(id);
       });
@@ -263,19 +331,32 @@ export class Coordinator {
     // One that was about to start.
     await Promise.allSettled(this.#steps.values());
     await Promise.all(this.#members.all.map(({ handle }) => handle.close()));
+    await this.#metadata.close();
     this.#directory.close();
   }
 
   async #start(): Promise<void> {
-    await this.#members.startAll(this.#directory.state.brokers);
+    await this.#metadata.start();
+    const ids = this.#brokersToStart();
+    const introductions: BrokerIntroduction[] = [];
+    for (const id of ids)
+      introductions.push({ broker: id, directoryId: await this.#directory.prepare(id), rack: null });
+    await this.#members.startAll(ids);
     for (const { handle } of this.#members.all) handle.ready();
-    const { recovery } = this;
+    const { recovery, homeOf } = this;
     await reopenTopics({
       topics: this.#topics,
       members: this.#members,
-      directory: this.#directory,
       recovery,
+      introductions,
+      homeOf,
+      submit: (command) => this.#metadata.submit(command, Number.MAX_SAFE_INTEGER),
+      registered: (epochs, findings) => this.#registered(epochs, findings),
     });
+    const { all } = this.#members;
+    if (all.every(({ handle }) => handle.state === 'running')) this.#directory.recovered();
+    for (const { handle } of all) if (handle.state !== 'running') void this.#loseTo(handle.id);
+    this.#shape();
     this.#heartbeat = setInterval(() => this.#lookForSigns(), HEARTBEAT_EVERY_MS);
     this.#heartbeat.unref();
   }
@@ -295,11 +376,45 @@ export class Coordinator {
     return done;
   }
 
+  /** Those of the metadata, or so many as were asked for where there are none yet. */
+  #brokersToStart(): number[] {
+    const { brokers } = this.#options;
+    const made = this.#metadata.image.brokers().map(({ id }) => id);
+    if (made.length === 0) return Array.from({ length: brokers ?? 1 }, (_, n) => n + 1);
+    if (brokers !== undefined) refuseOtherBrokers(this.#directory.path ?? '', made, brokers);
+    return made;
+  }
+
+  #registered(epochs: ReadonlyMap<number, number>, findings: Findings): void {
+    for (const [id, epoch] of epochs) this.#epochs.set(id, epoch);
+    for (const [id, opened] of findings) this.#found(id, opened.values());
+  }
+
+  /** Which of its logs a broker has. */
+  #found(id: number, opened: Iterable<OpenedReplica>): void {
+    const faulty = this.#faulty.get(id) ?? new Set<number>();
+    for (const { id: partition, state } of opened) {
+      if (state === 'online') faulty.delete(partition);
+      else faulty.add(partition);
+    }
+    this.#faulty.set(id, faulty);
+  }
+
+  #shape(): void {
+    this.#metadata.shape(() => this.#members.ids);
+  }
+
   /** A new thread opens the broker's logs, and is then told who leads. */
   async #bringUp(id: number): Promise<void> {
+    const directoryId = await this.#directory.prepare(id);
+    await this.#metadata.brokerReturned(id);
     const home = this.#directory.home(id);
     // Whatever this machine may have lost before this process began has been looked for by then.
     const { handle } = await this.#members.start(id, home && { ...home, wasPowerLost: false });
+    const introduction = { broker: id, directoryId, rack: null };
+    const { epoch } = await this.#metadata.submit({ type: 'register-broker', ...introduction });
+    this.#epochs.set(id, epoch);
+    this.#faulty.delete(id);
     const directories = this.topicChanges.takeOwed(id);
     if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
     const assignments: PartitionAssignment[] = [];
@@ -312,24 +427,38 @@ export class Coordinator {
     const request = { type: 'partitions', partitions: assignments, chunks } as const;
     const opened = (await handle.request(request, Number.POSITIVE_INFINITY)) as OpenedReplica[];
     this.#report(id, opened);
-    const found = new Map(opened.map((each) => [each.id, each]));
-    const comebackOf = ({ id: partition }: PartitionInfo): Comeback => {
-      if (home === undefined) return 'emptied';
-      const { state, error } = found.get(partition) ?? { state: 'offline' };
-      return state === 'online' ? 'whole' : { fault: `broker ${id}: ${error ?? 'it is not running.'}` };
-    };
-    await this.#comeBack(handle, comebackOf, () => handle.ready());
+    this.#found(id, opened);
+    const findings = new Map([[id, new Map(opened.map((each) => [each.id, each]))]]);
+    for (const { isr, leader, ...info } of this.#metadata.image.partitionsOn(id)) {
+      const isFaulty = this.#faulty.get(id)?.has(info.id) === true && isr.includes(id);
+      if (leader === -1 && isFaulty)
+        this.#topics.explain(info.id, reasonFor({ ...info, isr: [id], leader }, findings, this.homeOf));
+    }
+    await this.#comeBack(handle, () => handle.ready());
   }
 
-  async #comeBack(
-    handle: BrokerHandle,
-    comebackOf: (info: PartitionInfo) => Comeback,
-    begin: () => void,
-  ): Promise<void> {
-    const change = (info: PartitionInfo): PartitionInfo =>
-      this.#isLive(handle.id) ? withBroker(info, handle.id, comebackOf(info), this.#isLive) : info;
-    await this.#changes.change(change, { begin, welcomed: handle });
-    if (handle.isAlive) this.#tell((listener) => listener.brokerStarted(handle.id));
+  async #comeBack(handle: BrokerHandle, begin: () => void): Promise<void> {
+    const { id } = handle;
+    const commandOf = () =>
+      this.#isLive(id)
+        ? ({ type: 'unfence-broker', broker: id, epoch: this.#epochs.get(id) ?? -1 } as const)
+        : undefined;
+    await this.#changes.change(commandOf, { begin, welcomed: handle });
+    if (handle.isAlive) this.#tell((listener) => listener.brokerStarted(id));
+  }
+
+  /** Others lead what this broker leads, as far as they can, or come to be able soon. */
+  async #handOver(id: number): Promise<void> {
+    const deadlineMs = nowMs() + SHUT_DOWN_LIMIT_MS;
+    for (let isDone = false; !isDone && nowMs() < deadlineMs; ) {
+      await this.#changes.change(() => ({
+        type: 'shut-down-broker',
+        broker: id,
+        epoch: this.#epochs.get(id) ?? -1,
+      }));
+      isDone = !this.#metadata.image.partitionsLedBy(id).some(({ replicas }) => replicas.some(this.#isLive));
+      if (!isDone) await pause(SHUT_DOWN_LOOK_MS);
+    }
   }
 
   /** Room in the tables that it did not hear of while it was away. */
@@ -338,8 +467,17 @@ export class Coordinator {
     handle.request({ type: 'partitions', partitions: [], chunks }).catch(() => undefined);
   }
 
+  /** The broker of this registration is dead, hangs, or has no disk: others lead in its place. */
   #loseTo(id: number): Promise<void> {
-    return this.#changes.change((info) => withoutBroker(info, id, this.#isLive));
+    const epoch = this.#epochs.get(id);
+    if (epoch === undefined) return Promise.resolve();
+    return this.#changes.change(() => ({ type: 'fence-broker', broker: id, epoch }));
+  }
+
+  /** What brokers that do not live were given since they were fenced is given to others. */
+  async #settle(begin: () => void): Promise<void> {
+    const lost = this.#members.ids.filter((id) => !this.#isLive(id) && this.#epochs.has(id));
+    await Promise.all([this.#changes.change(() => undefined, { begin }), ...lost.map((id) => this.#loseTo(id))]);
   }
 
   #requireRemovable(id: number): void {
@@ -376,11 +514,7 @@ export class Coordinator {
     for (const id of back) {
       const { handle } = this.#members.get(id);
       if (handle.state !== 'fenced') continue;
-      void this.#comeBack(
-        handle,
-        () => 'whole',
-        () => handle.unfence(),
-      );
+      void this.#comeBack(handle, () => handle.unfence());
     }
   }
 
@@ -389,6 +523,7 @@ export class Coordinator {
     for (const { partitions } of this.#topics.written)
       for (const info of partitions) infos.set(info.id, info);
     const known = opened.filter(({ id }) => infos.has(id));
+    this.#found(broker, known);
     this.recovery.push(...reportsOf(broker, known, infos, this.homeOf(broker)));
   }
 
@@ -400,6 +535,7 @@ export class Coordinator {
     // It may have taken a sleeper's flag down without notifying it.
     this.#members.ringAll();
     this.attachments.ringAll();
+    this.#metadata.brokerEnded(handle.id);
     void this.#loseTo(handle.id);
     this.#ended(handle, cause);
   }

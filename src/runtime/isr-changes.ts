@@ -1,5 +1,6 @@
+import type { AlterIsr } from '../core/metadata/commands.ts';
+import type { MetadataPartition } from '../core/metadata/image.ts';
 import { TidemarkError } from '../errors.ts';
-import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { PartitionChanges } from './partition-changes.ts';
 import { pause } from './timers.ts';
@@ -13,6 +14,7 @@ export class IsrChanges {
   readonly #topics: Topics;
   readonly #changes: PartitionChanges;
   readonly #runningOf: (broker: number) => BrokerHandle | undefined;
+  readonly #epochOf: (broker: number) => number;
   /** Replicas that are being healed: none of them is let in before it is. */
   readonly #barred = new Set<string>();
   /** What is being let in, so that nobody asks twice. */
@@ -20,15 +22,17 @@ export class IsrChanges {
   /** How many were. What a leader said of a replica's log before does not count any more. */
   #healed = 0;
 
-  /** `runningOf` has a broker that takes requests, beats, and has its disk. */
+  /** `runningOf` has a broker that takes requests, beats, and has its disk; `epochOf` that of its registration. */
   constructor(
     topics: Topics,
     changes: PartitionChanges,
     runningOf: (broker: number) => BrokerHandle | undefined,
+    epochOf: (broker: number) => number,
   ) {
     this.#topics = topics;
     this.#changes = changes;
     this.#runningOf = runningOf;
+    this.#epochOf = epochOf;
   }
 
   /**
@@ -39,11 +43,14 @@ export class IsrChanges {
     const key = keyOf(broker, partition);
     this.#barred.add(key);
     try {
-      const leave = (info: PartitionInfo): PartitionInfo =>
-        info.isr.includes(broker) && info.leader !== broker
-          ? { ...info, isr: info.isr.filter((id) => id !== broker) }
-          : info;
-      await this.#changes.change(leave, { partition });
+      await this.#changes.change(() => {
+        const info = this.#topics.find(partition);
+        if (info === undefined || !info.isr.includes(broker) || info.leader === broker) return undefined;
+        return this.#alter(
+          info,
+          info.isr.filter((id) => id !== broker),
+        );
+      });
       // Then perhaps nothing was written down.
       if (this.#changes.isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');
       if (this.#topics.find(partition)?.isr.includes(broker) === true) throw new Error('it leads by now');
@@ -78,12 +85,17 @@ export class IsrChanges {
         ?.request(request)
         .catch(() => false);
       if (answer === true) {
-        const admit = (each: PartitionInfo): PartitionInfo => {
-          const isCurrent = each === asked && healed === this.#healed && this.#runningOf(broker) === handle;
-          if (!isCurrent || this.#barred.has(keyOf(broker, partition))) return each;
-          return { ...each, isr: each.replicas.filter((id) => id === broker || each.isr.includes(id)) };
-        };
-        await this.#changes.change(admit, { partition });
+        await this.#changes.change(() => {
+          const each = this.#topics.find(partition);
+          const isCurrent = healed === this.#healed && this.#runningOf(broker) === handle;
+          // The epoch of the partition tells whether it is still what the leader was asked about.
+          if (each?.partitionEpoch !== asked.partitionEpoch || !isCurrent) return undefined;
+          if (this.#barred.has(keyOf(broker, partition))) return undefined;
+          return this.#alter(
+            each,
+            each.replicas.filter((id) => id === broker || each.isr.includes(id)),
+          );
+        });
       }
       info = this.#candidate(handle, partition);
       if (info === undefined) return;
@@ -92,11 +104,18 @@ export class IsrChanges {
     }
   }
 
-  /** The partition as it was announced, if that broker can come back into its ISR. */
-  #candidate(handle: BrokerHandle, partition: number): PartitionInfo | undefined {
+  #alter(info: MetadataPartition, isr: readonly number[]): AlterIsr {
+    const { id: partition, leader, epoch: leaderEpoch, partitionEpoch } = info;
+    const members = isr.map((broker) => ({ broker, epoch: this.#epochOf(broker) }));
+    const proposal = { partition, leaderEpoch, partitionEpoch, isr: members };
+    return { type: 'alter-isr', broker: leader, epoch: this.#epochOf(leader), ...proposal };
+  }
+
+  /** The partition, if that broker can come back into its ISR. */
+  #candidate(handle: BrokerHandle, partition: number): MetadataPartition | undefined {
     if (this.#changes.isClosing || this.#runningOf(handle.id) !== handle) return undefined;
     if (this.#barred.has(keyOf(handle.id, partition))) return undefined;
-    const info = this.#topics.announced(partition);
+    const info = this.#topics.find(partition);
     if (info === undefined || info.isr.includes(handle.id)) return undefined;
     return this.#runningOf(info.leader) === undefined ? undefined : info;
   }

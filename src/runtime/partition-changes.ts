@@ -1,22 +1,21 @@
+import type { Command } from '../core/metadata/commands.ts';
+import type { MetadataRecord } from '../core/metadata/records.ts';
+import { TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { OpenedReplica } from './directory.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { TopicInfo, Topics } from './topics.ts';
 
-/** Between two tries to write down a change that cannot be taken back. */
-const SAVE_RETRY_MS = 1_000;
+/** How long one try to write a change down may take, and the pause before the next. */
+const TRY_LIMIT_MS = 1_000;
+const TRY_PAUSE_MS = 50;
 /** For how long the others are not told of a new leader that has not said that it is ready. */
 const LEADER_READY_MS = 1_000;
 
-/** What a partition is to be; the same object where nothing is to change. */
-export type PartitionChange = (info: PartitionInfo) => PartitionInfo;
-
 export interface ChangeOptions {
-  /** What is to happen in the change's turn, before it is planned. */
+  /** What is to happen in the change's turn, before it is decided on. */
   readonly begin?: () => void;
-  /** Only this partition is asked about; otherwise all. */
-  readonly partition?: number;
   /** A broker that is to be told of all that it holds, changed or not. */
   readonly welcomed?: BrokerHandle;
 }
@@ -24,6 +23,7 @@ export interface ChangeOptions {
 /** What changes ask of the cluster. */
 export interface ChangedCluster {
   readonly topics: Topics;
+  submit(command: Command, limitMs: number): Promise<unknown>;
   /** The brokers that take requests, disk or no disk. */
   alive(): readonly BrokerHandle[];
   /** The memory of a broker that is to be told of everything is made known to it first. */
@@ -35,19 +35,22 @@ export interface ChangedCluster {
 }
 
 interface Item extends ChangeOptions {
-  readonly change: PartitionChange;
+  /** What is to be decided on, as things stand in its turn; undefined: nothing any more. */
+  readonly commandOf: () => Command | undefined;
   done(): void;
 }
 
 /**
- * The one place that changes who leads partitions and who is in sync. Changes are made in turns: those that wait are
- * planned together, written down, and only then announced, to new leaders first, so that followers and clients find them
- * ready. A turn ends before the next one is planned: what is planned was announced, so no broker is asked on the ground
- * of what it has not heard.
+ * The one place where changes of who leads partitions and who is in sync are announced. They are made in turns: those that
+ * wait are decided on together, written down in the metadata log, and only then announced, to new leaders first, so that
+ * followers and clients find them ready. A turn ends before the next one begins: what is decided on was announced, so no
+ * broker is asked on the ground of what it has not heard.
  */
 export class PartitionChanges {
   readonly #cluster: ChangedCluster;
   readonly #items: Item[] = [];
+  /** Partitions that have changed and were not announced. */
+  #changed = new Set<number>();
   #state: 'idle' | 'busy' | 'closing' = 'idle';
 
   constructor(cluster: ChangedCluster) {
@@ -64,11 +67,16 @@ export class PartitionChanges {
     for (const { done } of this.#items.splice(0)) done();
   }
 
-  /** Resolves when the change was announced, or when there was none to make. */
-  change(change: PartitionChange, options: ChangeOptions = {}): Promise<void> {
+  /** What was written down, by whomever. */
+  written(records: readonly MetadataRecord[]): void {
+    for (const record of records) if (record.type === 'partition-change') this.#changed.add(record.id);
+  }
+
+  /** Resolves when the change was announced, or when there was none to make. A refusal is none. */
+  change(commandOf: () => Command | undefined, options: ChangeOptions = {}): Promise<void> {
     if (this.isClosing) return Promise.resolve();
     return new Promise((done) => {
-      this.#items.push({ ...options, change, done });
+      this.#items.push({ ...options, commandOf, done });
       if (this.#state !== 'idle') return;
       this.#state = 'busy';
       void this.#run();
@@ -85,27 +93,31 @@ export class PartitionChanges {
   }
 
   async #turn(items: readonly Item[]): Promise<void> {
-    const { topics } = this.#cluster;
-    const changed = new Map<number, PartitionInfo>();
-    for (const { begin, change, partition } of items) {
-      begin?.();
-      for (const info of topics.change(change, partition)) changed.set(info.id, info);
-    }
-    if (changed.size > 0) await this.#write();
+    for (const { begin } of items) begin?.();
+    await Promise.all(items.map(({ commandOf }) => this.#decide(commandOf)));
     if (this.isClosing) return;
     const welcomed = items.flatMap((item) => item.welcomed ?? []);
-    if (changed.size > 0 || welcomed.length > 0) await this.#announce([...changed.values()], welcomed);
+    const changed = this.#changed;
+    // Of a topic that nobody sees yet its brokers hear when it is shown.
+    this.#changed = new Set([...changed].filter((id) => this.#cluster.topics.isHidden(id)));
+    const infos = this.#cluster.topics.infosOf(changed);
+    if (infos.length > 0 || welcomed.length > 0) await this.#announce(infos, welcomed);
   }
 
   /** Leaders wait meanwhile, as they must: what they go by has to be what a start would find. */
-  async #write(): Promise<void> {
+  async #decide(commandOf: Item['commandOf']): Promise<void> {
     while (!this.isClosing) {
+      const command = commandOf();
+      if (command === undefined) return;
       try {
-        await this.#cluster.topics.commit();
+        await this.#cluster.submit(command, TRY_LIMIT_MS);
         return;
-      } catch {
-        await pause(SAVE_RETRY_MS);
+      } catch (error) {
+        const code = error instanceof TidemarkError ? error.code : undefined;
+        // Without a quorum nothing can be decided; with one, what is refused is refused.
+        if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
       }
+      await pause(TRY_PAUSE_MS);
     }
   }
 

@@ -1,26 +1,10 @@
 import { join } from 'node:path';
-import { electAtStart, type FoundReplica } from '../core/reopening.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo, RecoveryReport } from '../types.ts';
 import type { OpenedReplica, Reign, ReplicaEnd } from './directory.ts';
 
 /** What each broker found of its replicas: by broker, by partition id. */
 export type Findings = ReadonlyMap<number, ReadonlyMap<number, OpenedReplica>>;
-
-/** Who leads a partition from now on. The epoch goes up with every start, whoever leads. */
-export function reopened(
-  before: PartitionInfo,
-  findings: Findings,
-  homeOf: (broker: number) => string,
-): PartitionInfo {
-  const found: FoundReplica[] = [];
-  for (const broker of before.replicas) {
-    const opened = findings.get(broker)?.get(before.id);
-    if (opened?.state === 'online') found.push({ ...opened, broker });
-  }
-  const { unavailable: _, ...info } = { ...before, ...electAtStart(before, found), epoch: before.epoch + 1 };
-  return info.leader === -1 ? { ...info, unavailable: reasonOf(before, findings, homeOf) } : info;
-}
 
 /** What a leader has to know of the others in the ISR. */
 export function reignOf(info: PartitionInfo, findings: Findings): Reign {
@@ -29,7 +13,11 @@ export function reignOf(info: PartitionInfo, findings: Findings): Reign {
 }
 
 /** Why nobody can lead a partition, and what helps. */
-function reasonOf(info: PartitionInfo, findings: Findings, homeOf: (broker: number) => string): string {
+export function reasonFor(
+  info: PartitionInfo,
+  findings: Findings,
+  homeOf: (broker: number) => string,
+): string {
   const reasons: string[] = [];
   let repair = '';
   for (const broker of info.isr) {

@@ -1,29 +1,23 @@
-import {
-  isCompacted,
-  type PropertyName,
-  type TopicConfig,
-  type TopicConfigInput,
-  topicConfig,
-} from '../config.ts';
-import { brokersFor, placeReplicas } from '../core/placement.ts';
+import { isCompacted, type PropertyName, type TopicConfigInput, topicConfig } from '../config.ts';
+import type { AnswerTo, Command } from '../core/metadata/commands.ts';
+import { brokersFor } from '../core/placement.ts';
 import { TidemarkError } from '../errors.ts';
 import { CONTROL_TIMEOUT_MS } from '../limits.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { ControlRequest } from './directory.ts';
 import type { Members } from './members.ts';
-import type { PartitionChanges } from './partition-changes.ts';
-import { withoutBroker } from './succession.ts';
 import { timeLimit } from './timers.ts';
 import type { KnownTopic, TopicInfo, Topics } from './topics.ts';
-import { newUuid } from './uuid.ts';
 
 interface TopicCluster {
   readonly topics: Topics;
   readonly members: Members;
-  readonly changes: PartitionChanges;
+  submit<Each extends Command>(command: Each): Promise<AnswerTo<Each>>;
   /** Whether a broker may be given something to lead or to hold. */
   isLive(broker: number): boolean;
+  /** Brokers that have failed since they were given replicas are taken out of the ISRs of these. */
+  settle(begin: () => void): Promise<void>;
   /** Everybody sees these as they are now. */
   shown(topics: readonly TopicInfo[]): void;
   /** Nobody sees it any more. */
@@ -45,26 +39,36 @@ export class TopicChanges {
     name: string,
     partitions: number,
     replicationFactor: number | undefined,
-    given: TopicConfigInput,
-    config: TopicConfig,
+    config: TopicConfigInput,
   ): Promise<void> {
-    return this.inTurn(() => this.#create(name, partitions, replicationFactor, given, config));
+    return this.inTurn(async () => {
+      const { topics, submit } = this.#cluster;
+      if (topics.has(name))
+        throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
+      const factor = this.#factorFor(replicationFactor);
+      // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
+      await submit({ type: 'create-topic', name, partitions, replicationFactor: factor, config });
+      const topic = this.#known(name);
+      try {
+        await this.#make(topic, topic.partitions);
+      } catch (error) {
+        await submit({ type: 'delete-topic', name }).catch(() => undefined);
+        await this.#tell({ type: 'remove', partitions: topic.partitions.map(({ id }) => id) });
+        throw error;
+      }
+      await this.#show(name);
+    });
   }
 
   /** Its records go, and so do its files: at brokers that do not run, when they start. */
   delete(name: string): Promise<void> {
     return this.inTurn(async () => {
-      const { topics, gone } = this.#cluster;
+      const { topics, submit, gone } = this.#cluster;
       const topic = this.#known(name);
-      try {
-        await topics.remove(topic);
-      } catch (error) {
-        await this.#settle(name);
-        throw error;
-      }
-      const partitions = topic.partitions.map(({ id }) => id);
+      await submit({ type: 'delete-topic', name });
+      topics.hide(name);
       this.#owe(topic);
-      await this.#tell({ type: 'remove', partitions });
+      await this.#tell({ type: 'remove', partitions: topic.partitions.map(({ id }) => id) });
       gone(name);
     });
   }
@@ -88,22 +92,15 @@ export class TopicChanges {
   /** More partitions: `total` of them in all. */
   createPartitions(name: string, total: number): Promise<void> {
     return this.inTurn(async () => {
-      const { topics } = this.#cluster;
       const topic = this.#known(name);
       const { length } = topic.partitions;
       if (total <= length) {
         const sentence = `Topic '${name}' has ${length} partitions, and can only be given more; got ${total}.`;
         throw new TidemarkError('INVALID_PARTITIONS', sentence);
       }
-      const infos = this.#place(name, length, total - length, topic.partitions[0].replicas.length);
-      try {
-        await this.#make(topic, infos);
-        const { partitions } = this.#known(name);
-        await topics.replace({ ...topic, partitions: [...partitions, ...infos] });
-      } catch (error) {
-        await this.#tell({ type: 'remove', partitions: infos.map(({ id }) => id) });
-        throw error;
-      }
+      await this.#cluster.submit({ type: 'create-partitions', topic: name, count: total });
+      const made = this.#known(name);
+      await this.#make(made, made.partitions.slice(length));
       await this.#show(name);
     });
   }
@@ -120,7 +117,7 @@ export class TopicChanges {
         const sentence = `Topic '${name}' cannot be changed between 'delete' and 'compact': its logs are laid out for the one or the other. Create another topic.`;
         throw new TidemarkError('INVALID_CONFIG', sentence);
       }
-      await topics.replace({ ...topic, partitions: this.#known(name).partitions, given, config });
+      await this.#cluster.submit({ type: 'alter-topic-config', topic: name, set, remove });
       await this.#tell({ type: 'configure', partitions: topic.partitions.map(({ id }) => id), config });
       await this.#show(name);
     });
@@ -152,47 +149,14 @@ export class TopicChanges {
     return done;
   }
 
-  async #create(
-    name: string,
-    partitions: number,
-    replicationFactor: number | undefined,
-    given: TopicConfigInput,
-    config: TopicConfig,
-  ): Promise<void> {
-    const { topics } = this.#cluster;
-    if (topics.has(name)) throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
-    const infos = this.#place(name, 0, partitions, replicationFactor);
-    const topic: KnownTopic = { name, topicId: newUuid(), given, config, partitions: infos };
-    // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
-    await topics.add(topic);
-    try {
-      await this.#make(topic, infos);
-    } catch (error) {
-      await topics.drop(name).catch(() => undefined);
-      throw error;
-    }
-    await this.#show(name);
-  }
-
-  #place(name: string, from: number, count: number, replicationFactor: number | undefined): PartitionInfo[] {
-    const { members, topics, isLive } = this.#cluster;
+  /** How many replicas, where so many brokers run; a refusal says why others do not. */
+  #factorFor(replicationFactor: number | undefined): number {
+    const { members, isLive } = this.#cluster;
     const candidates = members.all.map(({ handle: { id, state, error } }) => {
       const isLeaving = state === 'running' && !isLive(id);
       return { id, state: isLeaving ? 'stopping' : state, error };
     });
-    const { running, factor } = brokersFor(replicationFactor, candidates);
-    const first = topics.takeIds(count);
-    return placeReplicas(running, count, factor, first).map(
-      (replicas, n): PartitionInfo => ({
-        id: first + n,
-        topic: name,
-        partition: from + n,
-        replicas,
-        isr: replicas,
-        leader: replicas[0],
-        epoch: 0,
-      }),
-    );
+    return brokersFor(replicationFactor, candidates).factor;
   }
 
   async #make({ name, topicId, config }: KnownTopic, infos: readonly PartitionInfo[]): Promise<void> {
@@ -210,24 +174,12 @@ export class TopicChanges {
     }
   }
 
-  /** A broker that has failed since it was given a replica changed only what was seen by then. */
   #show(name: string): Promise<void> {
-    const { topics, shown } = this.#cluster;
-    return this.#settle(name, () => {
+    const { topics, shown, settle } = this.#cluster;
+    return settle(() => {
       const wasSeen = topics.visible.has(name);
       const topic = topics.show(name);
       if (wasSeen) shown([topic]);
     });
-  }
-
-  #settle(name: string, begin?: () => void): Promise<void> {
-    const { changes, isLive } = this.#cluster;
-    const settle = (info: PartitionInfo): PartitionInfo =>
-      info.topic !== name
-        ? info
-        : info.replicas
-            .filter((broker) => !isLive(broker))
-            .reduce((each, broker) => withoutBroker(each, broker, isLive), info);
-    return changes.change(settle, begin === undefined ? {} : { begin });
   }
 }

@@ -1,20 +1,26 @@
+import type { AnswerTo, BrokerIntroduction, Command } from '../core/metadata/commands.ts';
+import type { FoundReplica } from '../core/reopening.ts';
 import type { PartitionInfo, RecoveryReport } from '../types.ts';
-import type { DataDirectory } from './data-directory.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
 import type { Members } from './members.ts';
-import { reignOf, reopened, reportsOf } from './reopening.ts';
+import { type Findings, reasonFor, reignOf, reportsOf } from './reopening.ts';
 import type { Topics } from './topics.ts';
 
 interface ReopenedCluster {
   readonly topics: Topics;
   readonly members: Members;
-  readonly directory: DataDirectory;
   readonly recovery: RecoveryReport[];
+  /** As which the brokers register. */
+  readonly introductions: readonly BrokerIntroduction[];
+  homeOf(broker: number): string;
+  submit<Each extends Command>(command: Each): Promise<AnswerTo<Each>>;
+  /** Every broker is registered, with its epoch, and may be given something. */
+  registered(epochs: ReadonlyMap<number, number>, findings: Findings): void;
 }
 
 /** Brings back the topics of the last run: opens all logs, elects, writes it down, and lets leaders lead. */
 export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
-  const { topics, members, directory } = cluster;
+  const { topics, members, introductions, homeOf } = cluster;
   const before = new Map<number, PartitionInfo>();
   const assignments: PartitionAssignment[] = [];
   for (const { topicId, config, partitions } of topics.written) {
@@ -23,18 +29,39 @@ export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
       assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true });
     }
   }
-  if (before.size > 0) {
-    const findings = await members.assign(assignments, Number.POSITIVE_INFINITY);
-    const pathOf = (broker: number): string => directory.home(broker)?.path ?? '';
-    const infos = topics.plan((info) => reopened(info, findings, pathOf));
-    const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
-    for (const [broker, found] of findings) report(cluster, broker, found.values(), before);
-    await topics.commit();
-    // Before the brokers rule and follow: what becomes of them meanwhile changes what is seen.
-    for (const { name } of topics.written) topics.show(name);
-    await rule(cluster, infos, reigns, before);
+  const findings: Findings =
+    before.size === 0 ? new Map() : await members.assign(assignments, Number.POSITIVE_INFINITY);
+  const found = foundIn(findings);
+  const { epochs, leaderless } = await cluster.submit({
+    type: 'start-cluster',
+    brokers: introductions,
+    found,
+  });
+  cluster.registered(epochs, findings);
+  if (before.size === 0) return;
+  for (const id of leaderless)
+    topics.explain(id, reasonFor(before.get(id) as PartitionInfo, findings, homeOf));
+  for (const [broker, opened] of findings) report(cluster, broker, opened.values(), before);
+  const infos = topics.written.flatMap(({ partitions }) => partitions);
+  const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
+  // Before the brokers rule and follow: what becomes of them meanwhile changes what is seen.
+  for (const { name } of topics.written) topics.show(name);
+  await rule(cluster, infos, reigns, before);
+}
+
+/** By partition: the replicas whose logs could be opened. */
+function foundIn(findings: Findings): Map<number, FoundReplica[]> {
+  const found = new Map<number, FoundReplica[]>();
+  for (const [broker, opened] of findings) {
+    for (const { id, state, leo, lastEpoch, hwm } of opened.values()) {
+      if (state !== 'online') continue;
+      const replica = { broker, leo, lastEpoch, hwm };
+      const others = found.get(id);
+      if (others === undefined) found.set(id, [replica]);
+      else others.push(replica);
+    }
   }
-  if (members.all.every(({ handle }) => handle.state === 'running')) directory.recovered();
+  return found;
 }
 
 /** Leaders first: a follower finds its leader ready. */
@@ -60,10 +87,10 @@ async function rule(
 }
 
 function report(
-  { recovery, directory }: ReopenedCluster,
+  { recovery, homeOf }: ReopenedCluster,
   broker: number,
   opened: Iterable<OpenedReplica>,
   infos: ReadonlyMap<number, PartitionInfo>,
 ): void {
-  recovery.push(...reportsOf(broker, opened, infos, directory.home(broker)?.path ?? ''));
+  recovery.push(...reportsOf(broker, opened, infos, homeOf(broker)));
 }

@@ -269,8 +269,7 @@ export class Voter {
   #compact(): void {
     const everyEntries = this.#setup.snapshotEveryEntries ?? SNAPSHOT_EVERY_ENTRIES;
     const isDue =
-      this.#applied - this.node.snapshotIndex >= everyEntries ||
-      this.#appliedBytes >= SNAPSHOT_EVERY_BYTES;
+      this.#applied - this.node.snapshotIndex >= everyEntries || this.#appliedBytes >= SNAPSHOT_EVERY_BYTES;
     if (!isDue || this.#state !== 'running') return;
     this.#appliedBytes = 0;
     this.handle({ kind: 'compact', index: this.#applied, data: this.#setup.machine.snapshot() });

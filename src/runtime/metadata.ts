@@ -1,0 +1,225 @@
+import type { AnswerTo, Command, DecisionContext } from '../core/metadata/commands.ts';
+import type { MetadataImage } from '../core/metadata/image.ts';
+import type { MetadataRecord } from '../core/metadata/records.ts';
+import { nextQuorumChange, type VoterCandidate } from '../core/quorum-shape.ts';
+import { TidemarkError } from '../errors.ts';
+import { QuorumStoreError } from '../log/quorum-store.ts';
+import { nowMs } from './clock.ts';
+import { Controller } from './controller.ts';
+import type { DataDirectory } from './data-directory.ts';
+import type { OpenedSeat } from './quorum-seats.ts';
+import { pause } from './timers.ts';
+
+/** For how long a start waits for the voters to agree on a leader. */
+const START_LIMIT_MS = 10_000;
+/** Between two tries to give the quorum its shape, and how long one may take. */
+const SHAPE_PAUSE_MS = 200;
+const SHAPE_LIMIT_MS = 30_000;
+
+/** What is said of the quorum, for people. */
+export interface QuorumStatus {
+  /** The broker whose voter leads; undefined while none does. */
+  readonly leaderId: number | undefined;
+  readonly term: number;
+  /** Brokers with a vote. */
+  readonly voters: readonly number[];
+}
+
+export interface MetadataSetup {
+  readonly directory: DataDirectory;
+  readonly context: DecisionContext;
+  /** How many voters there are to be at most. */
+  readonly voters: number | undefined;
+  /** What was written down, entry by entry. */
+  readonly written: (records: readonly MetadataRecord[]) => void;
+  /** What people should know, and nobody waits for. */
+  readonly reported: (sentence: string) => void;
+}
+
+/** The metadata of a cluster: the log that its voters agree on, one of them for each broker's directory. */
+export class Metadata {
+  readonly #setup: MetadataSetup;
+  readonly #controller: Controller;
+  /** Seats that are open, by broker. */
+  readonly #seats = new Map<number, OpenedSeat>();
+  /** By broker: resolves when the files of its last voter are closed. */
+  readonly #ending = new Map<number, Promise<void>>();
+  #shaping: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(setup: MetadataSetup) {
+    const { directory, context, written } = setup;
+    this.#setup = setup;
+    this.#controller = new Controller({
+      clock: { nowMs, schedule },
+      random: Math.random,
+      bootstrap: { voters: directory.founders },
+      context,
+      published: (_image, _before, records) => written(records ?? []),
+      failed: ({ id }, cause) => this.#voterFailed(id, cause),
+    });
+  }
+
+  /** Everything that is known to be committed. */
+  get image(): MetadataImage {
+    return this.#controller.image;
+  }
+
+  get status(): QuorumStatus {
+    const { quorum } = this.#controller;
+    const leader = quorum.leader?.voter;
+    const voters = leader?.node.configuration.voters ?? quorum.members;
+    const term =
+      leader?.node.term ?? Math.max(0, ...quorum.members.map(({ id }) => quorum.voter(id)?.node.term ?? 0));
+    return {
+      leaderId: leader?.self.id,
+      term,
+      voters: voters.map(({ id }) => id).sort((one, other) => one - other),
+    };
+  }
+
+  /** Whether enough voters run to decide on anything. */
+  get hasQuorum(): boolean {
+    const { running, voters } = this.#controller.quorum.census();
+    return running > voters / 2;
+  }
+
+  /** Opens the seats of all voters, and makes the cluster where it is new. Throws where too few of them can be used. */
+  async start(): Promise<void> {
+    const { directory } = this.#setup;
+    const damages: string[] = [];
+    const damaged: number[] = [];
+    for (const broker of directory.seats) {
+      try {
+        await this.#open(broker);
+      } catch (error) {
+        if (!(error instanceof QuorumStoreError) || error.reason !== 'damaged') throw refused(error);
+        damages.push(error.message);
+        damaged.push(broker);
+      }
+    }
+    // Others have what is missing there, and the directory comes back as another voter.
+    if (damaged.length * 2 >= directory.founders.length) throw refused(new Error(damages.join(' ')));
+    for (const [n, broker] of damaged.entries()) {
+      const aside = directory.setSeatAside(broker);
+      this.#setup.reported(
+        `${damages[n]} The files are in ${aside} now, and the voter of broker ${broker} begins anew.`,
+      );
+      await this.#open(broker);
+    }
+    this.#controller.quorum.elect();
+    await this.#create(directory.clusterId);
+  }
+
+  /** Resolves when the change is committed. What is refused has changed nothing. */
+  submit<Each extends Command>(command: Each, limitMs?: number): Promise<AnswerTo<Each>> {
+    return this.#controller.submit(command, limitMs);
+  }
+
+  /** A dead broker is a dead voter. */
+  brokerEnded(broker: number): void {
+    if (!this.#seats.delete(broker)) return;
+    this.#ending.set(broker, this.#controller.quorum.kill(broker));
+  }
+
+  /** Its voter takes part again, with what it had persisted; one that is not needed has no say. */
+  async brokerReturned(broker: number): Promise<void> {
+    if (this.#seats.has(broker)) return;
+    await this.#ending.get(broker);
+    await this.#open(broker);
+  }
+
+  /** Gives votes to brokers that should have one, and takes those of others, one at a time, in the background. */
+  shape(brokers: () => readonly number[]): void {
+    this.#shaping ??= this.#shape(brokers).finally(() => {
+      this.#shaping = undefined;
+    });
+  }
+
+  /** Takes the vote of a broker that is about to go for good. */
+  async withdraw(broker: number, brokers: readonly number[]): Promise<void> {
+    await this.#shaping;
+    await this.#shape(() => brokers);
+    this.brokerEnded(broker);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#controller.close();
+    await this.#shaping?.catch(() => undefined);
+  }
+
+  async #open(broker: number): Promise<void> {
+    const seat = await this.#setup.directory.openSeat(broker);
+    this.#seats.set(broker, seat);
+    this.#controller.start(seat);
+  }
+
+  async #create(clusterId: string): Promise<void> {
+    try {
+      await this.submit({ type: 'create-cluster', clusterId }, START_LIMIT_MS);
+    } catch (cause) {
+      const { code } = cause as TidemarkError;
+      if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') throw cause;
+      throw refused(
+        new Error(
+          `too few of the voters ${this.#setup.directory.founders.map(({ id }) => id).join(', ')} have what they had; put back the broker directories that are missing or were replaced.`,
+        ),
+      );
+    }
+  }
+
+  async #shape(brokers: () => readonly number[]): Promise<void> {
+    while (!this.#isClosed) {
+      const candidates = brokers().map((id): VoterCandidate => {
+        const seat = this.#seats.get(id);
+        return { id, directoryId: seat?.member.directoryId ?? this.#voterOf(id), isUp: seat !== undefined };
+      });
+      const leader = this.#controller.quorum.leader?.voter;
+      const { voters } = leader?.node.configuration ?? { voters: [] };
+      const change =
+        leader === undefined ? undefined : nextQuorumChange(voters, candidates, this.#setup.voters);
+      if (leader !== undefined && change === undefined) return;
+      try {
+        if (change !== undefined) {
+          await this.#controller.quorum.ask(SHAPE_LIMIT_MS, (voter) =>
+            'add' in change ? voter.addVoter(change.add) : voter.removeVoter(change.remove),
+          );
+          continue;
+        }
+      } catch {
+        // Whatever has come between is looked at anew.
+      }
+      await pause(SHAPE_PAUSE_MS);
+    }
+  }
+
+  /** The identity of a voter that does not run: the one in the configuration, so that it is not taken for lost. */
+  #voterOf(broker: number): string {
+    const { voters } = this.#controller.quorum.leader?.voter.node.configuration ?? { voters: [] };
+    return voters.find(({ id }) => id === broker)?.directoryId ?? '';
+  }
+
+  #voterFailed(broker: number, cause: unknown): void {
+    this.#seats.delete(broker);
+    this.#setup.reported(
+      `The voter of broker ${broker} has ended, because its files could not be written: ${(cause as Error).message}`,
+    );
+  }
+}
+
+/** Without keeping the process for it. */
+function schedule(delayMs: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delayMs);
+  timer.unref();
+  return () => clearTimeout(timer);
+}
+
+function refused(cause: unknown): TidemarkError {
+  const sentence = (cause as Error).message.replace(/\.?$/, '.');
+  return new TidemarkError(
+    'DATA_DIRECTORY_INVALID',
+    `The metadata of the cluster cannot be used: ${sentence} Nothing was changed; restore the directories from a copy, and start again.`,
+    { cause },
+  );
+}
