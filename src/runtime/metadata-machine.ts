@@ -3,6 +3,7 @@ import { decodeRecords } from '../core/metadata/decode-records.ts';
 import { emptyImage, type MetadataImage, recordsOf } from '../core/metadata/image.ts';
 import { encodeRecords, type MetadataRecord } from '../core/metadata/records.ts';
 import type { Entry, Snapshot } from '../core/raft/index.ts';
+import { throwLater } from './throw-later.ts';
 import type { Machine } from './voter.ts';
 
 /** `records` are those of the one entry in between; undefined: a snapshot, and everything may be another. */
@@ -28,7 +29,12 @@ export class PublishedImage {
   advance(image: MetadataImage, records: readonly MetadataRecord[] | undefined): void {
     const before = this.#image;
     this.#image = image;
-    this.#published(image, before, records);
+    try {
+      this.#published(image, before, records);
+    } catch (error) {
+      // It is no fault of the voter that came first, which would end with it, and the others after it.
+      throwLater(error);
+    }
   }
 }
 

@@ -50,7 +50,10 @@ export class Quorum<M extends Machine = Machine> {
   readonly #voters = new Map<number, { readonly voter: Voter; readonly machine: M }>();
   #cancel: (() => void) | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
-  /** When the timer should call back: not before it was set, however long ago something was due. */
+  /**
+   * When the timer should call back: not before it was set, however long ago something was due. The later that time is
+   * looked at, the longer this thread stood still.
+   */
   #expectedMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
@@ -59,19 +62,34 @@ export class Quorum<M extends Machine = Machine> {
     this.#options = { ...defaultRaftOptions, ...setup.options };
   }
 
-  /** A voter begins, with what it had persisted, or anew: then it has a say once it has been added. */
-  start({ member, store, machine }: Seat<M>): void {
-    const { clock, random, bootstrap, snapshotEveryEntries } = this.#setup;
-    if (this.#voters.has(member.id)) throw new Error(`voter ${member.id} runs already`);
+  /**
+   * A voter begins, with what it had persisted, or anew: then it has a say once it has been added. Where it cannot, its
+   * files are let go.
+   */
+  start(seat: Seat<M>): void {
+    const { member, store, machine } = seat;
+    try {
+      if (this.#isClosed) throw new Error(`voter ${member.id} cannot begin, because the quorum is closed`);
+      if (this.#voters.has(member.id)) throw new Error(`voter ${member.id} runs already`);
+      this.#voters.set(member.id, { voter: this.#voterOf(seat), machine });
+    } catch (error) {
+      store.release();
+      throw error;
+    }
+    this.#schedule();
+  }
+
+  #voterOf({ member, store, machine }: Seat<M>): Voter {
+    const { random, bootstrap, snapshotEveryEntries } = this.#setup;
     const isFounder = bootstrap.voters.some((voter) => isSameMember(voter, member));
-    const voter = new Voter({
+    return new Voter({
       self: member,
       store,
       machine,
       bootstrap: isFounder ? bootstrap : undefined,
       options: this.#options,
       random,
-      nowMs: () => clock.nowMs(),
+      nowMs: () => this.#lookMs(),
       send: this.#setup.send ?? ((message) => this.receive(message)),
       snapshotEveryEntries,
       stepped: () => this.#stepped(),
@@ -80,8 +98,6 @@ export class Quorum<M extends Machine = Machine> {
         this.#setup.failed(failed.self, cause);
       },
     });
-    this.#voters.set(member.id, { voter, machine });
-    this.#schedule();
   }
 
   /** All voters that will come are there: the one that knows most asks to lead, rather than to wait for a silence to end. */
@@ -138,7 +154,7 @@ export class Quorum<M extends Machine = Machine> {
     for (;;) {
       const leader = await this.#leaderBy(deadlineMs);
       try {
-        return await this.within(deadlineMs, request(leader));
+        return await this.#within(deadlineMs, request(leader));
       } catch (error) {
         const isRetried = error instanceof ProposalError && error.reason === 'NOT_LEADER' && !error.isUnknown;
         if (!isRetried) throw error;
@@ -154,11 +170,13 @@ export class Quorum<M extends Machine = Machine> {
     this.#voters.get(to.id)?.voter.handle({ kind: 'message', message });
   }
 
+  /** Resolves when no file is in use any more; rejects then if one could not be closed as it should. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await Promise.all([...this.#voters.values()].map(({ voter }) => voter.close()));
+    const closings = await Promise.allSettled([...this.#voters.values()].map(({ voter }) => voter.close()));
     this.#voters.clear();
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
   }
 
   async #leaderBy(deadlineMs: number): Promise<Voter> {
@@ -172,7 +190,7 @@ export class Quorum<M extends Machine = Machine> {
   }
 
   /** The answer, or a ProposalError when the time is over: then nobody knows. */
-  within(deadlineMs: number, answer: Promise<Place>): Promise<Place> {
+  #within(deadlineMs: number, answer: Promise<Place>): Promise<Place> {
     return new Promise((resolve, reject) => {
       const leftMs = Math.max(0, deadlineMs - this.#setup.clock.nowMs());
       const cancel = this.#setup.clock.schedule(leftMs, () => reject(new ProposalError('TIMED_OUT', true)));
@@ -196,32 +214,41 @@ export class Quorum<M extends Machine = Machine> {
     this.#setup.changed();
   }
 
-  /** One timer for all of them: the earliest that any is due. */
+  /** One timer for all of them: the earliest that any is due, and so often that it tells when this thread stands still. */
   #schedule(): void {
-    if (this.#isClosed) return;
-    let dueMs = Number.POSITIVE_INFINITY;
+    if (this.#isClosed || this.#voters.size === 0) return;
+    const nowMs = this.#setup.clock.nowMs();
+    let dueMs = nowMs + this.#options.heartbeatMs;
     for (const { voter } of this.#voters.values()) dueMs = Math.min(dueMs, voter.dueMs);
     // An earlier one finds out by itself that it came too early.
     if (dueMs >= this.#dueMs) return;
     this.#cancel?.();
-    const nowMs = this.#setup.clock.nowMs();
     this.#dueMs = dueMs;
     this.#expectedMs = Math.max(dueMs, nowMs);
     this.#cancel = this.#setup.clock.schedule(this.#expectedMs - nowMs, () => this.#tick());
   }
 
   #tick(): void {
-    const nowMs = this.#setup.clock.nowMs();
-    const lateMs = nowMs - this.#expectedMs;
+    const nowMs = this.#lookMs();
     this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#expectedMs = Number.POSITIVE_INFINITY;
     this.#cancel = undefined;
-    // This thread was busy with something else: that a leader was not heard meanwhile says nothing about it.
-    const hasStalled = lateMs > this.#options.electionTimeoutMs && this.leader !== undefined;
-    for (const { voter } of this.#voters.values()) {
-      if (hasStalled) voter.handle({ kind: 'resumed' });
-      else if (voter.dueMs <= nowMs) voter.handle({ kind: 'tick' });
-    }
+    for (const { voter } of this.#voters.values()) if (voter.dueMs <= nowMs) voter.handle({ kind: 'tick' });
     this.#schedule();
+  }
+
+  /**
+   * The time. Where it shows that this thread was busy with something else, that a leader was not heard meanwhile says
+   * nothing about it, and all voters are told so before they see that time. Half a timeout is left for what was under
+   * way before; whoever waits for less is not yet impatient.
+   */
+  #lookMs(): number {
+    const nowMs = this.#setup.clock.nowMs();
+    if (nowMs - this.#expectedMs <= this.#options.electionTimeoutMs / 2) return nowMs;
+    this.#expectedMs = nowMs;
+    if (this.leader === undefined) return nowMs;
+    for (const { voter } of this.#voters.values()) voter.handle({ kind: 'resumed' });
+    return nowMs;
   }
 }
 

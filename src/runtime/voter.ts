@@ -15,6 +15,7 @@ import {
   type Snapshot,
 } from '../core/raft/index.ts';
 import type { QuorumState } from '../log/quorum-store.ts';
+import { throwLater } from './throw-later.ts';
 
 /** Entries between two snapshots, and their bytes: whichever comes first. */
 const SNAPSHOT_EVERY_ENTRIES = 10_000;
@@ -54,13 +55,16 @@ export interface VoterSetup {
   readonly failed: (voter: Voter, cause: unknown) => void;
 }
 
+/** OVERTAKEN: the log has gone on since the proposal was decided on. */
+type ProposalReason = RaftError | 'OVERTAKEN';
+
 /** Why a proposal has no known success. `isUnknown`: it may have been made all the same, now or later. */
 export class ProposalError extends Error {
   override readonly name = 'ProposalError';
-  readonly reason: RaftError;
+  readonly reason: ProposalReason;
   readonly isUnknown: boolean;
 
-  constructor(reason: RaftError, isUnknown: boolean) {
+  constructor(reason: ProposalReason, isUnknown: boolean) {
     super(isUnknown ? `${reason}, and the outcome is not known` : reason);
     this.reason = reason;
     this.isUnknown = isUnknown;
@@ -76,6 +80,8 @@ export interface Place {
 type Request = { readonly resolve: (place: Place) => void; readonly reject: (cause: unknown) => void };
 /** An event before it is given its time. */
 type PlainEvent<E = RaftEvent> = E extends unknown ? Omit<E, 'nowMs'> : never;
+/** One that waits. `after`: where the log has to end for a proposal to be taken. */
+type WaitingEvent = PlainEvent & { readonly after?: number | undefined };
 
 /**
  * The host of one Raft node: gathers events, lets the node take them in one go, makes durable what it says has to be,
@@ -89,13 +95,16 @@ export class Voter {
   readonly #requests = new Map<number, Request>();
   /** Proposals that have a place in the log, by index. */
   readonly #placed = new Map<number, { readonly term: number; readonly request: Request }>();
-  #queue: PlainEvent[] = [];
+  #queue: WaitingEvent[] = [];
+  /** A tick waits as well. It comes last: the answers that the queue holds may be what it would miss. */
+  #isTickDue = false;
   #sequence = 0;
   /** Bytes that were applied since the last snapshot. */
   #appliedBytes = 0;
   #applied: number;
   #state: 'running' | 'closing' | 'ended' = 'running';
   #pumping: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(setup: VoterSetup) {
     const { self, store, machine, bootstrap, options = {}, random, nowMs } = setup;
@@ -119,22 +128,27 @@ export class Voter {
     return this.#applied;
   }
 
-  /** When it wants a tick, if nothing else happens. One that is at work says so when it has stepped. */
+  /** When it wants a tick, at work or not: a disk that is never at rest would keep it from ever looking at the time. */
   get dueMs(): number {
-    const isIdle = this.isRunning && this.#pumping === undefined;
-    return isIdle ? this.node.dueMs : Number.POSITIVE_INFINITY;
+    return this.isRunning && !this.#isTickDue ? this.node.dueMs : Number.POSITIVE_INFINITY;
   }
 
-  handle(event: PlainEvent): void {
+  handle(event: WaitingEvent): void {
     if (this.#state === 'ended') return;
-    this.#queue.push(event);
+    if (event.kind === 'tick') this.#isTickDue = true;
+    // Before anything that came meanwhile: else that would be taken for having come late.
+    else if (event.kind === 'resumed') this.#queue.unshift(event);
+    else this.#queue.push(event);
     // Whoever calls may be in the midst of a step of another voter: this one's begins afterwards.
     this.#pumping ??= Promise.resolve().then(() => this.#pump());
   }
 
-  /** Resolves once the entry is committed and applied here; rejects with a ProposalError. */
-  propose(data: Uint8Array): Promise<Place> {
-    return this.#ask((id) => ({ kind: 'propose', id, data }));
+  /**
+   * Resolves once the entry is committed and applied here; rejects with a ProposalError. With `after` it is refused
+   * unless the log ends there when its turn comes: what was decided on an image is never applied to another one.
+   */
+  propose(data: Uint8Array, after?: number): Promise<Place> {
+    return this.#ask((id) => ({ kind: 'propose', id, data, after }));
   }
 
   /** Resolves when the machine shows everything that was committed when this was asked. */
@@ -159,22 +173,34 @@ export class Voter {
    * Resolves when nothing is on its way any more, and the files are closed.
    */
   async kill(): Promise<void> {
-    this.#end('NOT_LEADER');
+    this.#end('NOT_LEADER', 'LEADERSHIP_LOST');
     await this.#pumping;
+    // Whoever closes it has the files in use until then, and tells whether that has failed.
+    await this.#closing?.catch(() => undefined);
     this.#setup.store.release();
   }
 
   /** Ends in good order: what was begun is persisted. */
-  async close(): Promise<void> {
-    if (this.#state !== 'running') return;
+  close(): Promise<void> {
+    if (this.#state === 'running') this.#closing = this.#close();
+    return this.#closing ?? Promise.resolve();
+  }
+
+  async #close(): Promise<void> {
     this.handle({ kind: 'close' });
     this.#state = 'closing';
     while (this.#pumping !== undefined) await this.#pumping;
-    this.#end('SHUTTING_DOWN');
+    // Whatever ended it meanwhile lets go of the files.
+    if (!this.#isClosing) return;
+    this.#end('SHUTTING_DOWN', 'SHUTTING_DOWN');
     await this.#setup.store.close();
   }
 
-  #ask(eventOf: (id: number) => PlainEvent): Promise<Place> {
+  get #isClosing(): boolean {
+    return this.#state === 'closing';
+  }
+
+  #ask(eventOf: (id: number) => WaitingEvent): Promise<Place> {
     if (this.#state !== 'running') return Promise.reject(new ProposalError('SHUTTING_DOWN', false));
     const id = ++this.#sequence;
     const answered = new Promise<Place>((resolve, reject) => {
@@ -186,56 +212,81 @@ export class Voter {
 
   async #pump(): Promise<void> {
     try {
-      while (this.#queue.length > 0 && this.#state !== 'ended') await this.#step();
+      while ((this.#queue.length > 0 || this.#isTickDue) && this.#state !== 'ended') {
+        await this.#step();
+        this.#tell(() => this.#setup.stepped(this));
+      }
     } catch (cause) {
-      this.#end('LEADERSHIP_LOST');
+      const isNews = this.#state !== 'ended';
+      this.#end('NOT_LEADER', 'LEADERSHIP_LOST');
       this.#setup.store.release();
-      this.#setup.failed(this, cause);
+      if (isNews) this.#tell(() => this.#setup.failed(this, cause));
     } finally {
       this.#pumping = undefined;
-      if (this.#state !== 'ended') this.#setup.stepped(this);
+    }
+  }
+
+  /** What goes wrong with whoever listens is no fault of this voter, and says nothing of what it persists. */
+  #tell(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      throwLater(error);
     }
   }
 
   async #step(): Promise<void> {
-    const { node } = this;
     const out = this.#out;
-    const { term, role } = node;
-    const events = this.#queue;
-    this.#queue = [];
+    // Looking at the clock may show that this thread stood still, and then that is the first of the events.
     const nowMs = this.#setup.nowMs();
-    for (const event of events) node.step({ ...event, nowMs } as RaftEvent, out);
+    for (const event of this.#take()) this.#feed(event, nowMs);
     if (hasToPersist(out) || out.persist.firstIndex !== undefined) {
       await this.#setup.store.persist(out.persist);
       if (this.#state === 'ended') return;
     }
     for (const message of out.messages) this.#setup.send(message);
-    this.#answerResults(out);
+    this.#place(out);
     this.#apply(out);
-    if (role === 'leader' && (node.role !== 'leader' || node.term !== term)) this.#forsake();
+    this.#answer(out);
+    this.#forsake();
     clearOutput(out);
     this.#compact();
   }
 
-  #answerResults({ results }: RaftOutput): void {
+  #take(): WaitingEvent[] {
+    const events = this.#queue;
+    if (this.#isTickDue) events.push({ kind: 'tick' });
+    this.#queue = [];
+    this.#isTickDue = false;
+    return events;
+  }
+
+  #feed(event: WaitingEvent, nowMs: number): void {
+    const { after } = event;
+    if (event.kind === 'propose' && after !== undefined && after !== this.node.lastIndex) {
+      this.#settle(event.id)?.reject(new ProposalError('OVERTAKEN', false));
+      return;
+    }
+    this.node.step({ ...event, nowMs } as RaftEvent, this.#out);
+  }
+
+  #settle(id: number): Request | undefined {
+    const request = this.#requests.get(id);
+    this.#requests.delete(id);
+    return request;
+  }
+
+  /** Proposals that wait for their entries from now on: those may be committed at once. */
+  #place({ results }: RaftOutput): void {
     for (const result of results) {
-      const request = this.#requests.get(result.id);
+      if (result.kind !== 'appended') continue;
+      const request = this.#settle(result.id);
       if (request === undefined) continue;
-      this.#requests.delete(result.id);
-      switch (result.kind) {
-        case 'appended':
-          this.#placed.set(result.index, { term: result.term, request });
-          break;
-        case 'done':
-          request.resolve({ index: this.#applied, term: this.node.term });
-          break;
-        case 'refused':
-          request.reject(new ProposalError(result.error, result.error === 'LEADERSHIP_LOST'));
-      }
+      this.#placed.set(result.index, { term: result.term, request });
     }
   }
 
-  #apply({ snapshot, committed, reads }: RaftOutput): void {
+  #apply({ snapshot, committed }: RaftOutput): void {
     const { machine } = this.#setup;
     if (snapshot !== undefined) {
       machine.install(snapshot);
@@ -252,18 +303,27 @@ export class Voter {
       if (placed.term === entry.term) placed.request.resolve({ index: entry.index, term: entry.term });
       else placed.request.reject(new ProposalError('LEADERSHIP_LOST', false));
     }
-    for (const { id, index } of reads) {
-      const request = this.#requests.get(id);
-      this.#requests.delete(id);
-      request?.resolve({ index, term: this.node.term });
+  }
+
+  #answer({ reads, results }: RaftOutput): void {
+    const { term } = this.node;
+    for (const { id, index } of reads) this.#settle(id)?.resolve({ index, term });
+    for (const result of results) {
+      if (result.kind === 'done') this.#settle(result.id)?.resolve({ index: this.#applied, term });
+      if (result.kind !== 'refused') continue;
+      const { id, error } = result;
+      this.#settle(id)?.reject(new ProposalError(error, error === 'LEADERSHIP_LOST'));
     }
   }
 
-  /** It leads no more. What it had appended may yet be committed by another one, or be dropped. */
+  /** What was appended in a reign that is over may yet be committed by another leader, or be dropped. */
   #forsake(): void {
-    for (const { request } of this.#placed.values())
+    const { role, term: reigning } = this.node;
+    for (const [index, { term, request }] of this.#placed) {
+      if (role === 'leader' && term === reigning) continue;
+      this.#placed.delete(index);
       request.reject(new ProposalError('LEADERSHIP_LOST', true));
-    this.#placed.clear();
+    }
   }
 
   #compact(): void {
@@ -275,12 +335,16 @@ export class Voter {
     this.handle({ kind: 'compact', index: this.#applied, data: this.#setup.machine.snapshot() });
   }
 
-  #end(reason: RaftError): void {
+  /** `waiting`: what becomes of requests that nothing was done for; of all others nobody knows the outcome. */
+  #end(waiting: RaftError, begun: RaftError): void {
     this.#state = 'ended';
+    for (const event of this.#queue)
+      if ('id' in event) this.#settle(event.id)?.reject(new ProposalError(waiting, false));
     this.#queue = [];
-    for (const request of this.#requests.values()) request.reject(new ProposalError(reason, true));
+    this.#isTickDue = false;
+    const placed = [...this.#placed.values()].map(({ request }) => request);
+    for (const { reject } of [...this.#requests.values(), ...placed]) reject(new ProposalError(begun, true));
     this.#requests.clear();
-    for (const { request } of this.#placed.values()) request.reject(new ProposalError(reason, true));
     this.#placed.clear();
   }
 }

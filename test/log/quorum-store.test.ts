@@ -118,8 +118,10 @@ test('after a crash a flipped bit costs the last batch at most, and never gives 
 
 test('every flipped bit of a snapshot is found, its index and term included', async () => {
   const disk = new FaultyDisk();
-  const store = await threeTerms(disk);
-  await persist(store, { snapshot: snapshot(4, 2), firstIndex: 2 });
+  const store = await open(disk);
+  // A log of one term, to which many an index would fit.
+  await persist(store, { hardState: { term: 30, vote: undefined }, entries: entries(1, 20, 3) });
+  await persist(store, { snapshot: snapshot(10, 3), firstIndex: 2 });
   const file = disk.files().find((name) => name.endsWith('.checkpoint')) as string;
   assert.equal(await acceptedFlips(disk, file), []);
 });

@@ -1,8 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ProposalError } from '../../src/runtime/voter.ts';
+import { defaultRaftOptions, type Persist } from '../../src/core/raft/index.ts';
+import { MemoryDisk } from '../../src/log/memory-disk.ts';
+import { ProposalError, type Voter, type VoterStore } from '../../src/runtime/voter.ts';
 import { FaultyDisk } from '../log/faulty-disk.ts';
-import { settled, TestQuorum } from './quorum-fixtures.ts';
+import { openStore, settled, TestMachine, TestQuorum } from './quorum-fixtures.ts';
+
+/** Whoever waits for a silence waits for one to two timeouts, and may have to try again. */
+const ELECTION_MS = 3 * defaultRaftOptions.electionTimeoutMs;
 
 async function refusalOf(outcome: Promise<unknown>): Promise<ProposalError> {
   try {
@@ -64,7 +69,7 @@ test('with two of three voters dead a proposal times out, and the next one is ma
   assert.is((await refused).reason.replace('LEADERSHIP_LOST', 'TIMED_OUT'), 'TIMED_OUT');
   await test.start(test.member(first));
   const proposed = test.propose('back');
-  await test.clock.pass(2_000);
+  await test.clock.pass(ELECTION_MS);
   await proposed;
   const texts = test.texts(first);
   assert.is(texts.at(-1), 'back');
@@ -82,11 +87,129 @@ test('a thread that stood still for five seconds elects nobody anew', async () =
   await test.quorum.close();
 });
 
+test('a thread that stood still, for however long, deposes nobody', async () => {
+  const { electionTimeoutMs } = defaultRaftOptions;
+  for (let share = 0; share <= 2; share += 0.05) {
+    const test = await new TestQuorum(3).startAll();
+    const leader = test.quorum.leader?.voter as Voter;
+    const { term } = leader.node;
+    // Just before it would have been heard of again.
+    await test.clock.pass(leader.dueMs - test.clock.nowMs() - 1);
+    test.clock.stall(share * electionTimeoutMs);
+    await test.clock.pass(2 * electionTimeoutMs);
+    assert.is(test.quorum.leader?.voter, leader, `after ${share} timeouts`);
+    assert.is(leader.node.term, term, `after ${share} timeouts`);
+    await test.quorum.close();
+  }
+});
+
+test('what arrives after a stall before the timer does finds nobody impatient', async () => {
+  const test = await new TestQuorum(3).startAll();
+  const leader = test.quorum.leader?.voter as Voter;
+  const { term } = leader.node;
+  test.clock.stall(5_000);
+  for (const id of [1, 2, 3]) test.quorum.voter(id)?.handle({ kind: 'tick' });
+  await settled();
+  await test.clock.pass(5_000);
+  assert.is(test.quorum.leader?.voter, leader);
+  assert.is(leader.node.term, term);
+  await test.quorum.close();
+});
+
+/** Voters whose disks take their time. */
+async function withSlowDisks(delayMs: () => number): Promise<TestQuorum> {
+  const test = new TestQuorum(3);
+  for (const id of [1, 2, 3]) {
+    const member = test.member(id);
+    const store = await openStore(new MemoryDisk(), member);
+    const persist = async (given: Persist): Promise<void> => {
+      await store.persist(given);
+      await new Promise<void>((resolve) => test.clock.schedule(delayMs(), resolve));
+    };
+    const slow: VoterStore = {
+      state: store.state,
+      persist,
+      close: () => store.close(),
+      release: () => store.release(),
+    };
+    test.quorum.start({ member, store: slow, machine: new TestMachine() });
+  }
+  test.quorum.elect();
+  await test.clock.pass(5_000);
+  return test;
+}
+
+test('syncs of hundreds of milliseconds are slow, and nothing else', async () => {
+  for (const delayMs of [50, 150, 400]) {
+    const test = await withSlowDisks(() => delayMs);
+    const leader = test.quorum.leader?.voter as Voter;
+    const { term } = leader.node;
+    for (let n = 0; n < 10; n++) {
+      const proposed = test.propose(`entry ${n}`);
+      await test.clock.pass(3 * delayMs);
+      await proposed;
+    }
+    assert.is(leader.node.term, term);
+    assert.is(test.quorum.leader?.voter, leader);
+    await Promise.all([test.quorum.close(), test.clock.pass(5_000)]);
+  }
+});
+
+test('a leader that is cut off steps down though its disk is never at rest', async () => {
+  let delayMs = 0;
+  const test = await withSlowDisks(() => delayMs);
+  const leader = test.quorum.leader?.voter as Voter;
+  delayMs = 10;
+  test.isLinked = (from, to) => from !== leader.self.id && to !== leader.self.id;
+  const cutMs = test.clock.nowMs();
+  while (leader.isLeader && test.clock.nowMs() - cutMs < 10_000) {
+    leader.propose(Buffer.from('more')).catch(() => undefined);
+    await test.clock.pass(4);
+  }
+  assert.ok(test.clock.nowMs() - cutMs < 3_000, `${test.clock.nowMs() - cutMs} ms`);
+  await Promise.all([test.quorum.close(), test.clock.pass(5_000)]);
+});
+
+test('closing waits for every voter, also where one fails, and nobody can begin afterwards', async () => {
+  const test = new TestQuorum(3);
+  const disks = [1, 2, 3].map((seed) => new FaultyDisk({ seed }));
+  for (const [n, disk] of disks.entries()) test.disks.set(n + 1, disk);
+  await test.startAll();
+  disks[0].fail({ kind: 'any', nth: 1, code: 'EIO', always: true });
+  for (const disk of disks) disk.holdSyncs();
+  let isClosed = false;
+  const closed = test.quorum.close().then(
+    () => 'closed',
+    (error: unknown) => String(error),
+  );
+  void closed.then(() => {
+    isClosed = true;
+  });
+  await settled();
+  await settled();
+  assert.not(isClosed, 'the others are still at work');
+  for (const disk of disks) disk.releaseSyncs();
+  await test.clock.pass(1_000);
+  assert.match(await closed, /EIO/);
+  let isReleased = false;
+  const store: VoterStore = {
+    state: { hardState: undefined, snapshot: undefined, entries: [], cuts: [] },
+    persist: async () => undefined,
+    close: async () => undefined,
+    release: () => {
+      isReleased = true;
+    },
+  };
+  const begin = (): void => test.quorum.start({ member: test.member(1), store, machine: new TestMachine() });
+  assert.throws(begin, /the quorum is closed/);
+  assert.ok(isReleased);
+});
+
 test('a leader that nobody hears steps down, and rejoins without a new election', async () => {
   const test = await new TestQuorum(3).startAll();
   const old = test.leaderId as number;
   test.isLinked = (from, to) => from !== old && to !== old;
-  await test.clock.pass(2_000);
+  await test.clock.pass(ELECTION_MS);
   const next = test.leaderId as number;
   assert.is.not(next, old);
   assert.not(test.quorum.voter(old)?.isLeader, 'the isolated leader has stepped down');
@@ -115,7 +238,7 @@ test('a voter starts again with what it had persisted, after a crash that forget
   for (const [n, disk] of disks.entries()) test.disks.set(n + 1, disk.crash());
   for (const id of [1, 2, 3]) await test.start(test.member(id));
   const proposed = test.propose('again');
-  await test.clock.pass(2_000);
+  await test.clock.pass(ELECTION_MS);
   await proposed;
   const expected = [...Array.from({ length: 30 }, (_, n) => `entry ${n}`), 'again'];
   assert.equal(test.texts(test.leaderId as number), expected);
@@ -179,7 +302,7 @@ test('a leader whose only other voter is known to be dead steps down, rather tha
   assert.ok((await removed).isUnknown);
   assert.is(test.leaderId, undefined);
   await test.start(test.member(dead));
-  await test.clock.pass(2_000);
+  await test.clock.pass(ELECTION_MS);
   assert.ok(test.leaderId !== undefined);
   await test.quorum.close();
 });

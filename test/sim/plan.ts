@@ -43,7 +43,7 @@ export interface Plan {
 export function drawPlan(dice: Dice): Plan {
   const voters = dice.pick([1, 3, 3, 3, 3, 3, 5, 5]);
   const isDurable = dice.percent(90);
-  const electionTimeoutMs = dice.pick([200, 400, 1_000]);
+  const electionTimeoutMs = dice.pick([250, 500, 1_000]);
   const appendMaxEntries = dice.pick([1, 3, 64]);
   const isCalm = dice.percent(30);
   const maybe = (share: number, meanMs: number): number =>
@@ -55,7 +55,7 @@ export function drawPlan(dice: Dice): Plan {
     isDurable,
     options: {
       electionTimeoutMs,
-      heartbeatMs: electionTimeoutMs / dice.pick([4, 5]),
+      heartbeatMs: electionTimeoutMs / dice.pick([3, 4]),
       lostLeaderDelayMs: 30,
       appendMaxEntries,
       appendMaxBytes: dice.pick([1, 400, 1 << 20]),

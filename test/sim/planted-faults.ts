@@ -74,12 +74,6 @@ export const plantedFaults: readonly PlantedFault[] = [
     replace: 'Math.ceil(count / 2)',
   },
   {
-    name: 'a follower commits beyond what it has of its leader',
-    module: 'core/raft/follower',
-    find: 'Math.min(message.commit, lastNew)',
-    replace: 'Math.min(message.commit, log.lastIndex)',
-  },
-  {
     name: 'a heartbeat tells everybody the commit of the leader',
     module: 'core/raft/replication',
     find: 'commit: Math.min(commit, match)',

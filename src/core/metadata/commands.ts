@@ -212,5 +212,14 @@ export interface Refused {
   readonly refusal: TidemarkError;
 }
 
+/** Deciding has failed by a fault of ours. Nothing changes, and no other command is to suffer from it. */
+export interface Failed {
+  readonly records: readonly [];
+  readonly answer?: undefined;
+  readonly refusal: unknown;
+}
+
 export type Decision<Answer> = Outcome<Answer> | Refused;
+/** What becomes of one of several commands. */
+export type Decided = Decision<unknown> | Failed;
 export type AnswerTo<Each extends Command> = Answers[Each['type']];

@@ -5,6 +5,7 @@ import type {
   AnswerTo,
   Command,
   CreateCluster,
+  Decided,
   Decision,
   DecisionContext,
   Outcome,
@@ -22,6 +23,7 @@ import { alterBrokerConfig, alterTopicConfig } from './decide-configs.ts';
 import { alterIsr, balanceLeaders, electLeader } from './decide-partitions.ts';
 import { createPartitions, createTopic, deleteTopic } from './decide-topics.ts';
 import type { MetadataImage } from './image.ts';
+import { CLUSTER_ID } from './patterns.ts';
 import { METADATA_VERSION, type MetadataRecord } from './records.ts';
 
 type Deciders = {
@@ -62,6 +64,7 @@ export function decide<Each extends Command>(
   context: DecisionContext,
 ): Decision<AnswerTo<Each>> {
   try {
+    if (!Object.hasOwn(deciders, (command as Command | null)?.type ?? '')) throw noCommand(command);
     if (image.clusterId === undefined && command.type !== 'create-cluster') throw noCluster();
     // The table has the right function for each type, which its own type has checked.
     const decider = deciders[command.type] as (...args: unknown[]) => Outcome<AnswerTo<Each>>;
@@ -77,22 +80,25 @@ export function decideAll(
   image: MetadataImage,
   commands: readonly Command[],
   context: DecisionContext,
-): { readonly records: readonly MetadataRecord[]; readonly decisions: readonly Decision<unknown>[] } {
+): { readonly records: readonly MetadataRecord[]; readonly decisions: readonly Decided[] } {
   const records: MetadataRecord[] = [];
-  const decisions: Decision<unknown>[] = [];
+  const decisions: Decided[] = [];
   let next = image;
   for (const command of commands) {
-    const decision = decide(next, command, context);
-    decisions.push(decision);
-    if (decision.records.length === 0) continue;
-    next = apply(next, decision.records, image.offset, image.term);
-    for (const record of decision.records) records.push(record);
+    try {
+      const decision = decide(next, command, context);
+      if (decision.records.length > 0) next = apply(next, decision.records, image.offset, image.term);
+      decisions.push(decision);
+      for (const record of decision.records) records.push(record);
+    } catch (refusal) {
+      decisions.push({ records: [], refusal });
+    }
   }
   return { records, decisions };
 }
 
 function createCluster(image: MetadataImage, { clusterId }: CreateCluster): Outcome<undefined> {
-  if (typeof clusterId !== 'string' || !/^[\w-]{1,64}$/.test(clusterId)) {
+  if (typeof clusterId !== 'string' || !CLUSTER_ID.test(clusterId)) {
     throw new TidemarkError(
       'INVALID_ARGUMENT',
       `The id of a cluster must have 1 to 64 letters, digits, '_' or '-'; got ${show(clusterId)}.`,
@@ -106,6 +112,12 @@ function createCluster(image: MetadataImage, { clusterId }: CreateCluster): Outc
     );
   }
   return { records: [{ type: 'cluster', clusterId, version: METADATA_VERSION }], answer: undefined };
+}
+
+function noCommand(command: unknown): TidemarkError {
+  const type = (command as { type?: unknown } | null)?.type;
+  const known = Object.keys(deciders).join(', ');
+  return new TidemarkError('INVALID_ARGUMENT', `There is no command ${show(type)}. Known: ${known}.`);
 }
 
 function noCluster(): TidemarkError {

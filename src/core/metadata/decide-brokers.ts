@@ -17,9 +17,8 @@ import type {
 import { change, Electorate, type PartitionStanding } from './election.ts';
 import type { BrokerRegistration, MetadataImage, MetadataPartition } from './image.ts';
 import { registeredBroker, registrationOf } from './lookups.ts';
+import { BROKER_ID_MAX, RACK, UUID } from './patterns.ts';
 import type { BrokerRecord, BrokerStateRecord, MetadataRecord } from './records.ts';
-
-const BROKER_ID_MAX = 2 ** 31 - 1;
 
 export function registerBroker(
   image: MetadataImage,
@@ -51,6 +50,8 @@ export function registerBroker(
 }
 
 export function startCluster(image: MetadataImage, command: StartCluster): Outcome<AnswerTo<StartCluster>> {
+  checkStart(command);
+  for (const introduction of command.brokers) checkIntroduction(introduction);
   const introduced = [...command.brokers].sort((one, other) => one.broker - other.broker);
   checkIntroductions(image, introduced);
   const registrations = introduced.map(({ broker, directoryId, rack }, n): BrokerRecord => {
@@ -197,9 +198,16 @@ function present(records: readonly (MetadataRecord | undefined)[]): MetadataReco
   return records.filter((record) => record !== undefined);
 }
 
+function checkStart({ brokers, found }: { readonly brokers: unknown; readonly found: unknown }): void {
+  if (Array.isArray(brokers) && found instanceof Map) return;
+  throw new TidemarkError(
+    'INVALID_ARGUMENT',
+    `A cluster starts with a list of brokers and a map of the replicas that were found; got ${show(brokers)} and ${show(found)}.`,
+  );
+}
+
 function checkIntroductions(image: MetadataImage, introduced: readonly BrokerIntroduction[]): void {
   const byDirectory = new Map<string, number>();
-  for (const introduction of introduced) checkIntroduction(introduction);
   const ids = new Set(introduced.map(({ broker }) => broker));
   if (ids.size === 0)
     throw new TidemarkError('INVALID_ARGUMENT', 'A cluster starts with one broker at least.');
@@ -219,15 +227,16 @@ function checkIntroductions(image: MetadataImage, introduced: readonly BrokerInt
   checkBrokerCount(ids.size + absent.length);
 }
 
-function checkIntroduction({ broker, directoryId, rack }: BrokerIntroduction): void {
+function checkIntroduction(introduction: BrokerIntroduction | null | undefined): void {
+  const { broker, directoryId, rack = null } = introduction ?? {};
   requireInteger('the id of a broker', broker, 1, BROKER_ID_MAX);
-  if (typeof directoryId !== 'string' || !/^[\w-]{22}$/.test(directoryId)) {
+  if (typeof directoryId !== 'string' || !UUID.test(directoryId)) {
     throw new TidemarkError(
       'INVALID_ARGUMENT',
       `The directory id of broker ${broker} must be a uuid of 22 characters; got ${show(directoryId)}.`,
     );
   }
-  if (rack !== null && (typeof rack !== 'string' || !/^\P{Cc}{1,255}$/u.test(rack))) {
+  if (rack !== null && (typeof rack !== 'string' || !RACK.test(rack))) {
     throw new TidemarkError(
       'INVALID_ARGUMENT',
       `The rack of broker ${broker} must be a text of 1 to 255 characters, or null; got ${show(rack)}.`,

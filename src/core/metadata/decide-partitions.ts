@@ -1,4 +1,4 @@
-import { show, TidemarkError } from '../../errors.ts';
+import { requireInteger, show, TidemarkError } from '../../errors.ts';
 import type {
   AlterIsr,
   AnswerTo,
@@ -18,7 +18,7 @@ export function alterIsr(
   context: DecisionContext,
 ): Outcome<AnswerTo<AlterIsr>> {
   registrationOf(image, command.broker, command.epoch);
-  const partition = image.partition(command.partition);
+  const partition = typeof command.partition === 'number' ? image.partition(command.partition) : undefined;
   if (partition === undefined) {
     throw new TidemarkError(
       'UNKNOWN_TOPIC_OR_PARTITION',
@@ -41,7 +41,9 @@ export function alterIsr(
 
 /** A leader that knows less is told so; one that knows more has it from a newer controller than this one. */
 function checkEpochs(partition: MetadataPartition, command: AlterIsr): void {
-  const { broker, leaderEpoch, partitionEpoch } = command;
+  const { broker } = command;
+  const leaderEpoch = requireInteger('a leader epoch', command.leaderEpoch, 0);
+  const partitionEpoch = requireInteger('a partition epoch', command.partitionEpoch, 0);
   const which = `partition ${partition.partition} of '${partition.topic}'`;
   if (leaderEpoch > partition.epoch || partitionEpoch > partition.partitionEpoch) {
     throw new TidemarkError(
@@ -70,7 +72,7 @@ function checkEpochs(partition: MetadataPartition, command: AlterIsr): void {
 }
 
 function checkMembers({ partition, topic, replicas, leader }: MetadataPartition, { isr }: AlterIsr): void {
-  const ids = isr.map(({ broker }) => broker);
+  const ids = Array.isArray(isr) ? [...isr].map((member) => member?.broker) : [];
   const isSound =
     new Set(ids).size === ids.length && ids.includes(leader) && ids.every((id) => replicas.includes(id));
   if (isSound) return;
@@ -104,7 +106,7 @@ export function electLeader(
   context: DecisionContext,
 ): Outcome<AnswerTo<ElectLeader>> {
   const { partitions } = existingTopic(image, topic);
-  const partition = image.partitionOf(topic, index);
+  const partition = typeof index === 'number' ? image.partitionOf(topic, index) : undefined;
   if (partition === undefined) {
     throw new TidemarkError(
       'UNKNOWN_TOPIC_OR_PARTITION',

@@ -136,7 +136,7 @@ function checkAssignments(image: MetadataImage, assignments: Assignments): void 
   const refuse = (what: string): never => {
     throw new TidemarkError('INVALID_REPLICA_ASSIGNMENT', what);
   };
-  if (!Array.isArray(assignments) || !assignments.every((replicas) => Array.isArray(replicas))) {
+  if (!Array.isArray(assignments) || ![...assignments].every((replicas) => Array.isArray(replicas))) {
     refuse(`Assignments must be a list of brokers for each partition; got ${show(assignments)}.`);
   }
   for (const [partition, replicas] of assignments.entries()) {
@@ -146,7 +146,7 @@ function checkAssignments(image: MetadataImage, assignments: Assignments): void 
       refuse(`${which} names a broker twice: ${replicas.map(show).join(', ')}.`);
     }
     for (const id of replicas) {
-      if (image.broker(id) === undefined)
+      if (typeof id !== 'number' || image.broker(id) === undefined)
         refuse(`${which} names broker ${show(id)}, which is not registered.`);
     }
     if (replicas.length !== assignments[0].length) {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { show, TidemarkError } from '../../errors.ts';
 import { PARTITIONS_A_TOPIC_MAX, PARTITIONS_MAX } from '../../limits.ts';
+import { BROKER_ID_MAX, CLUSTER_ID, RACK, UUID } from './patterns.ts';
 import { ALL_BROKERS, METADATA_VERSION, type MetadataRecord, type PartitionRecord } from './records.ts';
 
 /** What a value must be, in words, or undefined where it is that. */
@@ -8,12 +9,10 @@ type Check = (value: unknown) => string | undefined;
 type Fields = { readonly [name: string]: Check };
 
 const EPOCH_MAX = 2 ** 31 - 1;
-const BROKER_ID_MAX = 2 ** 31 - 1;
-const RACK = /^\P{Cc}{1,255}$/u;
 const PROPERTY = /^[a-z0-9.-]{1,100}$/;
 
 const brokerId = integer(1, BROKER_ID_MAX);
-const uuid = text(/^[\w-]{22}$/);
+const uuid = text(UUID);
 const counter = integer(0);
 const epoch = integer(0, EPOCH_MAX);
 const partitionId = integer(0, PARTITIONS_MAX - 1);
@@ -22,7 +21,7 @@ const state = oneOf(['fenced', 'active', 'shutting-down']);
 
 /** Every field of every record, in the order in which they are kept. */
 const fieldsByType: { readonly [type in MetadataRecord['type']]: Fields } = {
-  cluster: { clusterId: text(/^[\w-]{1,64}$/), version: integer(1) },
+  cluster: { clusterId: text(CLUSTER_ID), version: integer(1) },
   broker: { id: brokerId, epoch: counter, directoryId: uuid, rack: orNull(text(RACK)), state },
   'broker-state': { id: brokerId, epoch: counter, state },
   'broker-removed': { id: brokerId, epoch: counter },

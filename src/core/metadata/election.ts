@@ -2,6 +2,17 @@ import type { DecisionContext } from './commands.ts';
 import type { BrokerRegistration, MetadataImage, MetadataPartition } from './image.ts';
 import type { PartitionChangeRecord } from './records.ts';
 
+// What a broker may do for a partition that it is in sync with, by its state:
+//
+//                    active    shutting-down               fenced
+//    begin to lead   yes       no                          no
+//    go on leading   yes       while nobody else can begin no
+//    join the ISR    yes       no                          no
+//    stay in it      yes       as leader, or without one   while nobody leads
+//
+// Only while its registration lives, as far as the host knows. To lead, its log has to be open; to begin to, the
+// partition may not wait for a lost directory.
+
 /** Who takes part, seen from one decision: what it is about to change of a broker counts already. */
 export class Electorate {
   readonly #image: MetadataImage;

@@ -36,7 +36,7 @@ export interface MetadataPartition extends PartitionInfo {
 }
 
 export interface ImageFields {
-  /** The last record that is in it, as its Raft log counts; -1 before the first. */
+  /** The last entry that is in it, as its Raft log counts; 0 before the first, which is 1. */
   readonly offset: number;
   /** The term of that one. */
   readonly term: number;
@@ -147,7 +147,7 @@ export class MetadataImage {
 }
 
 export const emptyImage = new MetadataImage({
-  offset: -1,
+  offset: 0,
   term: 0,
   clusterId: undefined,
   version: 0,

@@ -1,8 +1,9 @@
 import { show, TidemarkError } from '../../errors.ts';
 import type { BrokerRegistration, MetadataImage, MetadataTopic } from './image.ts';
+import { checkTopicName } from './topic-name.ts';
 
 export function registeredBroker(image: MetadataImage, id: number): BrokerRegistration {
-  const registration = image.broker(id);
+  const registration = typeof id === 'number' ? image.broker(id) : undefined;
   if (registration !== undefined) return registration;
   throw new TidemarkError(
     'BROKER_ID_NOT_REGISTERED',
@@ -21,6 +22,8 @@ export function registrationOf(image: MetadataImage, id: number, epoch: number):
 }
 
 export function existingTopic(image: MetadataImage, name: string): MetadataTopic {
+  // What is no name at all will be none later either, which the code below would say of it.
+  if (typeof name !== 'string') checkTopicName(name);
   const topic = image.topic(name);
   if (topic !== undefined) return topic;
   throw new TidemarkError(

@@ -27,10 +27,11 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const defaultRaftOptions: RaftOptions = {
-  // In one process a heartbeat takes no time; what the timeout has to bear are pauses of the garbage collector and
-  // slow syncs. A thread's death is told by the host and does not wait for it.
-  electionTimeoutMs: 200,
-  heartbeatMs: 40,
+  // A voter says nothing before its disk has answered, so that the timeout has to bear slow syncs, and those of
+  // hundreds of milliseconds are no rarity. Deaths do not wait for it, since the host tells of them: it is for voters
+  // that hang and for links that are cut.
+  electionTimeoutMs: 2_000,
+  heartbeatMs: 200,
   lostLeaderDelayMs: 30,
   appendMaxEntries: 256,
   appendMaxBytes: MIB,

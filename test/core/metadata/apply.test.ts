@@ -34,7 +34,7 @@ test('an image says which entry it has applied', () => {
   const { image } = new TestCluster(1);
   const next = apply(image, [], 17, 4);
   assert.equal([next.offset, next.term], [17, 4]);
-  assert.equal([emptyImage.offset, emptyImage.term], [-1, 0]);
+  assert.equal([emptyImage.offset, emptyImage.term], [0, 0]);
   assert.throws(() => apply(next, [], 16, 4), /offset 16 comes after offset 17/);
   assert.throws(() => apply(next, [], 18, 3), /term 3 comes after term 4/);
 });

@@ -184,29 +184,25 @@ test('from any snapshot on, the log gives the same image, entry by entry and rec
       const written = cluster.entries.length - images.length;
       const all = [...cluster.entries.slice(0, written).map(() => undefined), ...images];
       const from = written - 1 + (where % (images.length + 1));
-      const base = from < written ? replay(emptyImage, cluster.entries.slice(0, written), 0) : all[from];
+      const base = from < written ? replay(emptyImage, cluster.entries.slice(0, written)) : all[from];
       const snapshot = decodeRecords(encodeRecords(recordsOf(base as MetadataImage)), 'a snapshot');
-      let loaded = apply(emptyImage, snapshot, from, 1);
+      let loaded = apply(emptyImage, snapshot, from + 1, 1);
       assert.ok(isSameImage(loaded, base as MetadataImage), 'the snapshot is another image');
-      for (let offset = from + 1; offset < cluster.entries.length; offset++) {
-        const records = decodeRecords(encodeRecords(cluster.entries[offset]), 'an entry');
-        assert.equal(records, cluster.entries[offset]);
-        for (const record of records) loaded = apply(loaded, [record], offset, 1);
-        assert.ok(isSameImage(loaded, all[offset] as MetadataImage), `entry ${offset} gives another image`);
+      for (let at = from + 1; at < cluster.entries.length; at++) {
+        const records = decodeRecords(encodeRecords(cluster.entries[at]), 'an entry');
+        assert.equal(records, cluster.entries[at]);
+        for (const record of records) loaded = apply(loaded, [record], at + 1, 1);
+        assert.ok(isSameImage(loaded, all[at] as MetadataImage), `entry ${at + 1} gives another image`);
       }
-      const whole = replay(emptyImage, cluster.entries, 0);
+      const whole = replay(emptyImage, cluster.entries);
       assert.ok(isSameImage(whole, cluster.image), 'the whole log gives another image');
     }),
     { numRuns: 150 },
   );
 });
 
-function replay(
-  image: MetadataImage,
-  entries: readonly (readonly MetadataRecord[])[],
-  first: number,
-): MetadataImage {
-  return entries.reduce((before, records, n) => apply(before, records, first + n, 1), image);
+function replay(image: MetadataImage, entries: readonly (readonly MetadataRecord[])[]): MetadataImage {
+  return entries.reduce((before, records) => apply(before, records, before.offset + 1, 1), image);
 }
 
 test('the commands of these tests are taken and refused, each kind of them', () => {

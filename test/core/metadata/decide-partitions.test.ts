@@ -45,8 +45,8 @@ test('only the leader proposes, only for a partition that is there, and only wha
   const other = { broker: 2, epoch: made.epochOf(2) };
   made.refuses(made.proposal([1], other), 'INVALID_ARGUMENT', /Broker 2 does not lead/);
   made.refuses(made.proposal([1], { partition: 7 }), 'UNKNOWN_TOPIC_OR_PARTITION', /id 7/);
-  made.refuses(made.proposal([1], { leaderEpoch: undefined }), 'FENCED_LEADER_EPOCH');
-  made.refuses(made.proposal([1], { partitionEpoch: undefined }), 'INVALID_UPDATE_VERSION');
+  made.refuses(made.proposal([1], { leaderEpoch: undefined }), 'INVALID_ARGUMENT');
+  made.refuses(made.proposal([1], { partitionEpoch: undefined }), 'INVALID_ARGUMENT');
   for (const isr of [[], [2, 3], [1, 4], [1, 2, 2]]) {
     made.refuses(made.proposal(isr), 'INVALID_ARGUMENT', /must have its leader 1/);
   }

@@ -18,6 +18,9 @@ import {
 } from '../../../src/core/raft/index.ts';
 import { seededRandom } from '../../log/seeded-random.ts';
 
+/** The times that tests name, whatever the defaults are. */
+const timing = { electionTimeoutMs: 200, heartbeatMs: 40 };
+
 export type WithoutTime<Event> = Event extends unknown ? Omit<Event, 'nowMs'> : never;
 export type TestEvent = WithoutTime<RaftEvent>;
 
@@ -161,7 +164,7 @@ export class RaftCluster {
     if (snapshot !== undefined) host.machine.restore(snapshot);
     host.node = new RaftNode({
       self: host.self,
-      options: this.#options.options,
+      options: { ...timing, ...this.#options.options },
       random: this.#random,
       nowMs: this.nowMs,
       hardState,
@@ -280,7 +283,7 @@ export class LoneNode {
   constructor({ id = 1, voters = [1, 2, 3], term, terms = [], options }: LoneSetup = {}) {
     this.node = new RaftNode({
       self: member(id),
-      options,
+      options: { ...timing, ...options },
       random: () => 0.5,
       nowMs: 0,
       hardState: { term: term ?? terms.at(-1) ?? 0, vote: undefined },

@@ -2,6 +2,7 @@
 import type { Observer, WorldView } from '../observer.ts';
 import { ProposalsOnce, ReadsSeeAll } from './answers.ts';
 import { AskedFirst } from './asked-first.ts';
+import { CommittedAsMatched } from './committed-as-matched.ts';
 import { CommittedByMajority, CommittedInOwnTerm, OneChangeAtATime } from './committed-by-majority.ts';
 import { CommittedOnce } from './committed-once.ts';
 import { KeptFiles } from './kept-files.ts';
@@ -33,6 +34,7 @@ export function allCheckers(world: WorldView): Observer[] {
     completeness,
     committed,
     byMajority,
+    new CommittedAsMatched(world),
     new CommittedInOwnTerm(world),
     new OneChangeAtATime(world),
     new KnownVoters(world, committed.ledger),
