@@ -39,6 +39,8 @@ import { newUuid } from './uuid.ts';
 /** Between two looks, while a broker's end is waited for, or its leaderships move. */
 const KILL_LOOK_MS = 50;
 const SHUT_DOWN_LOOK_MS = 50;
+/** What a start of many thousands of partitions may take to be written down. */
+const START_LIMIT_MS = 600_000;
 
 /** What a thread other than the main one needs besides. */
 export interface ThreadAttachment {
@@ -126,7 +128,7 @@ export class Coordinator {
       reported: (sentence) => this.notes.push(sentence),
     });
     this.#metadata = metadata;
-    const topics = new Topics(() => metadata.image, config);
+    const topics = new Topics(() => metadata.image, config, durability === 'memory');
     this.#topics = topics;
     const members = new Members({
       arena: this.arena,
@@ -350,7 +352,7 @@ export class Coordinator {
       recovery,
       introductions,
       homeOf,
-      submit: (command) => this.#metadata.submit(command, Number.MAX_SAFE_INTEGER),
+      submit: (command) => this.#metadata.submit(command, START_LIMIT_MS),
       registered: (epochs, findings) => this.#registered(epochs, findings),
     });
     const { all } = this.#members;

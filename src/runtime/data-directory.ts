@@ -26,7 +26,7 @@ export class DataDirectory {
     return openSeat(disk, { clusterId: this.clusterId, broker, isDurable: false, wasPowerLost: false });
   }
   #mk(b: number): string { const p = join(this.path as string, `broker-${b}`); mkdirSync(p, { recursive: true }); return p; }
-  setSeatAside(_broker: number): string { return ''; }
+  async setSeatAside(_broker: number): Promise<string> { return ''; }
   home(b: number): BrokerHome | undefined { return this.path === undefined ? undefined : { path: this.#mk(b), isTemporary: true, wasPowerLost: false }; }
   #ids = new Map<number, string>();
   async prepare(b: number): Promise<string> { const id = this.path === undefined ? newUuid() : (this.#ids.get(b) ?? newUuid()); this.#ids.set(b, id); return id; }

@@ -101,7 +101,7 @@ export class Metadata {
     // Others have what is missing there, and the directory comes back as another voter.
     if (damaged.length * 2 >= directory.founders.length) throw refused(new Error(damages.join(' ')));
     for (const [n, broker] of damaged.entries()) {
-      const aside = directory.setSeatAside(broker);
+      const aside = await directory.setSeatAside(broker);
       this.#setup.reported(
         `${damages[n]} The files are in ${aside} now, and the voter of broker ${broker} begins anew.`,
       );
@@ -116,10 +116,12 @@ export class Metadata {
     return this.#controller.submit(command, limitMs);
   }
 
-  /** A dead broker is a dead voter. */
+  /**
+   * A dead broker is a dead voter, unless it is the only one: voters live in this thread, and without it nothing could be
+   * decided about that death.
+   */
   brokerEnded(broker: number): void {
-    if (!this.#seats.delete(broker)) return;
-    this.#ending.set(broker, this.#controller.quorum.kill(broker));
+    if (!this.#isAlone(broker)) this.#retire(broker);
   }
 
   /** Its voter takes part again, with what it had persisted; one that is not needed has no say. */
@@ -127,6 +129,8 @@ export class Metadata {
     if (this.#seats.has(broker)) return;
     await this.#ending.get(broker);
     await this.#open(broker);
+    // Others wait for its voice, if they are too few.
+    this.#controller.quorum.elect();
   }
 
   /** Gives votes to brokers that should have one, and takes those of others, one at a time, in the background. */
@@ -140,13 +144,22 @@ export class Metadata {
   async withdraw(broker: number, brokers: readonly number[]): Promise<void> {
     await this.#shaping;
     await this.#shape(() => brokers);
-    this.brokerEnded(broker);
+    this.#retire(broker);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#controller.close();
     await this.#shaping?.catch(() => undefined);
+  }
+
+  #isAlone(broker: number): boolean {
+    const { voters = [] } = this.#controller.quorum.leader?.voter.node.configuration ?? {};
+    return voters.length === 1 && voters[0].id === broker;
+  }
+
+  #retire(broker: number): void {
+    if (this.#seats.delete(broker)) this.#ending.set(broker, this.#controller.quorum.kill(broker));
   }
 
   async #open(broker: number): Promise<void> {

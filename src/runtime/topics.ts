@@ -29,12 +29,15 @@ export class Topics {
   /** What everybody may see. */
   readonly visible = new Map<string, TopicInfo>();
   readonly #image: () => MetadataImage;
+  readonly #isVolatile: boolean;
   /** By partition id: why nobody leads it, where more is known than who does not run. */
   readonly #reasons = new Map<number, string>();
   #version = 0;
 
-  constructor(image: () => MetadataImage, base: TopicConfig) {
+  /** `isVolatile`: what a broker holds goes with its thread. */
+  constructor(image: () => MetadataImage, base: TopicConfig, isVolatile: boolean) {
     this.#image = image;
+    this.#isVolatile = isVolatile;
     this.base = base;
   }
 
@@ -133,7 +136,7 @@ export class Topics {
 
   #infoOf(partition: MetadataPartition): PartitionInfo {
     const { id, leader } = partition;
-    if (leader === -1) return { ...partition, unavailable: this.#reasons.get(id) ?? reasonOf(partition) };
+    if (leader === -1) return { ...partition, unavailable: this.#reasons.get(id) ?? reasonOf(partition, this.#isVolatile) };
     this.#reasons.delete(id);
     return partition;
   }
@@ -152,11 +155,16 @@ export class Topics {
   }
 }
 
-function reasonOf({ topic, partition, isr, lostDirectory }: MetadataPartition): string {
+function reasonOf(
+  { topic, partition, isr, lostDirectory }: MetadataPartition,
+  isVolatile: boolean,
+): string {
   const what = `Partition ${partition} of '${topic}' has no leader`;
   const [one, ...others] = isr;
+  if (lostDirectory !== null && isVolatile)
+    return `${what}: its records were in the memory of broker ${one}, which has ended. Delete the topic, and create it again.`;
   if (lostDirectory !== null)
-    return `${what}: its records were in what broker ${one} had before, and are gone with it. Put that back, or delete the topic and create it again.`;
+    return `${what}: its records were in the directory that broker ${one} had before. Put that back, and start again, or delete the topic and create it anew.`;
   return others.length === 0
     ? `${what}: broker ${one}, which alone has all of its records, is not running. Start it again, for example with cluster.faults.restart(${one}).`
     : `${what}: none of the brokers ${isr.join(', ')}, which have all of its records, is running. Start one of them again, for example with cluster.faults.restart(${one}).`;

@@ -2,7 +2,7 @@
 // time limit: 90 s
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { topicConfig, topicDefaults } from '../../src/config.ts';
+import { topicDefaults } from '../../src/config.ts';
 import { Coordinator } from '../../src/runtime/coordinator.ts';
 import { openDataDirectory } from '../../src/runtime/data-directory.ts';
 
@@ -12,7 +12,13 @@ async function withCoordinator(
 ): Promise<void> {
   const directory = await openDataDirectory(undefined, 'memory', brokers);
   const config = topicDefaults('memory');
-  const coordinator = await Coordinator.start({ durability: 'memory', directory, config });
+  const coordinator = await Coordinator.start({
+    durability: 'memory',
+    directory,
+    brokers,
+    controllers: undefined,
+    config,
+  });
   try {
     await run(coordinator);
   } finally {
@@ -23,7 +29,7 @@ async function withCoordinator(
 test('two hundred restarts leave the shared memory as large as the first ones', () =>
   withCoordinator(2, async (coordinator) => {
     const { client } = await coordinator.attachments.attach();
-    await coordinator.topicChanges.create('t', 3, 2, {}, topicConfig({}));
+    await coordinator.topicChanges.create('t', 3, 2, {});
     let early = 0;
     for (let n = 0; n < 200; n++) {
       const broker = 1 + (n % 2);
