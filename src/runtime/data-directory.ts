@@ -10,6 +10,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { votersFor } from '../core/quorum-shape.ts';
+import type { Member } from '../core/raft/index.ts';
 import { show, TidemarkError } from '../errors.ts';
 import {
   CheckpointError,
@@ -19,22 +21,28 @@ import {
   META_PROPERTIES_FILE,
   readDecoded,
   replaceFile,
+  replaceFileNow,
 } from '../log/checkpoint-files.ts';
+import type { Disk } from '../log/disk.ts';
+import { MemoryDisk } from '../log/memory-disk.ts';
 import type { Durability } from '../types.ts';
-import {
-  ClusterFile,
-  type ClusterState,
-  type ClusterStore,
-  decodeClusterState,
-  ForgetfulStore,
-} from './cluster-file.ts';
+import { CLUSTER_FILE, type ClusterOrigin, decodeClusterOrigin, writeClusterFile } from './cluster-file.ts';
 import type { BrokerHome } from './directory.ts';
 import { DirectoryLock, isLockFile } from './directory-lock.ts';
+import { syncDirectory } from './durable-files.ts';
 import { FileDisk } from './file-disk.ts';
+import {
+  foundSeat,
+  hasSeat,
+  isSeatDirectory,
+  isSeatInOrder,
+  type OpenedSeat,
+  openSeat,
+  setSeatAside,
+  unseat,
+} from './quorum-seats.ts';
 import { makeTemporaryDirectory, sweepTemporaryDirectories } from './temporary-directory.ts';
 import { newUuid } from './uuid.ts';
-
-const CLUSTER_FILE = 'cluster.json';
 
 /** What file systems and file managers put into a directory that is empty as far as people are concerned. */
 const LITTER = new Set(['lost+found', '.DS_Store', 'desktop.ini', 'Thumbs.db']);
@@ -42,20 +50,35 @@ const LITTER = new Set(['lost+found', '.DS_Store', 'desktop.ini', 'Thumbs.db']);
 /** Names that a sentence about a foreign directory shows. */
 const SHOWN_MAX = 3;
 
+const BROKER_NAME = /^broker-([1-9]\d*)$/;
+
 /**
- * The directory of a cluster: `.lock`, `cluster.json`, and `broker-N/` for each broker. Nothing in it is touched before
- * it was found to be ours, or empty, and free.
+ * The directory of a cluster: `.lock`, `cluster.json`, and `broker-N/` for each broker, in which a voter of the metadata
+ * log has its seat. Nothing in it is touched before it was found to be ours, or empty, and free.
  */
 export class DataDirectory {
-  /** What the cluster was when it stopped; without topics where it is new. */
-  readonly state: ClusterState;
-  readonly store: ClusterStore;
+  readonly clusterId: string;
+  /** Voters with which the cluster began. */
+  readonly founders: readonly Member[];
+  /** Whether the cluster was made by this start. */
+  readonly isNew: boolean;
   readonly #place: Place | undefined;
+  /** Where the voters of brokers have their files. */
+  readonly #disks: Map<number, Disk>;
+  /** Brokers whose directories are new in a cluster that is not. */
+  readonly #emptied = new Set<number>();
 
-  constructor(state: ClusterState, store: ClusterStore, place?: Place) {
-    this.state = state;
-    this.store = store;
+  constructor(
+    { clusterId, founders }: ClusterOrigin,
+    isNew: boolean,
+    place: Place | undefined,
+    disks = new Map<number, Disk>(),
+  ) {
+    this.clusterId = clusterId;
+    this.founders = founders;
+    this.isNew = isNew;
     this.#place = place;
+    this.#disks = disks;
   }
 
   /** Undefined where nothing is kept: durability memory. */
@@ -68,24 +91,57 @@ export class DataDirectory {
     return this.#place?.lock !== undefined;
   }
 
+  /** Brokers that have a seat in the quorum, or had one when the cluster began. Ascending. */
+  get seats(): readonly number[] {
+    const others = this.#place === undefined ? [...this.#disks.keys()] : brokersIn(this.#place.path);
+    const seated = others.filter((id) => hasSeat(this.#disk(id)));
+    const ids = new Set([...this.founders.map(({ id }) => id), ...seated]);
+    return [...ids].sort((one, other) => one - other);
+  }
+
+  /**
+   * What the voter of a broker had persisted; a broker without a seat gets one. Once the store was closed, or let go of,
+   * it can be opened again. Throws a QuorumStoreError where its files are damaged, or somebody else's.
+   */
+  async openSeat(broker: number): Promise<OpenedSeat> {
+    await this.#makeHome(broker);
+    const lock = this.#place?.lock;
+    return openSeat(this.#disk(broker), {
+      clusterId: this.clusterId,
+      broker,
+      isDurable: lock !== undefined,
+      wasPowerLost: lock?.wasPowerLost === true,
+    });
+  }
+
+  /** Sets the files of a voter aside, and its identity with them. Where they are now. */
+  setSeatAside(broker: number): string {
+    return setSeatAside(this.#disk(broker));
+  }
+
   /** Where a broker finds its files. */
   home(id: number): BrokerHome | undefined {
     if (this.#place === undefined) return undefined;
-    const { path, lock, emptied } = this.#place;
+    const { path, lock } = this.#place;
     return {
       path: join(path, brokerName(id)),
       isTemporary: lock === undefined,
       wasPowerLost: lock?.wasPowerLost === true,
-      hasLostAll: emptied.has(id),
+      hasLostAll: this.#emptied.has(id),
     };
   }
 
-  /** Makes the directory of a broker more, or takes the one that it had before it was removed. */
-  async prepare(id: number): Promise<void> {
-    if (this.#place === undefined) return;
-    const { path, lock } = this.#place;
-    makeBrokerDirectories(path, [id]);
-    if (lock !== undefined) await identify(join(path, brokerName(id)), this.state.clusterId, id);
+  /**
+   * Makes the directory of a broker, or takes the one that it has. The id by which it registers: that of this directory,
+   * and in memory another one at every call, since what the broker held is gone.
+   */
+  async prepare(broker: number): Promise<string> {
+    if (this.#place === undefined) return newUuid();
+    await this.#makeHome(broker);
+    const found = await identify(this.#place, this.clusterId, broker);
+    // In a cluster that is just beginning nobody had anything.
+    if (found.isNew && !this.isNew) this.#emptied.add(broker);
+    return found.directoryId;
   }
 
   /** All logs are in order. */
@@ -97,60 +153,103 @@ export class DataDirectory {
   close(): void {
     this.#place?.close();
   }
+
+  async #makeHome(broker: number): Promise<void> {
+    if (this.#place !== undefined) await makeBrokerDirectory(this.#place, broker);
+  }
+
+  #disk(broker: number): Disk {
+    let disk = this.#disks.get(broker);
+    if (disk === undefined) {
+      disk = this.#place === undefined ? new MemoryDisk() : brokerDisk(this.#place, broker);
+      this.#disks.set(broker, disk);
+    }
+    return disk;
+  }
 }
 
 interface Place {
   readonly path: string;
   /** A temporary directory is nobody else's, and has none. */
   readonly lock: DirectoryLock | undefined;
-  /** Brokers that had replicas, and whose directories are new. */
-  readonly emptied: ReadonlySet<number>;
   readonly close: () => void;
 }
 
 /**
- * Refuses with a sentence whatever is no place for this cluster. Where nobody says how many brokers there are to be, it is
- * as many as the directory has, and one where it is new.
+ * Refuses with a sentence whatever is no place for a cluster. A new one is to have so many brokers, and one where nobody
+ * says how many; the first of them vote. One that has begun is opened whatever is asked for here.
  */
 export async function openDataDirectory(
   dataDir: string | undefined,
   durability: Durability,
   brokers: number | undefined,
+  voters?: number,
 ): Promise<DataDirectory> {
-  if (durability === 'memory') {
-    return new DataDirectory(newState(brokers ?? 1), new ForgetfulStore());
+  const count = votersFor(brokers ?? 1, voters);
+  if (durability === 'memory') return openMemory(count);
+  return dataDir === undefined ? openTemporary(count) : openKept(resolve(dataDir), count);
+}
+
+/** Refuses a start with other brokers than a directory was made with: those of it, ascending, and how many are wanted. */
+export function refuseOtherBrokers(path: string, made: readonly number[], wanted: number): void {
+  if (made.length === wanted) return;
+  if (wanted > made.length) {
+    throw invalid(
+      `The directory ${path} was made with brokers: ${made.length}, and ${wanted} were asked for: a start adds none. Start it with brokers: ${made.length} and call addBroker(), or use another directory.`,
+    );
   }
-  return dataDir === undefined ? openTemporary(brokers ?? 1) : openKept(resolve(dataDir), brokers);
+  const left = made.slice(wanted).map(brokerName);
+  throw invalid(
+    `The directory ${path} was made with brokers: ${made.length}, and with ${wanted} the replicas in ${left.join(', ')} would be left out. Start it with brokers: ${made.length}, or use another directory.`,
+  );
 }
 
 function brokerName(id: number): string {
   return `broker-${id}`;
 }
 
-function newState(brokers: number): ClusterState {
-  const ids = Array.from({ length: brokers }, (_, n) => n + 1);
-  return { clusterId: newUuid(), brokers: ids, topics: [], nextPartition: 0 };
+function brokerDisk({ path }: Place, broker: number): FileDisk {
+  return new FileDisk(join(path, brokerName(broker)));
+}
+
+/** A cluster that begins; where it was begun before, and nobody has voted yet, under the names that were given then. */
+function newOrigin(count: number, begun?: ClusterOrigin): ClusterOrigin {
+  const founders = Array.from({ length: count }, (_, n): Member => {
+    const known = begun?.founders.find(({ id }) => id === n + 1);
+    return known ?? { id: n + 1, directoryId: newUuid() };
+  });
+  return { clusterId: begun?.clusterId ?? newUuid(), founders, isFounding: true };
+}
+
+async function openMemory(count: number): Promise<DataDirectory> {
+  const origin = newOrigin(count);
+  const disks = new Map<number, Disk>();
+  for (const { id, directoryId } of origin.founders) {
+    const disk = new MemoryDisk();
+    await foundSeat(disk, directoryId, false);
+    disks.set(id, disk);
+  }
+  return new DataDirectory(origin, true, undefined, disks);
 }
 
 /** Gone when the cluster closes, and when the process ends without that. */
-async function openTemporary(brokers: number): Promise<DataDirectory> {
+async function openTemporary(count: number): Promise<DataDirectory> {
   const path = guarded('made', join(tmpdir(), 'tidemark-...'), () => makeTemporaryDirectory());
   void sweepTemporaryDirectories().catch(() => undefined);
-  const state = newState(brokers);
-  const store = new ClusterFile(join(path, CLUSTER_FILE), false);
+  const origin = newOrigin(count);
   const remove = (): void => rmSync(path, { recursive: true, force: true });
   const close = onceAndAtExit(remove, remove);
+  const place = { path, lock: undefined, close };
   try {
-    await store.save(state);
-    makeBrokerDirectories(path, state.brokers);
-    return new DataDirectory(state, store, { path, lock: undefined, emptied: new Set(), close });
+    await found(place, origin);
+    return new DataDirectory(origin, true, place);
   } catch (error) {
     close();
     throw error;
   }
 }
 
-async function openKept(path: string, brokers: number | undefined): Promise<DataDirectory> {
+async function openKept(path: string, count: number): Promise<DataDirectory> {
   guarded('made', path, () => makeDirectory(path));
   guarded('used', path, () => accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK));
   refuseForeign(path);
@@ -159,25 +258,41 @@ async function openKept(path: string, brokers: number | undefined): Promise<Data
     () => (isInOrder(path) ? lock.release() : lock.leave()),
     () => lock.abandon(),
   );
+  const place = { path, lock, close };
   try {
     const file = join(path, CLUSTER_FILE);
-    const store = new ClusterFile(file, true);
     const text = guarded('read', file, () => readIfThere(file));
-    const state = text === undefined ? newState(brokers ?? 1) : decodeClusterState(text, file);
-    if (text === undefined) await store.save(state);
-    else if (brokers !== undefined) refuseOtherBrokers(path, state.brokers, brokers);
-    makeBrokerDirectories(path, state.brokers);
-    const emptied = new Set<number>();
-    for (const id of state.brokers) {
-      const found = await identify(join(path, brokerName(id)), state.clusterId, id);
-      // Whose directory it is was written down before the broker was given any replica.
-      if (found === 'new' && holdsReplicas(state, id)) emptied.add(id);
-    }
-    return new DataDirectory(state, store, { path, lock, emptied, close });
+    const known = text === undefined ? undefined : decodeClusterOrigin(text, file);
+    if (known?.isFounding === false) return new DataDirectory(known, false, place);
+    const origin = newOrigin(count, known);
+    await found(place, origin);
+    return new DataDirectory(origin, true, place);
   } catch (error) {
     close();
     throw error;
   }
+}
+
+/**
+ * Makes a cluster. As long as its file says that it is being founded, nobody has voted, and whoever finds it after a crash
+ * does all of this again; afterwards each founder finds its identity in its directory, or has lost it for good.
+ */
+async function found(place: Place, origin: ClusterOrigin): Promise<void> {
+  const file = join(place.path, CLUSTER_FILE);
+  const isDurable = place.lock !== undefined;
+  await writeClusterFile(file, origin, isDurable);
+  for (const { id } of origin.founders) await makeBrokerDirectory(place, id);
+  try {
+    // An earlier start, which was asked for more brokers and did not come to an end, may have given out more seats.
+    for (const id of brokersIn(place.path))
+      if (!origin.founders.some((founder) => founder.id === id)) unseat(brokerDisk(place, id));
+    await Promise.all(
+      origin.founders.map(({ id, directoryId }) => foundSeat(brokerDisk(place, id), directoryId, isDurable)),
+    );
+  } catch (cause) {
+    throw refusal('made', place.path, cause);
+  }
+  await writeClusterFile(file, { ...origin, isFounding: false }, isDurable);
 }
 
 /** What is to be done at the process's end, with one listener however many clusters there are. */
@@ -200,14 +315,21 @@ function onceAndAtExit(act: () => void, leave: () => void): () => void {
 }
 
 /** A broker's directory says whose it is, as Kafka's do. */
-async function identify(path: string, clusterId: string, nodeId: number): Promise<'known' | 'new'> {
-  const disk = new FileDisk(path);
+async function identify(
+  place: Place,
+  clusterId: string,
+  nodeId: number,
+): Promise<{ readonly directoryId: string; readonly isNew: boolean }> {
+  const disk = brokerDisk(place, nodeId);
+  const path = disk.locate('');
   try {
     const found = readDecoded(disk, META_PROPERTIES_FILE, decodeMetaProperties);
     if (found === undefined) {
-      const properties = encodeMetaProperties({ clusterId, nodeId, directoryId: newUuid() });
-      await replaceFile(disk, META_PROPERTIES_FILE, properties);
-      return 'new';
+      const directoryId = newUuid();
+      const properties = encodeMetaProperties({ clusterId, nodeId, directoryId });
+      if (place.lock === undefined) replaceFileNow(disk, META_PROPERTIES_FILE, properties);
+      else await replaceFile(disk, META_PROPERTIES_FILE, properties);
+      return { directoryId, isNew: true };
     } else if (found.clusterId !== clusterId) {
       throw invalid(
         `The directory ${path} belongs to another cluster, ${found.clusterId}, and not to ${clusterId}: put back the one that belongs here, or, where ${CLUSTER_FILE} beside it is the wrong one, the right ${CLUSTER_FILE}.`,
@@ -217,7 +339,7 @@ async function identify(path: string, clusterId: string, nodeId: number): Promis
         `The directory ${path} is that of broker ${found.nodeId}, and not of broker ${nodeId}: put the directories back as they were.`,
       );
     }
-    return 'known';
+    return { directoryId: found.directoryId, isNew: false };
   } catch (cause) {
     if (cause instanceof TidemarkError) throw cause;
     const advice =
@@ -231,10 +353,6 @@ async function identify(path: string, clusterId: string, nodeId: number): Promis
       { cause },
     );
   }
-}
-
-function holdsReplicas({ topics }: ClusterState, broker: number): boolean {
-  return topics.some(({ partitions }) => partitions.some(({ replicas }) => replicas.includes(broker)));
 }
 
 /** With those above it, one by one: a recursive mkdir never comes back from file systems such as /proc. */
@@ -272,37 +390,35 @@ function refuseForeign(path: string): void {
   );
 }
 
-function refuseOtherBrokers(path: string, ids: readonly number[], wanted: number): void {
-  const made = ids.length;
-  if (made === wanted) return;
-  if (wanted > made) {
-    throw invalid(
-      `The directory ${path} was made with brokers: ${made}, and ${wanted} were asked for: a start adds none. Start it with brokers: ${made} and call addBroker(), or use another directory.`,
-    );
-  }
-  const left = ids.slice(wanted).map(brokerName);
-  throw invalid(
-    `The directory ${path} was made with brokers: ${made}, and with ${wanted} the replicas in ${left.join(', ')} would be left out. Start it with brokers: ${made}, or use another directory.`,
-  );
-}
-
-function makeBrokerDirectories(path: string, ids: readonly number[]): void {
-  for (const id of ids) {
-    const directory = join(path, brokerName(id));
-    guarded('made', directory, () => mkdirSync(directory, { recursive: true }));
+/** A power cut may take what was made durable in it as long as its name is not. */
+async function makeBrokerDirectory({ path, lock }: Place, id: number): Promise<void> {
+  const directory = join(path, brokerName(id));
+  try {
+    if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
+    mkdirSync(directory, { recursive: true });
+    if (lock !== undefined) await syncDirectory(path);
+  } catch (cause) {
+    throw refusal('made', directory, cause);
   }
 }
 
-/** Whether each broker has ended clean the last time, or holds no partition. */
+function brokersIn(path: string): number[] {
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => !entry.isFile())
+    .flatMap(({ name }) => BROKER_NAME.exec(name)?.[1] ?? [])
+    .map(Number);
+}
+
+/** Whether each broker has ended clean the last time, or holds no partition, and so has its voter. */
 function isInOrder(path: string): boolean {
   try {
-    return readdirSync(path)
-      .filter((name) => /^broker-\d+$/.test(name))
-      .every((name) => {
-        const entries = readdirSync(join(path, name), { withFileTypes: true });
-        const hasEndedClean = entries.some((entry) => entry.name === CLEAN_SHUTDOWN_FILE);
-        return hasEndedClean || !entries.some((entry) => entry.isDirectory() && !LITTER.has(entry.name));
-      });
+    return brokersIn(path).every((id) => {
+      const disk = new FileDisk(join(path, brokerName(id)));
+      const names = disk.list('');
+      const isPartition = (name: string): boolean => !LITTER.has(name) && !isSeatDirectory(name);
+      const holdsSome = names.some((name) => name.endsWith('/') && isPartition(name.slice(0, -1)));
+      return (!holdsSome || names.includes(CLEAN_SHUTDOWN_FILE)) && isSeatInOrder(disk);
+    });
   } catch {
     // What cannot be looked at is left for the next start to judge.
     return false;
@@ -332,20 +448,24 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is a file; dataDir must be a directory',
 };
 
-/** What the operating system refuses, in a sentence. */
 function guarded<T>(done: string, path: string, act: () => T): T {
   try {
     return act();
   } catch (cause) {
-    if (cause instanceof TidemarkError) throw cause;
-    const { code = '', message } = cause as NodeJS.ErrnoException;
-    const reason = reasons[code] ?? message;
-    throw new TidemarkError(
-      'DATA_DIRECTORY_INVALID',
-      `The data directory cannot be used: ${path} could not be ${done} (${code || basename(path)}): ${reason}.`,
-      { cause },
-    );
+    throw refusal(done, path, cause);
   }
+}
+
+/** What the operating system refuses, in a sentence. */
+function refusal(done: string, path: string, cause: unknown): TidemarkError {
+  if (cause instanceof TidemarkError) return cause;
+  const { code = '', message } = cause as NodeJS.ErrnoException;
+  const reason = reasons[code] ?? message;
+  return new TidemarkError(
+    'DATA_DIRECTORY_INVALID',
+    `The data directory cannot be used: ${path} could not be ${done} (${code || basename(path)}): ${reason}.`,
+    { cause },
+  );
 }
 
 function invalid(sentence: string): TidemarkError {
