@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { dirname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   CheckpointError,
@@ -41,7 +42,9 @@ import { readRecords } from '../log/record-batch-reader.ts';
 import { type Damage, walkSegment } from '../log/segment-walk.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
 import { CommandError, ExitCode, type Terminal } from './command-line.ts';
-import { classify, type FilePath, type LogDirectory } from './log-paths.ts';
+import { dumpChecked, dumpEntry, dumpSnapshot, isCheckedFile, isSnapshotFile } from './log-dump-metadata.ts';
+import { classify, type FilePath, isMetadataLog, type LogDirectory } from './log-paths.ts';
+import { Output } from './output.ts';
 
 interface DumpOptions {
   readonly from: number;
@@ -53,8 +56,6 @@ interface DumpOptions {
 const codecNames = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 /** Of a key or a value, where people read it. */
 const SHOWN_BYTES = 120;
-/** Text is gathered up to here, since each write to a pipe wakes its reader. */
-const GATHERED_CHARACTERS = 64 * 1024;
 
 export function logDumpCommand(terminal: Terminal, done: (code: ExitCode) => void): Command {
   return new Command('dump')
@@ -82,28 +83,6 @@ function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(number))
     throw new InvalidArgumentError('It must be a whole number.');
   return number;
-}
-
-class Output {
-  readonly #terminal: Terminal;
-  readonly #isJson: boolean;
-  #gathered = '';
-
-  constructor(terminal: Terminal, isJson: boolean) {
-    this.#terminal = terminal;
-    this.#isJson = isJson;
-  }
-
-  /** The same thing for people and for programs. */
-  line(text: string, values: object): void {
-    this.#gathered += `${this.#isJson ? JSON.stringify(values) : text}\n`;
-    if (this.#gathered.length >= GATHERED_CHARACTERS) this.flush();
-  }
-
-  flush(): void {
-    this.#terminal.out(this.#gathered);
-    this.#gathered = '';
-  }
 }
 
 /** False where something is damaged. */
@@ -184,6 +163,7 @@ function dumpSegment(
   output: Output,
 ): { batches: number; isSound: boolean; nextOffset: number } {
   const file = disk.open(path);
+  const isMetadata = isMetadataLog(dirname(disk.locate(path)));
   let batches = 0;
   let isSound = true;
   try {
@@ -196,7 +176,8 @@ function dumpSegment(
         if (batches >= options.limit || nextOffset(bytes, at) <= options.from) return;
         batches += 1;
         dumpBatch(bytes, at, position, output);
-        if (options.records) dumpRecords(bytes, at, options.from, output);
+        const isEntry = isMetadata && dumpEntry(bytes, at, options.records === true, output);
+        if (!isEntry && options.records) dumpRecords(bytes, at, options.from, output);
       },
       damage: (damage) => {
         if (batches >= options.limit) return;
@@ -306,6 +287,9 @@ const smallFiles: ReadonlyMap<string, Decode> = new Map<string, Decode>([
 ]);
 
 function dumpSmallFile(disk: Disk, name: string, output: Output): boolean {
+  const bytes = readWhole(disk, name) ?? Buffer.alloc(0);
+  if (isSnapshotFile(name)) return dumpSnapshot(bytes, output);
+  if (isCheckedFile(name)) return dumpChecked(disk.locate(name), bytes, output);
   const decode = smallFiles.get(name);
   if (decode === undefined) {
     throw new CommandError(
@@ -313,7 +297,7 @@ function dumpSmallFile(disk: Disk, name: string, output: Output): boolean {
     );
   }
   try {
-    const content = decode(disk.locate(name), readWhole(disk, name) ?? Buffer.alloc(0));
+    const content = decode(disk.locate(name), bytes);
     for (const entry of [content].flat() as object[]) {
       output.line(
         Object.entries(entry)

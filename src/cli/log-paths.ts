@@ -1,13 +1,14 @@
 // What a path on the command line is: a segment, one of the small files, a partition's directory, a broker's, or a
 // cluster's. It may be Tidemark's or Apache Kafka's, and it may be nothing of the kind.
-import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { MetadataImage } from '../core/metadata/image.ts';
 import { META_PROPERTIES_FILE, PARTITION_METADATA_FILE } from '../log/checkpoint-files.ts';
 import { EPOCHS_FILE, LOG_SUFFIX } from '../log/file-names.ts';
-import { type ClusterState, decodeClusterState } from '../runtime/cluster-file.ts';
+import { QUORUM_DIRECTORY } from '../log/quorum-store.ts';
+import { CLUSTER_FILE } from '../runtime/cluster-file.ts';
+import { isSeatDirectory } from '../runtime/quorum-seats.ts';
 import { CommandError } from './command-line.ts';
-
-export const CLUSTER_FILE = 'cluster.json';
 
 /** A segment's file or index, also one that was set aside under a longer name. */
 const SEGMENT_NAME = /^(\d{20})(\.log|\.index|\.timeindex)(\.[\w.-]+)?$/;
@@ -107,10 +108,14 @@ function isBroker(directory: string): boolean {
 }
 
 function partitionsOf(directory: string): string[] {
-  return list(directory)
-    .filter((entry) => entry.isDirectory() && PARTITION_NAME.test(entry.name))
-    .filter(({ name }) => isPartition(list(join(directory, name))))
-    .map(({ name }) => name);
+  return (
+    list(directory)
+      .filter((entry) => entry.isDirectory() && PARTITION_NAME.test(entry.name))
+      // What was set aside is nobody's log any more, and may be damaged.
+      .filter(({ name }) => name === QUORUM_DIRECTORY || !isSeatDirectory(name))
+      .filter(({ name }) => isPartition(list(join(directory, name))))
+      .map(({ name }) => name)
+  );
 }
 
 function dataDirectoryOf(candidate: string): string | undefined {
@@ -119,16 +124,14 @@ function dataDirectoryOf(candidate: string): string | undefined {
     : candidate;
 }
 
-/** What the cluster's own file says; undefined where there is none. Throws a TidemarkError where it is damaged. */
-export function clusterStateOf(dataDirectory: string | undefined): ClusterState | undefined {
-  if (dataDirectory === undefined) return undefined;
-  const path = join(dataDirectory, CLUSTER_FILE);
-  return decodeClusterState(readFileSync(path, 'utf8'), path);
+/** Whether offsets may be missing between the batches of a partition, since its topic is compacted. */
+export function isCompacted(image: MetadataImage | undefined, partition: string): boolean {
+  const [, topic] = PARTITION_NAME.exec(basename(partition)) ?? [];
+  const policy = image?.topic(topic ?? '')?.config['cleanup.policy'];
+  return policy !== undefined && String(policy).includes('compact');
 }
 
-/** Whether offsets may be missing between the batches of a partition, since its topic is compacted. */
-export function isCompacted(state: ClusterState | undefined, partition: string): boolean {
-  const [, topic] = PARTITION_NAME.exec(basename(partition)) ?? [];
-  const policy = state?.topics.find(({ name }) => name === topic)?.config['cleanup.policy'];
-  return policy !== undefined && String(policy).includes('compact');
+/** Whether it is the metadata log of a voter, which holds no records of users. */
+export function isMetadataLog(partition: string): boolean {
+  return basename(partition) === QUORUM_DIRECTORY;
 }

@@ -5,9 +5,13 @@ import { planRepair, type RepairStep, repairPartition } from '../log/repair.ts';
 import { DirectoryLock } from '../runtime/directory-lock.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
 import { CommandError, ExitCode, type Terminal } from './command-line.ts';
-import { isCompacted, type LogDirectory } from './log-paths.ts';
-import { counted, logsAt, readState } from './log-verify.ts';
+import { isCompacted, isMetadataLog, type LogDirectory } from './log-paths.ts';
+import { counted, logsAt, metadataOf } from './log-verify.ts';
 import { Progress } from './progress.ts';
+
+/** Cut short, a voter would vote as if it had never promised what lay there. */
+const METADATA_LOG =
+  "The log of the cluster's metadata is damaged here. It is not repaired, but left to the next start: from the logs of other brokers, the cluster makes up for it.";
 
 interface RepairOptions {
   readonly yes?: true;
@@ -58,18 +62,25 @@ async function repairAll(
   options: RepairOptions,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const { state, problem } = readState(target);
+  const { image, problem } = await metadataOf(target);
   if (problem !== undefined) throw new CommandError(problem.sentence, ExitCode.FINDINGS);
   const disk = new FileDisk(target.root);
   const progress = new Progress(terminal);
   let open = 0;
   let done = 0;
   for (const directory of target.partitions) {
-    const gapsAllowed = options.compacted === true || isCompacted(state, directory);
+    const gapsAllowed = options.compacted === true || isCompacted(image, directory);
     const inspect = () =>
       inspectPartition(disk, directory, { gapsAllowed, progress: (bytes) => progress.add(bytes) });
     const partition = inspect();
     progress.clear();
+    if (isMetadataLog(directory)) {
+      if (partition.problems.length > 0) {
+        terminal.out(`${join(target.root, directory)}: ${METADATA_LOG}\n`);
+        open += 1;
+      }
+      continue;
+    }
     const steps = planRepair(partition);
     for (const step of steps) terminal.out(`${stepText(target, step, options.yes === true)}\n`);
     if (!options.yes || steps.length === 0) {

@@ -1,5 +1,6 @@
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
+import type { MetadataImage } from '../core/metadata/image.ts';
 import { TidemarkError } from '../errors.ts';
 import {
   type InspectedPartition,
@@ -7,11 +8,12 @@ import {
   inspectPartition,
   type Problem,
 } from '../log/inspection.ts';
-import type { ClusterState } from '../runtime/cluster-file.ts';
+import { CLUSTER_FILE } from '../runtime/cluster-file.ts';
 import { lockHolder } from '../runtime/directory-lock.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
+import { readMetadata } from '../runtime/metadata-reading.ts';
 import { CommandError, ExitCode, type Terminal } from './command-line.ts';
-import { CLUSTER_FILE, classify, clusterStateOf, isCompacted, type LogDirectory } from './log-paths.ts';
+import { classify, isCompacted, type LogDirectory } from './log-paths.ts';
 import { Progress } from './progress.ts';
 
 interface VerifyOptions {
@@ -32,13 +34,13 @@ export function logVerifyCommand(terminal: Terminal, done: (code: ExitCode) => v
       'after',
       '\nNothing is changed. Exits with 1 where something is wrong; `tidemark log repair` shows what can be done.',
     )
-    .action((path: string, options: VerifyOptions) => {
-      done(verify(path, options, terminal) === 0 ? ExitCode.FINE : ExitCode.FINDINGS);
+    .action(async (path: string, options: VerifyOptions) => {
+      done((await verify(path, options, terminal)) === 0 ? ExitCode.FINE : ExitCode.FINDINGS);
     });
 }
 
 /** The number of problems. */
-function verify(path: string, options: VerifyOptions, terminal: Terminal): number {
+async function verify(path: string, options: VerifyOptions, terminal: Terminal): Promise<number> {
   const { target, segment } = logsAt(path);
   warnOfHolder(target, terminal);
   const disk = new FileDisk(target.root);
@@ -50,11 +52,11 @@ function verify(path: string, options: VerifyOptions, terminal: Terminal): numbe
       options.json ? `${JSON.stringify(problemLine(target, problem))}\n` : problemText(target, problem),
     );
   };
-  const { state, problem } = readState(target);
+  const { image, problem, seats } = await metadataOf(target);
   if (problem !== undefined) report(problem);
   for (const broker of target.brokers) for (const found of inspectBrokerFiles(disk, broker)) report(found);
   for (const directory of target.partitions) {
-    const gapsAllowed = options.compacted === true || isCompacted(state, directory);
+    const gapsAllowed = options.compacted === true || isCompacted(image, directory);
     const inspected = inspectPartition(disk, directory, {
       gapsAllowed,
       progress: (bytes) => progress.add(bytes),
@@ -64,7 +66,10 @@ function verify(path: string, options: VerifyOptions, terminal: Terminal): numbe
     const line = { partition: directory, ...summary(inspected), problems: inspected.problems.length };
     terminal.out(options.json ? `${JSON.stringify(line)}\n` : `${summaryText(inspected)}\n`);
     for (const found of inspected.problems) report(found);
+    // What is wrong with a voter's log itself was told in full.
+    if (inspected.problems.length > 0) seats.delete(directory);
   }
+  for (const [file, sentence] of seats) report({ file, position: undefined, sentence });
   if (!options.json) {
     const partitions = counted(target.partitions.length, 'partition');
     terminal.out(`${partitions}: ${problems === 0 ? 'nothing is wrong' : counted(problems, 'problem')}.\n`);
@@ -85,13 +90,39 @@ export function logsAt(path: string): { target: LogDirectory; segment: number | 
   return { target: partition, segment: target.segment.baseOffset };
 }
 
-/** What a cluster's file says, or what is wrong with it. */
-export function readState(target: LogDirectory): { state?: ClusterState | undefined; problem?: Problem } {
+interface FoundMetadata {
+  readonly image?: MetadataImage | undefined;
+  /** Why there is none though there should be. */
+  readonly problem?: Problem;
+  /** By directory, below the one that was looked at: why the files of a voter there cannot be used. */
+  readonly seats: Map<string, string>;
+}
+
+/** What a cluster's metadata log says, whoever is writing it, or what is wrong with it. */
+export async function metadataOf({
+  root,
+  kind,
+  partitions,
+  dataDirectory,
+}: LogDirectory): Promise<FoundMetadata> {
+  const seats = new Map<string, string>();
+  if (dataDirectory === undefined) return { seats };
+  const sentences: string[] = [];
   try {
-    return { state: clusterStateOf(target.dataDirectory) };
+    const image = await readMetadata(dataDirectory, (path, sentence) => {
+      sentences.push(sentence);
+      const below = relative(root, path);
+      const isBelow = below !== '..' && !below.startsWith(`..${sep}`);
+      const isMeant = kind === 'partition' ? partitions.includes(below) : isBelow;
+      if (isMeant) seats.set(below, sentence);
+    });
+    if (image !== undefined || sentences.length === 0) return { image, seats };
+    const sentence = `The metadata of the cluster cannot be read, and so it is not known which topics are compacted. ${sentences[0]}`;
+    return { problem: { file: relative(root, dataDirectory), position: undefined, sentence }, seats };
   } catch (error) {
     if (!(error instanceof TidemarkError)) throw error;
-    return { problem: { file: CLUSTER_FILE, position: undefined, sentence: error.message } };
+    const file = join(relative(root, dataDirectory), CLUSTER_FILE);
+    return { problem: { file, position: undefined, sentence: error.message }, seats };
   }
 }
 

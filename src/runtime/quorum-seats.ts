@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Member } from '../core/raft/index.ts';
-import { readWhole, replaceFile } from '../log/checkpoint-files.ts';
+import { readWhole, replaceFile, replaceFileNow } from '../log/checkpoint-files.ts';
 import type { Disk } from '../log/disk.ts';
 import {
   decodeChecked,
@@ -19,6 +19,12 @@ import { newUuid } from './uuid.ts';
 const VOTER_ID = 'voter-id';
 const VOTER_ID_FILE = `${QUORUM_DIRECTORY}/${VOTER_ID}`;
 
+/** The state's file of a QuorumStore, which knows after a clean end where the log ended. */
+const STATE_FILE = `${QUORUM_DIRECTORY}/quorum-state`;
+
+/** What damaged files are called from then on, with a number of their own behind it. */
+const SEAT_ASIDE = `${QUORUM_DIRECTORY}.damaged-`;
+
 const UUID = /^[\w-]{22}$/;
 
 export interface SeatSettings {
@@ -27,12 +33,6 @@ export interface SeatSettings {
   /** Whether what a voter says has to outlive a power cut. */
   readonly isDurable: boolean;
   readonly wasPowerLost: boolean;
-  /**
-   * The identity that a new directory gets instead of one that nobody had: one that a founder of the cluster was given,
-   * and had no time to write down before a crash. Give it only as long as the cluster has never begun: a founder that
-   * comes without its files later may have promised what it does not know any more.
-   */
-  readonly founderId?: string | undefined;
 }
 
 export interface OpenedSeat {
@@ -40,12 +40,17 @@ export interface OpenedSeat {
   readonly store: QuorumStore;
 }
 
-/** Gives the directory of a broker a vote in a cluster that is being made. */
-export async function foundSeat(disk: Disk, voterId: string): Promise<void> {
+/**
+ * Gives the directory of a broker a vote: in a cluster that is being made, or with an identity that nobody had. Where a
+ * crash came before anybody voted, it can be done again.
+ */
+export async function foundSeat(disk: Disk, voterId: string, isDurable: boolean): Promise<void> {
   disk.makeDirectory(QUORUM_DIRECTORY);
-  // Whatever is made durable in it is lost if a power cut takes the directory.
-  await disk.syncDirectory('');
-  await replaceFile(disk, VOTER_ID_FILE, encodeChecked(voterId));
+  // Whatever is made durable in it is lost if a power cut takes the directory. And one that was set aside before may not
+  // come back with its identity after another one has taken its place.
+  if (isDurable) await disk.syncDirectory('');
+  if (isDurable) await replaceFile(disk, VOTER_ID_FILE, encodeChecked(voterId));
+  else replaceFileNow(disk, VOTER_ID_FILE, encodeChecked(voterId));
 }
 
 /** Whether a broker's directory has, or had, a vote. */
@@ -53,10 +58,21 @@ export function hasSeat(disk: Disk): boolean {
   return disk.list('').includes(`${QUORUM_DIRECTORY}/`);
 }
 
+/** Takes the vote back that a directory was given for a cluster which never began. One that was used stays. */
+export function unseat(disk: Disk): void {
+  if (hasSeat(disk) && disk.list(QUORUM_DIRECTORY).every(isVoterId)) disk.remove(QUORUM_DIRECTORY);
+}
+
+/** Whether its voter has ended clean, or has never said anything: its files need no judging after a power cut. */
+export function isSeatInOrder(disk: Disk): boolean {
+  const bytes = readWhole(disk, STATE_FILE);
+  return bytes === undefined || isCleanEnd(bytes);
+}
+
 /** What a broker's voter had persisted; a new directory gets a new identity. Throws a QuorumStoreError. */
 export async function openSeat(disk: Disk, settings: SeatSettings): Promise<OpenedSeat> {
-  const { clusterId, broker, isDurable, wasPowerLost, founderId } = settings;
-  const member = { id: broker, directoryId: await voterIdOf(disk, founderId) };
+  const { clusterId, broker, isDurable, wasPowerLost } = settings;
+  const member = { id: broker, directoryId: await voterIdOf(disk, isDurable) };
   const store = await QuorumStore.open(disk, {
     clusterId,
     self: member,
@@ -67,16 +83,26 @@ export async function openSeat(disk: Disk, settings: SeatSettings): Promise<Open
   return { member, store };
 }
 
-/** Sets damaged files aside, and with them the identity that promised what they held. Where they are now. */
-export async function setSeatAside(disk: Disk): Promise<string> {
-  const aside = `${QUORUM_DIRECTORY}.damaged-${randomBytes(4).toString('hex')}`;
+/**
+ * Sets damaged files aside, and with them the identity that promised what they held. Where they are now. A power cut may
+ * bring them back until the next seat is founded in their place.
+ */
+export function setSeatAside(disk: Disk): string {
+  const aside = `${SEAT_ASIDE}${randomBytes(4).toString('hex')}`;
   disk.rename(QUORUM_DIRECTORY, aside);
-  // A power cut may not bring back an identity after another one has taken its place.
-  await disk.syncDirectory('');
   return disk.locate(aside);
 }
 
-async function voterIdOf(disk: Disk, founderId: string | undefined): Promise<string> {
+/** Whether a directory of this name is, or was, that of a vote: it is none of the broker's partitions. */
+export function isSeatDirectory(name: string): boolean {
+  return name === QUORUM_DIRECTORY || name.startsWith(SEAT_ASIDE);
+}
+
+function isVoterId(name: string): boolean {
+  return name === VOTER_ID || name === `${VOTER_ID}.tmp`;
+}
+
+async function voterIdOf(disk: Disk, isDurable: boolean): Promise<string> {
   disk.makeDirectory(QUORUM_DIRECTORY);
   const bytes = readWhole(disk, VOTER_ID_FILE);
   if (bytes !== undefined) {
@@ -85,9 +111,14 @@ async function voterIdOf(disk: Disk, founderId: string | undefined): Promise<str
     throw new QuorumStoreError('damaged', `The file ${disk.locate(VOTER_ID_FILE)} holds no voter's id.`);
   }
   // Whatever else lies there belonged to a voter that nobody knows any more, but for an id that was never given.
-  if (disk.list(QUORUM_DIRECTORY).some((name) => name !== `${VOTER_ID}.tmp`))
+  if (!disk.list(QUORUM_DIRECTORY).every(isVoterId))
     throw new QuorumStoreError('damaged', `The file ${disk.locate(VOTER_ID_FILE)} is missing.`);
-  const voterId = founderId ?? newUuid();
-  await foundSeat(disk, voterId);
+  const voterId = newUuid();
+  await foundSeat(disk, voterId, isDurable);
   return voterId;
+}
+
+function isCleanEnd(bytes: Uint8Array): boolean {
+  const line = decodeChecked(bytes);
+  return line !== undefined && JSON.parse(line).lastIndex !== undefined;
 }
