@@ -3,6 +3,7 @@
 export type {
   Admin,
   AlterTopicConfigOptions,
+  ChangeTopicOptions,
   CreateTopicOptions,
   TopicConfigDescription,
 } from './client/admin.ts';

@@ -152,6 +152,9 @@ export const SHUT_DOWN_LIMIT_MS = 2_000;
 /** A control request (create topic, attach a client) to a broker thread. */
 export const CONTROL_TIMEOUT_MS = 30_000;
 
+/** How long whoever changes topics waits for it; Kafka's request.timeout.ms. */
+export const ADMIN_TIMEOUT_DEFAULT_MS = 30_000;
+
 function assertLimits(): void {
   const relations: [boolean, string][] = [
     [BROKERS_A_PROCESS_MAX < BROKERS_MAX, 'every broker of a process has a line in a progress row'],

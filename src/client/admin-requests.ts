@@ -27,9 +27,9 @@ export class AdminRequests {
       case 'create-topic':
         return this.#createTopic(request);
       case 'delete-topic':
-        return topicChanges.delete(request.name);
+        return topicChanges.delete(request.name, request.timeoutMs);
       case 'create-partitions':
-        return topicChanges.createPartitions(request.name, request.total);
+        return topicChanges.createPartitions(request.name, request.total, request.timeoutMs);
       case 'alter-config':
         return this.#alterConfig(request);
       case 'describe-config':
@@ -41,16 +41,22 @@ export class AdminRequests {
     }
   }
 
-  async #createTopic({ name, partitions, replicationFactor, config }: TopicRequest): Promise<void> {
-    await this.#coordinator.topicChanges.create(name, partitions, replicationFactor, config ?? {});
+  async #createTopic({
+    name,
+    partitions,
+    replicationFactor,
+    config,
+    timeoutMs,
+  }: TopicRequest): Promise<void> {
+    await this.#coordinator.topicChanges.create(name, partitions, replicationFactor, config ?? {}, timeoutMs);
   }
 
-  async #alterConfig({ name, set, remove }: ConfigChange): Promise<void> {
+  async #alterConfig({ name, set, remove, timeoutMs }: ConfigChange): Promise<void> {
     const known = Object.keys(this.#config);
     const unknown = remove.find((property) => !known.includes(property));
     // It says what is known.
     if (unknown !== undefined) topicConfig({ [unknown]: '' });
-    await this.#coordinator.topicChanges.configure(name, set, remove as readonly PropertyName[]);
+    await this.#coordinator.topicChanges.configure(name, set, remove as readonly PropertyName[], timeoutMs);
   }
 
   async #describeConfig(name: string): Promise<TopicConfigDescription> {

@@ -1,7 +1,17 @@
 import { type PropertyName, type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
 import { isPlainObject, requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
+import { ADMIN_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 
-export interface CreateTopicOptions {
+/** What every change of topics takes. */
+export interface ChangeTopicOptions {
+  /**
+   * How long to wait, for those before it too; default 30 seconds. NOT_CONTROLLER then says that nothing was changed, and
+   * REQUEST_TIMED_OUT that it may be, or goes on.
+   */
+  readonly timeoutMs?: number;
+}
+
+export interface CreateTopicOptions extends ChangeTopicOptions {
   /** Default 1. */
   readonly partitions?: number;
   /** Default: as many as there are brokers, at most 3. */
@@ -17,6 +27,7 @@ export interface TopicRequest {
   readonly partitions: number;
   readonly replicationFactor: number | undefined;
   readonly config: TopicConfigInput | undefined;
+  readonly timeoutMs: number;
 }
 
 /** Partitions, and the offset that each is to begin at; -1 is its HWM. */
@@ -31,18 +42,24 @@ export interface ConfigChange {
   readonly name: string;
   readonly set: TopicConfigInput;
   readonly remove: readonly string[];
+  readonly timeoutMs: number;
 }
 
 export type AdminRequest =
   | TopicRequest
   | DeletionRequest
   | ConfigChange
-  | { readonly type: 'delete-topic'; readonly name: string }
-  | { readonly type: 'create-partitions'; readonly name: string; readonly total: number }
+  | { readonly type: 'delete-topic'; readonly name: string; readonly timeoutMs: number }
+  | {
+      readonly type: 'create-partitions';
+      readonly name: string;
+      readonly total: number;
+      readonly timeoutMs: number;
+    }
   | { readonly type: 'describe-config'; readonly name: string }
   | { readonly type: 'list-topics' };
 
-export interface AlterTopicConfigOptions {
+export interface AlterTopicConfigOptions extends ChangeTopicOptions {
   /** Properties with their new values, under Kafka's names. */
   readonly set?: TopicConfigInput;
   /** Names of properties that go back to their defaults. */
@@ -59,6 +76,8 @@ export type TopicConfigDescription = {
 
 const NAME_MAX = 249;
 const PARTITIONS_A_TOPIC_MAX = 10_000;
+/** A day: no timer takes much more than that. */
+const ADMIN_TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000;
 
 export class Admin {
   readonly #ask: (request: AdminRequest) => Promise<unknown>;
@@ -71,31 +90,39 @@ export class Admin {
   /** Resolves when every replica is ready for records. */
   async createTopic(name: string, options: CreateTopicOptions = {}): Promise<void> {
     checkTopicName(name);
-    requireOptions('createTopic options', options, ['partitions', 'replicationFactor', 'config']);
+    requireOptions('createTopic options', options, [
+      'partitions',
+      'replicationFactor',
+      'config',
+      'timeoutMs',
+    ]);
     const { replicationFactor, config } = options;
     const partitions = requireInteger('partitions', options.partitions ?? 1, 1, PARTITIONS_A_TOPIC_MAX);
     if (replicationFactor !== undefined) requireInteger('replicationFactor', replicationFactor, 1);
     topicConfig(config);
-    await this.#ask({ type: 'create-topic', name, partitions, replicationFactor, config });
+    const timeoutMs = checkTimeout(options);
+    await this.#ask({ type: 'create-topic', name, partitions, replicationFactor, config, timeoutMs });
   }
 
   /** Its records go, on every replica. A topic of the same name that is created later has nothing to do with it. */
-  async deleteTopic(name: string): Promise<void> {
+  async deleteTopic(name: string, options: ChangeTopicOptions = {}): Promise<void> {
     checkTopicName(name);
-    await this.#ask({ type: 'delete-topic', name });
+    requireOptions('deleteTopic options', options, ['timeoutMs']);
+    await this.#ask({ type: 'delete-topic', name, timeoutMs: checkTimeout(options) });
   }
 
   /** Gives a topic more partitions: `total` of them in all. Keys may go to others from then on. */
-  async createPartitions(name: string, total: number): Promise<void> {
+  async createPartitions(name: string, total: number, options: ChangeTopicOptions = {}): Promise<void> {
     checkTopicName(name);
+    requireOptions('createPartitions options', options, ['timeoutMs']);
     requireInteger('the number of partitions', total, 1, PARTITIONS_A_TOPIC_MAX);
-    await this.#ask({ type: 'create-partitions', name, total });
+    await this.#ask({ type: 'create-partitions', name, total, timeoutMs: checkTimeout(options) });
   }
 
   /** Changes properties of a topic while it is used. Segments that have begun keep what they began with. */
   async alterTopicConfig(name: string, options: AlterTopicConfigOptions): Promise<void> {
     checkTopicName(name);
-    requireOptions('alterTopicConfig options', options, ['set', 'remove']);
+    requireOptions('alterTopicConfig options', options, ['set', 'remove', 'timeoutMs']);
     const { set = {}, remove = [] } = options;
     topicConfig(set);
     if (!Array.isArray(remove) || !remove.every((property) => typeof property === 'string')) {
@@ -104,7 +131,7 @@ export class Admin {
         `remove must be an array of property names; got ${show(remove)}.`,
       );
     }
-    await this.#ask({ type: 'alter-config', name, set, remove });
+    await this.#ask({ type: 'alter-config', name, set, remove, timeoutMs: checkTimeout(options) });
   }
 
   /** What holds for a topic, property by property. */
@@ -129,6 +156,10 @@ export class Admin {
     const request = { type: 'delete-records', topic, offsets: checkOffsets(offsets) } as const;
     return Object.fromEntries((await this.#ask(request)) as Map<number, number>);
   }
+}
+
+function checkTimeout({ timeoutMs = ADMIN_TIMEOUT_DEFAULT_MS }: ChangeTopicOptions): number {
+  return requireInteger('timeoutMs', timeoutMs, 1, ADMIN_TIMEOUT_MAX_MS);
 }
 
 /** An offset for each partition, under its number. */

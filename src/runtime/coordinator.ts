@@ -162,7 +162,9 @@ export class Coordinator {
     this.topicChanges = new TopicChanges({
       topics,
       members,
-      submit: (command) => metadata.submit(command),
+      submit: (command, limitMs) => metadata.submit(command, limitMs),
+      // Which it is already: the answer comes behind everything else.
+      decided: () => metadata.submit({ type: 'create-cluster', clusterId: this.clusterId }),
       isLive: this.#isLive,
       settle: (begin) => this.#settle(begin),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),

@@ -107,6 +107,8 @@ export class Metadata {
       );
       await this.#open(broker);
     }
+    // Nobody else will come: there is nothing to wait for.
+    if (!this.hasQuorum) throw this.#tooFew();
     this.#controller.quorum.elect();
     await this.#create(directory.clusterId);
   }
@@ -174,12 +176,17 @@ export class Metadata {
     } catch (cause) {
       const { code } = cause as TidemarkError;
       if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') throw cause;
-      throw refused(
-        new Error(
-          `too few of the voters ${this.#setup.directory.founders.map(({ id }) => id).join(', ')} have what they had; put back the broker directories that are missing or were replaced.`,
-        ),
-      );
+      throw refused(new Error(`its voters have not agreed on a leader within ${START_LIMIT_MS} ms.`));
     }
+  }
+
+  #tooFew(): TidemarkError {
+    const { voters, absent } = this.#controller.quorum.census();
+    return refused(
+      new Error(
+        `of its ${voters} voters those of the brokers ${absent.join(', ')} are gone, and more than half of them are needed; put back the broker directories that are missing or were replaced.`,
+      ),
+    );
   }
 
   async #shape(brokers: () => readonly number[]): Promise<void> {

@@ -116,14 +116,18 @@ export class Quorum<M extends Machine = Machine> {
     return ended ?? Promise.resolve();
   }
 
-  /** How many voters there are by the newest of their logs, and how many of them run. */
-  census(): { readonly running: number; readonly voters: number } {
+  /** How many voters there are by the newest of their logs, how many of them run, and the brokers of the others. */
+  census(): { readonly running: number; readonly voters: number; readonly absent: readonly number[] } {
     let newest: Voter | undefined;
     for (const { voter } of this.#voters.values())
       if (newest === undefined || voter.node.lastIndex > newest.node.lastIndex) newest = voter;
     const { voters } = newest?.node.configuration ?? this.#setup.bootstrap;
-    const running = voters.filter((each) => isSameMember(each, this.#voters.get(each.id)?.voter.self));
-    return { running: running.length, voters: voters.length };
+    const absent = voters.filter((each) => !isSameMember(each, this.#voters.get(each.id)?.voter.self));
+    return {
+      running: voters.length - absent.length,
+      voters: voters.length,
+      absent: absent.map(({ id }) => id),
+    };
   }
 
   get members(): Member[] {

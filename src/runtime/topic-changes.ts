@@ -2,18 +2,26 @@ import { isCompacted, type PropertyName, type TopicConfigInput, topicConfig } fr
 import type { AnswerTo, Command } from '../core/metadata/commands.ts';
 import { brokersFor } from '../core/placement.ts';
 import { TidemarkError } from '../errors.ts';
-import { CONTROL_TIMEOUT_MS } from '../limits.ts';
+import { ADMIN_TIMEOUT_DEFAULT_MS, CONTROL_TIMEOUT_MS } from '../limits.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
+import { nowMs } from './clock.ts';
 import type { ControlRequest } from './directory.ts';
 import type { Members } from './members.ts';
-import { timeLimit } from './timers.ts';
+import { pause, timeLimit } from './timers.ts';
 import type { KnownTopic, TopicInfo, Topics } from './topics.ts';
+
+/** Between two looks at what has come of a change. */
+const LOOK_MS = 50;
+/** Who decides says more about why it cannot than that the time is over: it is asked to say so a little before. */
+const SAY_WHY_MS = 100;
 
 interface TopicCluster {
   readonly topics: Topics;
   readonly members: Members;
-  submit<Each extends Command>(command: Each): Promise<AnswerTo<Each>>;
+  submit<Each extends Command>(command: Each, limitMs?: number): Promise<AnswerTo<Each>>;
+  /** Resolves when it is known what has come of all that was submitted before. */
+  decided(): Promise<unknown>;
   /** Whether a broker may be given something to lead or to hold. */
   isLive(broker: number): boolean;
   /** Brokers that have failed since they were given replicas are taken out of the ISRs of these. */
@@ -24,7 +32,10 @@ interface TopicCluster {
   gone(name: string): void;
 }
 
-/** Topics are made one after the other: ids and chunks are given out in order. */
+/**
+ * Topics are changed one after the other: ids and chunks are given out in order. Whoever asks waits for as long as was
+ * said. What was begun is seen through also after that, so that brokers and clients have what is written down.
+ */
 export class TopicChanges {
   readonly #cluster: TopicCluster;
   /** By broker: what has to go there before it opens its logs. */
@@ -40,14 +51,16 @@ export class TopicChanges {
     partitions: number,
     replicationFactor: number | undefined,
     config: TopicConfigInput,
+    limitMs?: number,
   ): Promise<void> {
-    return this.inTurn(async () => {
+    return this.#change(limitMs, async (deadlineMs) => {
       const { topics, submit } = this.#cluster;
       if (topics.has(name))
         throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
       const factor = this.#factorFor(replicationFactor);
       // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
-      await submit({ type: 'create-topic', name, partitions, replicationFactor: factor, config });
+      const command = { type: 'create-topic', name, partitions, replicationFactor: factor, config } as const;
+      await this.#submit(command, deadlineMs, () => topics.has(name));
       const topic = this.#known(name);
       try {
         await this.#make(topic, topic.partitions);
@@ -61,11 +74,11 @@ export class TopicChanges {
   }
 
   /** Its records go, and so do its files: at brokers that do not run, when they start. */
-  delete(name: string): Promise<void> {
-    return this.inTurn(async () => {
-      const { topics, submit, gone } = this.#cluster;
+  delete(name: string, limitMs?: number): Promise<void> {
+    return this.#change(limitMs, async (deadlineMs) => {
+      const { topics, gone } = this.#cluster;
       const topic = this.#known(name);
-      await submit({ type: 'delete-topic', name });
+      await this.#submit({ type: 'delete-topic', name }, deadlineMs, () => !topics.has(name));
       topics.hide(name);
       this.#owe(topic);
       await this.#tell({ type: 'remove', partitions: topic.partitions.map(({ id }) => id) });
@@ -90,15 +103,16 @@ export class TopicChanges {
   }
 
   /** More partitions: `total` of them in all. */
-  createPartitions(name: string, total: number): Promise<void> {
-    return this.inTurn(async () => {
+  createPartitions(name: string, total: number, limitMs?: number): Promise<void> {
+    return this.#change(limitMs, async (deadlineMs) => {
       const topic = this.#known(name);
       const { length } = topic.partitions;
       if (total <= length) {
         const sentence = `Topic '${name}' has ${length} partitions, and can only be given more; got ${total}.`;
         throw new TidemarkError('INVALID_PARTITIONS', sentence);
       }
-      await this.#cluster.submit({ type: 'create-partitions', topic: name, count: total });
+      const command = { type: 'create-partitions', topic: name, count: total } as const;
+      await this.#submit(command, deadlineMs, () => this.#known(name).partitions.length === total);
       const made = this.#known(name);
       await this.#make(made, made.partitions.slice(length));
       await this.#show(name);
@@ -106,8 +120,13 @@ export class TopicChanges {
   }
 
   /** Properties that are set, and others that go back to their defaults. */
-  configure(name: string, set: TopicConfigInput, remove: readonly PropertyName[]): Promise<void> {
-    return this.inTurn(async () => {
+  configure(
+    name: string,
+    set: TopicConfigInput,
+    remove: readonly PropertyName[],
+    limitMs?: number,
+  ): Promise<void> {
+    return this.#change(limitMs, async (deadlineMs) => {
       const { topics } = this.#cluster;
       const topic = this.#known(name);
       const kept = Object.entries(topic.given).filter(([key]) => !remove.includes(key as PropertyName));
@@ -117,7 +136,12 @@ export class TopicChanges {
         const sentence = `Topic '${name}' cannot be changed between 'delete' and 'compact': its logs are laid out for the one or the other. Create another topic.`;
         throw new TidemarkError('INVALID_CONFIG', sentence);
       }
-      await this.#cluster.submit({ type: 'alter-topic-config', topic: name, set, remove });
+      const command = { type: 'alter-topic-config', topic: name, set, remove } as const;
+      const isMade = (): boolean => {
+        const holds = Object.entries(this.#known(name).config);
+        return holds.every(([key, value]) => String(value) === String(config[key as PropertyName]));
+      };
+      await this.#submit(command, deadlineMs, isMade);
       await this.#tell({ type: 'configure', partitions: topic.partitions.map(({ id }) => id), config });
       await this.#show(name);
     });
@@ -142,11 +166,61 @@ export class TopicChanges {
     await timeLimit(Promise.allSettled(awaited), CONTROL_TIMEOUT_MS, late).catch(() => undefined);
   }
 
-  /** Does something that no creation is to overlap with. */
-  inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(act);
-    this.#last = done.catch(() => undefined);
-    return done;
+  /** Does something that no change of a topic is to overlap with. It is not begun where its turn does not come in time. */
+  inTurn<T>(act: () => Promise<T>, limitMs = ADMIN_TIMEOUT_DEFAULT_MS): Promise<T> {
+    let state: 'waiting' | 'begun' | 'refused' = 'waiting';
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        state = 'refused';
+        reject(notBegun());
+      }, limitMs);
+      this.#last = this.#last.then(async () => {
+        if (state === 'refused') return;
+        state = 'begun';
+        clearTimeout(timer);
+        await act().then(resolve, reject);
+      });
+    });
+  }
+
+  /** One change in its turn. It goes on when its time is over, but nobody waits for it any more. */
+  #change(limitMs = ADMIN_TIMEOUT_DEFAULT_MS, act: (deadlineMs: number) => Promise<void>): Promise<void> {
+    const deadlineMs = nowMs() + limitMs;
+    return new Promise((resolve, reject) => {
+      const begin = async (): Promise<void> => {
+        const done = act(deadlineMs);
+        timeLimit(done, deadlineMs - nowMs(), unfinished).then(resolve, reject);
+        await done.catch(() => undefined);
+      };
+      this.inTurn(begin, limitMs).catch(reject);
+    });
+  }
+
+  /**
+   * Resolves when the command has changed what it is to change. One whose fate nobody knows is waited for, since what
+   * turns out to be written down has to be done as well.
+   */
+  async #submit(command: Command, deadlineMs: number, isMade: () => boolean): Promise<void> {
+    const { submit } = this.#cluster;
+    try {
+      const leftMs = deadlineMs - nowMs();
+      await submit(command, Math.max(leftMs - SAY_WHY_MS, leftMs / 2, 1));
+    } catch (error) {
+      if ((error as TidemarkError).code !== 'REQUEST_TIMED_OUT') throw error;
+      await this.#decided();
+      if (!isMade()) throw error;
+    }
+  }
+
+  async #decided(): Promise<void> {
+    for (;;) {
+      const code = await this.#cluster.decided().then(
+        () => undefined,
+        (error) => (error as TidemarkError).code,
+      );
+      if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
+      await pause(LOOK_MS);
+    }
   }
 
   /** How many replicas, where so many brokers run; a refusal says why others do not. */
@@ -182,4 +256,18 @@ export class TopicChanges {
       if (wasSeen) shown([topic]);
     });
   }
+}
+
+function notBegun(): TidemarkError {
+  return new TidemarkError(
+    'NOT_CONTROLLER',
+    'Nothing was changed, because changes that were asked for before are not through yet: too few brokers with a vote on the metadata may run, or one of them hangs. Look at the status, and try again.',
+  );
+}
+
+function unfinished(): TidemarkError {
+  return new TidemarkError(
+    'REQUEST_TIMED_OUT',
+    'The change has not come through in time, and goes on: too few brokers with a vote on the metadata may run, or one of them hangs. Look at the status, and try again.',
+  );
 }
