@@ -29,8 +29,10 @@ interface KeyedValue {
 /** Of an entry: its kind, and its term. */
 const KEY = /^(data|noop|config) (\d+)$/;
 
+const SNAPSHOT_NAME = /^(\d{20})-(\d{10})\.checkpoint$/;
+
 export function isSnapshotFile(name: string): boolean {
-  return /^\d{20}-\d{10}\.checkpoint$/.test(name);
+  return SNAPSHOT_NAME.test(name);
 }
 
 /** A line of text, and one with its checksum. */
@@ -60,19 +62,22 @@ export function dumpEntry(bytes: Uint8Array, at: number, withRecords: boolean, o
 }
 
 /** False where it is damaged. */
-export function dumpSnapshot(bytes: Uint8Array, output: Output): boolean {
+export function dumpSnapshot(name: string, bytes: Uint8Array, output: Output): boolean {
   const isSound =
     checkBatch(bytes, 0, bytes.length, bytes.length) === 0 &&
     batchBytes(bytes, 0) === bytes.length &&
     readCrc(bytes, 0) === crc32c(bytes.subarray(CRC_FROM));
+  const place = isSound ? { index: readBaseOffset(bytes, 0), term: readLeaderEpoch(bytes, 0) } : undefined;
   const found = isSound ? valuesIn(bytes, 0) : undefined;
-  if (found === undefined) {
+  // Index and term are under no checksum: the name holds them a second time, the index behind the snapshot's.
+  const [, next, term] = SNAPSHOT_NAME.exec(name) ?? [];
+  const isPlaced = place?.index === Number(next) - 1 && place.term === Number(term);
+  if (found === undefined || place === undefined || !isPlaced) {
     const sentence =
-      'The file is damaged, or no snapshot that Tidemark has written: it is not one batch with its CRC.';
+      'The file is damaged, or no snapshot that Tidemark has written: it is not one batch with its CRC, of the entry and the term in its name.';
     output.line(sentence, { damage: sentence });
     return false;
   }
-  const place = { index: readBaseOffset(bytes, 0), term: readLeaderEpoch(bytes, 0) };
   output.line(`snapshot of entry ${place.index}  term ${place.term}`, { snapshot: place });
   for (const { key, value } of found)
     for (const { text, value: content } of linesOf(value))

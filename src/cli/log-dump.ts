@@ -90,7 +90,8 @@ function dump(path: string, options: DumpOptions, output: Output): boolean {
   const target = classify(path);
   if (target.kind === 'file') return dumpFile(target, options, output);
   if (target.kind !== 'partition') {
-    const [example = 'orders-0'] = target.partitions;
+    const { partitions } = target;
+    const example = partitions.find((name) => !isMetadataLog(name)) ?? partitions[0] ?? 'orders-0';
     throw new CommandError(
       `${path} holds several logs: dump one of them, such as ${path.replace(/\/$/, '')}/${example}.`,
     );
@@ -288,7 +289,7 @@ const smallFiles: ReadonlyMap<string, Decode> = new Map<string, Decode>([
 
 function dumpSmallFile(disk: Disk, name: string, output: Output): boolean {
   const bytes = readWhole(disk, name) ?? Buffer.alloc(0);
-  if (isSnapshotFile(name)) return dumpSnapshot(bytes, output);
+  if (isSnapshotFile(name)) return dumpSnapshot(name, bytes, output);
   if (isCheckedFile(name)) return dumpChecked(disk.locate(name), bytes, output);
   const decode = smallFiles.get(name);
   if (decode === undefined) {

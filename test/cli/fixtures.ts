@@ -1,10 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCommandLine } from '../../src/cli/program.ts';
-import { encodeClusterState } from '../../src/runtime/cluster-file.ts';
+import { writeClusterFile } from '../../src/runtime/cluster-file.ts';
 import { FileDisk } from '../../src/runtime/file-disk.ts';
+import { foundSeat, openSeat } from '../../src/runtime/quorum-seats.ts';
 import { type PartitionOptions, type WrittenSegment, writePartition } from '../log/partition-fixtures.ts';
+import { clusterRecords, topicRecords, writeEntries } from '../runtime/seat-fixtures.ts';
 
 export interface CommandResult {
   readonly exitCode: number;
@@ -43,7 +45,11 @@ export interface TestDirectory {
   at(path: string): string;
 }
 
-/** A data directory with one broker that has a partition t-0, as a clean stop leaves it; gone afterwards. */
+export const CLUSTER_ID = 'test';
+export const VOTER_ID = 'V'.repeat(22);
+export const METADATA_LOG = 'broker-1/__cluster_metadata-0';
+
+/** A data directory with one broker that has a vote, and a partition t-0, as a clean stop leaves it; gone afterwards. */
 export async function withDataDirectory(
   options: PartitionOptions & { config?: Record<string, string> },
   work: (directory: TestDirectory) => Promise<void>,
@@ -51,19 +57,23 @@ export async function withDataDirectory(
   const path = mkdtempSync(join(tmpdir(), 'tidemark-cli-'));
   try {
     mkdirSync(join(path, 'broker-1'));
-    const partition = { id: 0, partition: 0, replicas: [1], isr: [1], leader: 1, epoch: 0 };
-    const topic = {
-      name: 't',
-      topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
-      config: options.config ?? {},
-      partitions: [partition],
-    };
-    const state = { clusterId: 'test', brokers: [1], nextPartition: 1, topics: [topic] };
-    writeFileSync(join(path, 'cluster.json'), encodeClusterState(state));
+    const origin = { clusterId: CLUSTER_ID, founders: [{ id: 1, directoryId: VOTER_ID }], isFounding: false };
+    await writeClusterFile(join(path, 'cluster.json'), origin, false);
+    await writeMetadata(join(path, 'broker-1'), options.config ?? {});
     const disk = new FileDisk(path);
     const segments = writePartition(disk, { ...options, directory: 'broker-1/t-0' });
     await work({ path, disk, segments, at: (name) => join(path, name) });
   } finally {
     rmSync(path, { recursive: true, force: true });
   }
+}
+
+/** Entries 1 to 3: the beginning of a term, the cluster, the topic. */
+async function writeMetadata(home: string, config: Record<string, string>): Promise<void> {
+  const disk = new FileDisk(home);
+  await foundSeat(disk, VOTER_ID, false);
+  const settings = { clusterId: CLUSTER_ID, broker: 1, isDurable: false, wasPowerLost: false };
+  const { store } = await openSeat(disk, settings);
+  await writeEntries(store, 1, 1, clusterRecords(CLUSTER_ID), topicRecords(0, config, 't'));
+  await store.close();
 }

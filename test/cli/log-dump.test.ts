@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -5,9 +6,12 @@ import { crc32c } from '../../native-free/crc32c/index.ts';
 import { lz4CompressFrame } from '../../native-free/lz4/index.ts';
 import { snappyCompress } from '../../native-free/snappy/index.ts';
 import { BATCH_HEADER_BYTES, CRC_FROM, writeAttributes, writeCrc } from '../../src/log/record-batch.ts';
+import { FileDisk } from '../../src/runtime/file-disk.ts';
+import { openSeat } from '../../src/runtime/quorum-seats.ts';
 import { flip, put } from '../log/partition-fixtures.ts';
 import { encodeBatch, goldenBatches } from '../log/record-batch-fixtures.ts';
-import { linesOf, tidemark, withDataDirectory } from './fixtures.ts';
+import { clusterRecords, configEntry, dataEntry, persistOf } from '../runtime/seat-fixtures.ts';
+import { CLUSTER_ID, linesOf, METADATA_LOG, tidemark, VOTER_ID, withDataDirectory } from './fixtures.ts';
 
 test('the batches of a partition are printed, in order, with what their headers say', async () => {
   await withDataDirectory({ batches: 2, segments: 2 }, async ({ at, segments }) => {
@@ -159,6 +163,89 @@ test('indexes and checkpoints are printed as what they say', async () => {
     const torn = await tidemark('log', 'dump', at(path.replace('.log', '.index')));
     assert.is(torn.exitCode, 1);
     assert.match(torn.out, /The file ends within an entry, 3 bytes behind the last whole one/);
+  });
+});
+
+test("the metadata log is printed by its entries' kinds and records", async () => {
+  await withDataDirectory({ config: { 'cleanup.policy': 'compact' } }, async ({ at }) => {
+    const plain = await tidemark('log', 'dump', at(METADATA_LOG));
+    assert.is(plain.exitCode, 0);
+    assert.equal(
+      plain.out.split('\n').filter((line) => line.startsWith(' ')),
+      ['  entry 1  noop  term 1', '  entry 2  data  term 1  records 2', '  entry 3  data  term 1  records 2'],
+    );
+    const { out } = await tidemark('log', 'dump', at(METADATA_LOG), '--records', '--from', '3');
+    const [, , entry, topic, partition] = out.split('\n');
+    assert.is(entry, '  entry 3  data  term 1  records 2');
+    assert.match(topic, /^ {4}\{"type":"topic","name":"t",.*"config":\{"cleanup\.policy":"compact"\}\}$/);
+    assert.match(partition, /^ {4}\{"type":"partition","id":0,.*\}$/);
+    const [, , noop, , cluster] = linesOf(
+      (await tidemark('log', 'dump', at(METADATA_LOG), '--records', '--json')).out,
+    );
+    assert.equal(noop, { index: 1, kind: 'noop', term: 1, content: [] });
+    assert.equal([cluster.index, cluster.kind, cluster.term], [2, 'data', 1]);
+    assert.equal((cluster.content as unknown[])[0], { type: 'cluster', clusterId: CLUSTER_ID, version: 1 });
+  });
+});
+
+test('the other files of a voter are printed too, and said to be damaged where they are', async () => {
+  await withDataDirectory({}, async ({ at, disk, path }) => {
+    const settings = { clusterId: CLUSTER_ID, broker: 1, isDurable: false, wasPowerLost: false };
+    const { store, member } = await openSeat(new FileDisk(join(path, 'broker-1')), settings);
+    const configuration = { voters: [member] };
+    const { data } = dataEntry(3, 1, clusterRecords(CLUSTER_ID));
+    await store.persist(
+      persistOf({
+        snapshot: { index: 3, term: 1, configuration, data },
+        entries: [configEntry(4, 1, [1, 2])],
+      }),
+    );
+    await store.close();
+    const snapshot = `${METADATA_LOG}/00000000000000000004-0000000001.checkpoint`;
+    const dump = (name: string, ...args: string[]) => tidemark('log', 'dump', at(name), ...args);
+    assert.equal((await dump(snapshot)).out.trimEnd().split('\n'), [
+      'snapshot of entry 3  term 1',
+      `  configuration  {"voters":[{"id":1,"directoryId":"${VOTER_ID}"}]}`,
+      `  state  {"type":"cluster","clusterId":"${CLUSTER_ID}","version":1}`,
+      `  state  ${JSON.stringify(clusterRecords(CLUSTER_ID)[1])}`,
+      '  origin  self',
+    ]);
+    const lines = linesOf((await dump(snapshot, '--json')).out);
+    assert.equal([lines[0], lines[1]], [{ snapshot: { index: 3, term: 1 } }, { configuration }]);
+    assert.match(
+      (await dump(METADATA_LOG, '--records', '--from', '4')).out,
+      /entry 4 {2}config {2}term 1\n {4}\{"voters":\[/,
+    );
+    assert.is((await dump(`${METADATA_LOG}/voter-id`)).out, `${VOTER_ID}\n`);
+    assert.equal(linesOf((await dump(`${METADATA_LOG}/quorum-state`, '--json')).out), [
+      { version: 1, clusterId: CLUSTER_ID, id: 1, directoryId: VOTER_ID, term: 1, lastIndex: 4 },
+    ]);
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
+    for (const name of [snapshot, `${METADATA_LOG}/voter-id`, `${METADATA_LOG}/quorum-state`]) {
+      flip(disk, name, 5);
+      const { exitCode, out } = await dump(name);
+      assert.is(exitCode, 1, name);
+      assert.match(out, /damaged, or no|damaged, or not/);
+    }
+  });
+});
+
+test("what has the name of a metadata log and is not Tidemark's is printed as any other", async () => {
+  await withDataDirectory({ segments: 1 }, async ({ at, disk }) => {
+    const log = `${METADATA_LOG}/00000000000000000000.log`;
+    for (const records of [
+      [{ key: null, value: Buffer.from([1, 0, 7]) }],
+      [{ key: Buffer.from('data'), value: null }],
+      [
+        { key: Buffer.from('data 1'), value: Buffer.from('[]') },
+        { key: Buffer.from('data 1'), value: Buffer.from('[]') },
+      ],
+    ]) {
+      put(disk, log, encodeBatch(records));
+      const { exitCode, out } = await tidemark('log', 'dump', at(log), '--records');
+      assert.match(out, /\n {2}offset \d+ .* key /, `${exitCode} ${out}`);
+      assert.not.match(out, /entry/);
+    }
   });
 });
 

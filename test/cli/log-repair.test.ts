@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DirectoryLock, lockHolder } from '../../src/runtime/directory-lock.ts';
 import { flip, get, put } from '../log/partition-fixtures.ts';
-import { tidemark, withDataDirectory } from './fixtures.ts';
+import { METADATA_LOG, tidemark, withDataDirectory } from './fixtures.ts';
 
 test('a repair is shown before it is made, and changes nothing until it is wanted', async () => {
   await withDataDirectory({}, async ({ at, path, disk, segments }) => {
@@ -93,6 +93,31 @@ test('a lock that a killed process has left stays, and tells the next start what
     const next = DirectoryLock.acquire(path);
     assert.equal([next.isTakenOver, next.wasPowerLost], [true, false]);
     next.release();
+  });
+});
+
+test("the log of the cluster's metadata is left to the next start", async () => {
+  await withDataDirectory({}, async ({ at, path, disk }) => {
+    const index = `${METADATA_LOG}/00000000000000000001.index`;
+    put(disk, index, Buffer.alloc(11, 1));
+    const damaged = get(disk, index);
+    for (const level of ['', METADATA_LOG]) {
+      const { exitCode, out } = await tidemark('log', 'repair', at(level), '--yes');
+      assert.is(exitCode, 1);
+      assert.ok(out.includes(`${at(METADATA_LOG)}: The log of the cluster's metadata is damaged here.`), out);
+      assert.equal(get(disk, index), damaged);
+    }
+    flip(disk, `${METADATA_LOG}/quorum-state`, 20);
+    const unknown = await tidemark('log', 'repair', path, '--yes');
+    assert.is(unknown.exitCode, 1);
+    assert.match(unknown.err, /it is not known which topics are compacted\. .*quorum-state is damaged/);
+  });
+});
+
+test('what a cluster knows as compacted is not taken for damaged', async () => {
+  const gap = (batch: number): number => (batch === 1 ? 4 : 0);
+  await withDataDirectory({ gap, config: { 'cleanup.policy': 'compact' } }, async ({ path }) => {
+    assert.is((await tidemark('log', 'repair', path)).out, 'There is nothing to repair.\n');
   });
 });
 

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DirectoryLock } from '../../src/runtime/directory-lock.ts';
-import { flip, put } from '../log/partition-fixtures.ts';
-import { linesOf, tidemark, withDataDirectory } from './fixtures.ts';
+import { FileDisk } from '../../src/runtime/file-disk.ts';
+import { openSeat } from '../../src/runtime/quorum-seats.ts';
+import { flip, get, put } from '../log/partition-fixtures.ts';
+import { CLUSTER_ID, linesOf, METADATA_LOG, tidemark, withDataDirectory } from './fixtures.ts';
 
 test('a sound directory is fine, from whichever of its levels it is looked at', async () => {
   await withDataDirectory({}, async ({ at, segments }) => {
@@ -13,7 +16,12 @@ test('a sound directory is fine, from whichever of its levels it is looked at', 
         out,
         /t-0: fine; offsets 0 to 54 \(exclusive\), 3 segments, 18 batches, 54 records, \d+ bytes\n/,
       );
-      assert.match(out, /\n1 partition: nothing is wrong\.\n$/);
+      const [count, log] = path === 'broker-1/t-0' ? ['1 partition', ''] : ['2 partitions', METADATA_LOG];
+      assert.ok(out.endsWith(`\n${count}: nothing is wrong.\n`), out);
+      assert.is(
+        log !== '',
+        out.includes('__cluster_metadata-0: fine; offsets 1 to 4 (exclusive), 1 segment, '),
+      );
     }
     const one = await tidemark('log', 'verify', at(segments[1].path));
     assert.match(one.out, /t-0: fine; offsets 18 to 36 \(exclusive\), 1 segment, /);
@@ -36,10 +44,10 @@ test('what is wrong is told with file, byte and offsets, and ends with 1', async
     assert.match(out, /\.index, byte 0: The index is wrong: /);
     assert.match(out, /recovery-point-offset-checkpoint: .*line 2 should be/);
     assert.match(out, /t-0: 2 problems; /);
-    assert.match(out, /\n1 partition: 3 problems\.\n$/);
+    assert.match(out, /\n2 partitions: 3 problems\.\n$/);
     const lines = linesOf((await tidemark('log', 'verify', path, '--json')).out);
-    assert.is(lines.length, 4);
-    assert.equal(lines[2], {
+    assert.is(lines.length, 5);
+    assert.equal(lines[3], {
       problem: 'The batch of offsets 3 to 5 does not match its CRC.',
       file: at(first.path),
       position: first.positions[1],
@@ -85,11 +93,64 @@ test('gaps are fine in a topic that the cluster knows as compacted, or that is s
 
 test('a damaged cluster.json is a problem, and the logs are looked at all the same', async () => {
   await withDataDirectory({}, async ({ path, disk }) => {
-    put(disk, 'cluster.json', Buffer.from('{ "version": 1'));
+    put(disk, 'cluster.json', Buffer.from('{ "version": 2'));
     const { exitCode, out } = await tidemark('log', 'verify', path);
     assert.is(exitCode, 1);
     assert.match(out, /cluster\.json: .*is damaged: it is no JSON/);
     assert.match(out, /t-0: fine/);
+  });
+});
+
+test("a voter's files that cannot be used are told once, and the logs are looked at all the same", async () => {
+  await withDataDirectory({}, async ({ path, at, disk }) => {
+    const log = get(disk, `${METADATA_LOG}/00000000000000000001.log`);
+    flip(disk, `${METADATA_LOG}/quorum-state`, 20);
+    const { exitCode, out } = await tidemark('log', 'verify', path);
+    assert.is(exitCode, 1);
+    assert.match(
+      out,
+      /The metadata of the cluster cannot be read, and so it is not known which topics are compacted/,
+    );
+    assert.ok(
+      out.includes(`  ${at(METADATA_LOG)}: The file ${at(`${METADATA_LOG}/quorum-state`)} is damaged: `),
+      out,
+    );
+    assert.match(out, /t-0: fine/);
+    assert.match(out, /\n2 partitions: 2 problems\.\n$/);
+    assert.match((await tidemark('log', 'verify', at('broker-1/t-0'))).out, /\n1 partition: 1 problem\.\n$/);
+    flip(disk, `${METADATA_LOG}/quorum-state`, 20);
+    flip(disk, `${METADATA_LOG}/00000000000000000001.log`, 100);
+    const torn = await tidemark('log', 'verify', path);
+    assert.match(
+      torn.out,
+      /__cluster_metadata-0: 1 problem; .*\n.*00000000000000000001\.log, byte 74: The batch of/,
+    );
+    assert.match(torn.out, /\n2 partitions: 2 problems\.\n$/);
+    put(disk, `${METADATA_LOG}/00000000000000000001.log`, log);
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
+  });
+});
+
+test('of several voters one is enough, and what was set aside is left alone', async () => {
+  const gap = (batch: number): number => (batch === 1 ? 4 : 0);
+  await withDataDirectory({ gap, config: { 'cleanup.policy': 'compact' } }, async ({ path, disk }) => {
+    disk.makeDirectory('broker-2');
+    const { store } = await openSeat(new FileDisk(join(path, 'broker-2')), {
+      clusterId: CLUSTER_ID,
+      broker: 2,
+      isDurable: false,
+      wasPowerLost: false,
+    });
+    await store.close();
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
+    put(disk, 'broker-2/__cluster_metadata-0/voter-id', Buffer.from('x'));
+    const { exitCode, out } = await tidemark('log', 'verify', path);
+    assert.is(exitCode, 1);
+    assert.match(out, /broker-2.__cluster_metadata-0: The file .*voter-id holds no voter's id\.\n/);
+    assert.match(out, /1 problem\.\n$/);
+    disk.rename('broker-2/__cluster_metadata-0', 'broker-2/__cluster_metadata-0.damaged-12345678');
+    put(disk, 'broker-2/__cluster_metadata-0.damaged-12345678/00000000000000000001.log', Buffer.from('x'));
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
   });
 });
 

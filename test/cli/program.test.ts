@@ -80,7 +80,7 @@ test('the program itself gives the exit code to the shell, and ends quietly when
       spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 20_000 });
     const verified = run('log', 'verify', at(''));
     assert.is(verified.status, 0, verified.stderr);
-    assert.match(verified.stdout, /1 partition: nothing is wrong\./);
+    assert.match(verified.stdout, /2 partitions: nothing is wrong\./);
     assert.is(run('log', 'dump', at('')).status, 2);
     const script = `"${process.execPath}" "${main}" log dump --records "${at('broker-1/t-0')}" | head -n 1; exit $\{PIPESTATUS[0]}`;
     const { status, stdout, stderr } = spawnSync('bash', ['-c', script], {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,23 +12,52 @@ import {
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openDataDirectory } from '../../src/runtime/data-directory.ts';
+import type { TidemarkError } from '../../src/errors.ts';
+import { QUORUM_DIRECTORY, QuorumStoreError } from '../../src/log/quorum-store.ts';
+import { decodeClusterOrigin, encodeClusterOrigin } from '../../src/runtime/cluster-file.ts';
+import {
+  type DataDirectory,
+  openDataDirectory,
+  refuseOtherBrokers,
+} from '../../src/runtime/data-directory.ts';
 import { assertRefused } from '../client/refusals.ts';
 import { until } from '../threads/fixtures.ts';
 import { withDirectory } from './directory-fixtures.ts';
+import { clusterRecords, writeEntries } from './seat-fixtures.ts';
 
-const open = (path: string | undefined, brokers = 3) => openDataDirectory(path, 'os', brokers);
+const open = (path: string | undefined, brokers = 3, voters?: number) =>
+  openDataDirectory(path, 'os', brokers, voters);
+
+/** Opens, and makes the directories of so many brokers, as a start does. */
+async function openAll(path: string | undefined, brokers = 3): Promise<DataDirectory> {
+  const directory = await open(path, brokers);
+  try {
+    for (let id = 1; id <= brokers; id++) await directory.prepare(id);
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
+  return directory;
+}
+
+function originIn(root: string) {
+  const file = join(root, 'cluster.json');
+  return decodeClusterOrigin(readFileSync(file, 'utf8'), file);
+}
 
 test('a directory that does not exist is made, and found again as it was', () =>
   withDirectory(async (root) => {
     const path = join(root, 'a', 'b');
     const first = await open(path);
     assert.equal(readdirSync(path).sort(), ['.lock', 'broker-1', 'broker-2', 'broker-3', 'cluster.json']);
-    assert.match(first.state.clusterId, /^[\w-]{22}$/);
+    assert.match(first.clusterId, /^[\w-]{22}$/);
+    assert.is(first.isNew, true);
     first.close();
     assert.not.ok(existsSync(join(path, '.lock')));
     const second = await openDataDirectory(path, 'fsync', 3);
-    assert.is(second.state.clusterId, first.state.clusterId);
+    assert.is(second.clusterId, first.clusterId);
+    assert.equal(second.founders, first.founders);
+    assert.is(second.isNew, false);
     assert.equal(second.home(2), {
       path: join(path, 'broker-2'),
       isTemporary: false,
@@ -63,17 +93,20 @@ test('a directory that holds only what file systems leave there is empty', () =>
     assert.ok(existsSync(join(root, 'cluster.json')));
   }));
 
-test('another number of brokers is refused, and the sentence says what it would mean', () =>
-  withDirectory(async (root) => {
-    (await open(root, 3)).close();
-    await assertRefused(open(root, 1), 'DATA_DIRECTORY_INVALID', /with 1 the replicas in broker-2, broker-3/);
-    await assertRefused(
-      open(root, 4),
-      'DATA_DIRECTORY_INVALID',
-      /made with brokers: 3, and 4 were asked for/,
-    );
-    (await open(root, 3)).close();
-  }));
+test('another number of brokers is refused, and the sentence says what it would mean', () => {
+  const refusalOf = (wanted: number): string => {
+    try {
+      refuseOtherBrokers('/data', [1, 2, 5], wanted);
+      return '';
+    } catch (error) {
+      assert.is((error as TidemarkError).code, 'DATA_DIRECTORY_INVALID');
+      return (error as TidemarkError).message;
+    }
+  };
+  assert.is(refusalOf(3), '');
+  assert.match(refusalOf(1), /with 1 the replicas in broker-2, broker-5 would be left out/);
+  assert.match(refusalOf(4), /made with brokers: 3, and 4 were asked for.* call addBroker\(\)/);
+});
 
 test('a start that is refused does not forget that power was lost', () =>
   withDirectory(async (root) => {
@@ -85,7 +118,9 @@ test('a start that is refused does not forget that power was lost', () =>
       join(root, '.lock'),
       `{"pid":${process.pid},"startTime":"1","boot":"before","powerLost":false,"token":"dead"}\n`,
     );
-    await assertRefused(open(root, 2), 'DATA_DIRECTORY_INVALID', /made with brokers: 3/);
+    const refused = await open(root);
+    assert.is(refused.home(1)?.wasPowerLost, true);
+    refused.close();
     const found = await open(root);
     assert.is(found.home(1)?.wasPowerLost, true);
     found.recovered();
@@ -114,8 +149,14 @@ test('the file of a newer version is refused, and so is a damaged one, and the l
     (await open(root)).close();
     const file = join(root, 'cluster.json');
     const text = readFileSync(file, 'utf8');
-    writeFileSync(file, text.replace('"version": 1', '"version": 2'));
-    await assertRefused(open(root), 'DATA_DIRECTORY_INVALID', /cluster\.json has version 2.* reads up to 1/);
+    writeFileSync(file, text.replace('"version": 2', '"version": 3'));
+    await assertRefused(open(root), 'DATA_DIRECTORY_INVALID', /cluster\.json has version 3.* reads up to 2/);
+    writeFileSync(file, text.replace('"version": 2', '"version": 1'));
+    await assertRefused(
+      open(root),
+      'DATA_DIRECTORY_INVALID',
+      /cluster\.json has version 1.* no release reads it/,
+    );
     writeFileSync(file, text.slice(0, 40));
     await assertRefused(open(root), 'DATA_DIRECTORY_INVALID', /cluster\.json is damaged: it is no JSON/);
     assert.equal(readFileSync(file, 'utf8'), text.slice(0, 40));
@@ -127,10 +168,12 @@ test('a cluster in memory has no directory, and one without dataDir a temporary 
   const none = await openDataDirectory(undefined, 'memory', 1);
   assert.is(none.path, undefined);
   assert.is(none.home(1), undefined);
-  await none.store.save(none.state);
+  assert.is.not(await none.prepare(1), await none.prepare(1));
   none.close();
-  const temporary = await open(undefined);
+  const temporary = await openAll(undefined);
   assert.ok(existsSync(join(temporary.path as string, 'broker-3')));
+  assert.is(await temporary.prepare(3), await temporary.prepare(3));
+  assert.is(temporary.home(3)?.hasLostAll, false);
   temporary.close();
   assert.not.ok(existsSync(temporary.path as string));
 });
@@ -157,26 +200,26 @@ test('a temporary directory goes with its process, and a lock that stays is know
 test('the directory of another cluster or another broker is refused', () =>
   withDirectory(async (root) => {
     const [one, other] = [join(root, 'one'), join(root, 'other')];
-    for (const path of [one, other]) (await open(path)).close();
+    for (const path of [one, other]) (await openAll(path)).close();
     const meta = (path: string, id: number): string => join(path, `broker-${id}`, 'meta.properties');
     const text = readFileSync(meta(one, 2), 'utf8');
     assert.match(text, /^version=1\ncluster\.id=[\w-]{22}\nnode\.id=2\ndirectory\.id=[\w-]{22}\n$/);
     writeFileSync(meta(one, 2), readFileSync(meta(other, 2)));
     await assertRefused(
-      open(one),
+      openAll(one),
       'DATA_DIRECTORY_INVALID',
       /broker-2 belongs to another cluster.* the right cluster\.json/,
     );
     writeFileSync(meta(one, 2), readFileSync(meta(one, 3)));
-    await assertRefused(open(one), 'DATA_DIRECTORY_INVALID', /broker-2 is that of broker 3/);
+    await assertRefused(openAll(one), 'DATA_DIRECTORY_INVALID', /broker-2 is that of broker 3/);
     writeFileSync(meta(one, 2), text.slice(0, 30));
     await assertRefused(
-      open(one),
+      openAll(one),
       'DATA_DIRECTORY_INVALID',
       /meta\.properties is damaged.*Restore that file from a copy, or remove it/,
     );
     writeFileSync(meta(one, 2), text);
-    (await open(one)).close();
+    (await openAll(one)).close();
   }));
 
 test('what is no place for a directory is refused with what it is', () =>
@@ -203,18 +246,181 @@ test('what is no place for a directory is refused with what it is', () =>
     (await open(join(root, 'good'))).close();
   }));
 
-test('a broker that had replicas and whose directory is new has lost them', () =>
+test('a broker whose directory is new in a cluster that is not has lost what it had', () =>
   withDirectory(async (root) => {
-    const directory = await open(root, 2);
-    assert.is(directory.home(1)?.hasLostAll, false);
-    const partition = { id: 0, partition: 0, replicas: [2], isr: [2], leader: 2, epoch: 0 };
-    const topic = { name: 't', topicId: 'AAAAAAAAAAAAAAAAAAAAAA', config: {}, partitions: [partition] };
-    await directory.store.save({ ...directory.state, topics: [topic], nextPartition: 1 });
+    const directory = await openAll(root, 2);
+    assert.equal([directory.home(1)?.hasLostAll, directory.home(2)?.hasLostAll], [false, false]);
+    const ids = [await directory.prepare(1), await directory.prepare(2)];
     directory.close();
-    for (const id of [1, 2]) rmSync(join(root, `broker-${id}`), { recursive: true });
+    rmSync(join(root, 'broker-2'), { recursive: true });
     const found = await open(root, 2);
+    assert.is(await found.prepare(1), ids[0]);
+    const other = await found.prepare(2);
+    assert.is.not(other, ids[1]);
+    assert.is(await found.prepare(2), other, 'it stays what it is from then on');
     assert.equal([found.home(1)?.hasLostAll, found.home(2)?.hasLostAll], [false, true]);
     found.close();
+    const next = await openAll(root, 2);
+    assert.is(next.home(2)?.hasLostAll, false);
+    next.close();
+  }));
+
+test('the first brokers found the quorum, an odd number of them, and each finds its identity', async () => {
+  const run = async (open: (brokers: number, voters?: number) => Promise<DataDirectory>): Promise<void> => {
+    for (const [brokers, voters, founders] of [
+      [1, undefined, 1],
+      [2, undefined, 1],
+      [4, undefined, 3],
+      [5, 3, 3],
+      [7, undefined, 5],
+    ] as const) {
+      const directory = await open(brokers, voters);
+      const ids = Array.from({ length: founders }, (_, n) => n + 1);
+      assert.equal(
+        directory.founders.map(({ id }) => id),
+        ids,
+      );
+      assert.equal(directory.seats, ids);
+      for (const founder of directory.founders) {
+        const { member, store } = await directory.openSeat(founder.id);
+        assert.equal(member, founder);
+        await store.close();
+      }
+      directory.close();
+    }
+  };
+  await run((brokers, voters) => openDataDirectory(undefined, 'memory', brokers, voters));
+  await run((brokers, voters) => open(undefined, brokers, voters));
+  await withDirectory((root) => run((brokers, voters) => open(join(root, `${brokers}`), brokers, voters)));
+});
+
+test('a seat keeps what was written until it is set aside, and others can come to have one', async () => {
+  const run = async (directory: DataDirectory): Promise<void> => {
+    const first = await directory.openSeat(1);
+    await writeEntries(first.store, 1, 1, clusterRecords(directory.clusterId));
+    await first.store.close();
+    const again = await directory.openSeat(1);
+    assert.equal(again.member, directory.founders[0]);
+    assert.is(again.store.state.entries.length, 2);
+    again.store.release();
+    assert.match(directory.setSeatAside(1), /__cluster_metadata-0\.damaged-/);
+    assert.equal(directory.seats, [1], 'it had one');
+    const other = await directory.openSeat(1);
+    assert.is.not(other.member.directoryId, directory.founders[0].directoryId);
+    assert.equal(other.store.state.entries, []);
+    other.store.release();
+    for (const broker of [12, 2]) (await directory.openSeat(broker)).store.release();
+    assert.equal(directory.seats, [1, 2, 12]);
+    directory.close();
+  };
+  await run(await openDataDirectory(undefined, 'memory', 1));
+  await run(await open(undefined, 1));
+  await withDirectory(async (root) => {
+    await run(await open(root, 1));
+    const found = await open(root, 1);
+    assert.equal(found.seats, [1, 2, 12]);
+    found.close();
+  });
+});
+
+test('a founder that comes without its directory is somebody else', () =>
+  withDirectory(async (root) => {
+    (await open(root)).close();
+    rmSync(join(root, 'broker-2'), { recursive: true });
+    const directory = await open(root);
+    assert.equal(directory.seats, [1, 2, 3]);
+    const { member, store } = await directory.openSeat(2);
+    assert.is.not(member.directoryId, directory.founders[1].directoryId);
+    store.release();
+    directory.close();
+  }));
+
+test('a seat of another cluster is refused as a strange one', () =>
+  withDirectory(async (root) => {
+    const [one, other] = [join(root, 'one'), join(root, 'other')];
+    const [here, there] = [await open(one, 1), await open(other, 1)];
+    const { store } = await there.openSeat(1);
+    await writeEntries(store, 1, 1);
+    await store.close();
+    const seat = (path: string): string => join(path, 'broker-1', QUORUM_DIRECTORY);
+    rmSync(seat(one), { recursive: true });
+    cpSync(seat(other), seat(one), { recursive: true });
+    try {
+      await here.openSeat(1);
+      assert.unreachable();
+    } catch (error) {
+      assert.ok(error instanceof QuorumStoreError && error.reason === 'strange', String(error));
+    }
+    for (const directory of [here, there]) directory.close();
+  }));
+
+test('a crash at any point of the making leaves what the next start goes on with', () =>
+  withDirectory(async (root) => {
+    (await open(join(root, 'whole'))).close();
+    const whole = originIn(join(root, 'whole'));
+    const founding = encodeClusterOrigin({ ...whole, isFounding: true });
+    const voterId = (id: number): string => join(`broker-${id}`, QUORUM_DIRECTORY, 'voter-id');
+    // What lies there after each step, beside cluster.json.
+    const steps: ((path: string) => void)[] = [
+      () => undefined,
+      (path) => mkdirSync(join(path, 'broker-1')),
+      (path) => mkdirSync(join(path, 'broker-2', QUORUM_DIRECTORY), { recursive: true }),
+      (path) => writeFileSync(join(path, `${voterId(2)}.tmp`), 'AAA'),
+      (path) => cpSync(join(root, 'whole', voterId(2)), join(path, voterId(2))),
+      (path) => writeFileSync(join(path, 'cluster.json.tmp'), '{'),
+    ];
+    for (let n = 1; n <= steps.length; n++) {
+      const path = join(root, `${n}`);
+      mkdirSync(path);
+      writeFileSync(join(path, 'cluster.json'), founding);
+      for (const step of steps.slice(0, n)) step(path);
+      const directory = await open(path);
+      assert.equal(
+        [directory.isNew, directory.clusterId, directory.founders],
+        [true, whole.clusterId, whole.founders],
+      );
+      assert.equal(originIn(path), whole);
+      for (const founder of whole.founders) {
+        const { member, store } = await directory.openSeat(founder.id);
+        assert.equal(member, founder);
+        store.release();
+      }
+      directory.close();
+    }
+  }));
+
+test('who goes on with the making of a cluster may want another number of brokers', () =>
+  withDirectory(async (root) => {
+    (await open(root, 3)).close();
+    const three = originIn(root);
+    writeFileSync(join(root, 'cluster.json'), encodeClusterOrigin({ ...three, isFounding: true }));
+    const one = await open(root, 1);
+    assert.equal([one.founders, one.seats, one.isNew], [three.founders.slice(0, 1), [1], true]);
+    one.close();
+    writeFileSync(join(root, 'cluster.json'), encodeClusterOrigin({ ...originIn(root), isFounding: true }));
+    const five = await open(root, 5);
+    assert.is(five.clusterId, three.clusterId);
+    assert.equal(five.founders[0], three.founders[0]);
+    assert.equal(five.seats, [1, 2, 3, 4, 5]);
+    five.close();
+  }));
+
+test('the lock stays while a voter has not ended clean, and the log of a voter is no partition', () =>
+  withDirectory(async (root) => {
+    const directory = await open(root, 1);
+    const { store } = await directory.openSeat(1);
+    await writeEntries(store, 1, 1, clusterRecords(directory.clusterId));
+    store.release();
+    directory.close();
+    assert.ok(existsSync(join(root, '.lock')));
+    const next = await open(root, 1);
+    await (await next.openSeat(1)).store.close();
+    next.close();
+    assert.not.ok(existsSync(join(root, '.lock')));
+    const last = await open(root, 1);
+    last.setSeatAside(1);
+    last.close();
+    assert.not.ok(existsSync(join(root, '.lock')));
   }));
 
 test('what a killed process has left of a temporary cluster goes with the next one, and nothing else does', () =>

@@ -6,9 +6,12 @@ import { QUORUM_DIRECTORY, QuorumStoreError } from '../../src/log/quorum-store.t
 import {
   foundSeat,
   hasSeat,
+  isSeatDirectory,
+  isSeatInOrder,
   type OpenedSeat,
   openSeat,
   setSeatAside,
+  unseat,
 } from '../../src/runtime/quorum-seats.ts';
 import { newUuid } from '../../src/runtime/uuid.ts';
 import { FaultyDisk } from '../log/faulty-disk.ts';
@@ -71,7 +74,7 @@ test('a seat that was founded keeps its identity and what was persisted', async 
   const disk = new MemoryDisk();
   assert.not(hasSeat(disk));
   const voterId = newUuid();
-  await foundSeat(disk, voterId);
+  await foundSeat(disk, voterId, true);
   assert.ok(hasSeat(disk));
   const first = await openSeat(disk, settings);
   assert.equal(first.member, { id: 2, directoryId: voterId });
@@ -94,39 +97,83 @@ test('a directory that is new gets an identity that nobody had', async () => {
   assert.is.not(one.member.directoryId, other.member.directoryId);
 });
 
-test('a crash while a seat is founded leaves one that can be opened, with the identity that it was given', async () => {
-  const founderId = newUuid();
+test('a crash while a seat is founded leaves one that can be founded again', async () => {
+  const voterId = newUuid();
   for (const end of ['kill', 'crash'] as const) {
     for (let seed = 1; seed <= (end === 'kill' ? 1 : 10); seed++) {
-      const images = await crashes(end, seed, (disk) => foundSeat(disk, founderId));
+      const images = await crashes(end, seed, (disk) => foundSeat(disk, voterId, true));
       assert.ok(images.length > 5);
       for (const image of images) {
-        const { member, store } = await openSeat(image, { ...settings, founderId });
-        assert.is(member.directoryId, founderId);
+        await foundSeat(image, voterId, true);
+        const { member, store } = await openSeat(image, settings);
+        assert.is(member.directoryId, voterId);
         await store.close();
       }
     }
   }
 });
 
-test('a seat that was founded, or set aside, is so after a power cut', async () => {
+test('a seat that was founded is so after a power cut', async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const disk = new FaultyDisk({ seed });
     const voterId = newUuid();
-    await foundSeat(disk, voterId);
+    await foundSeat(disk, voterId, true);
     const founded = await openSeat(disk.crash(), settings);
     assert.is(founded.member.directoryId, voterId);
-    await setSeatAside(disk);
-    assert.not(hasSeat(disk.crash()));
+    founded.store.release();
   }
 });
 
-test('an identity that was written down is not replaced by that of a founder', async () => {
+test('a crash after files were set aside leaves all of them or none, and never with the next identity', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    let before = '';
+    let after = '';
+    const images = await crashes('crash', seed, async (disk) => {
+      const first = await openSeat(disk, settings);
+      before = first.member.directoryId;
+      await persist(first, 3);
+      await first.store.close();
+      setSeatAside(disk);
+      const second = await openSeat(disk, settings);
+      after = second.member.directoryId;
+      second.store.release();
+    });
+    for (const image of images) {
+      const { member, store } = await openSeat(image, settings);
+      if (member.directoryId !== before) assert.is(store.state.entries.length, 0);
+      store.release();
+    }
+    const { member, store } = await openSeat(images.at(-1) as FaultyDisk, settings);
+    assert.is(member.directoryId, after);
+    store.release();
+  }
+});
+
+test('a seat that nobody has used is taken back, and one that was used stays', async () => {
   const disk = new MemoryDisk();
-  const { member, store } = await openSeat(disk, settings);
-  await store.close();
-  const again = await openSeat(disk, { ...settings, founderId: newUuid() });
-  assert.equal(again.member, member);
+  unseat(disk);
+  await foundSeat(disk, newUuid(), false);
+  unseat(disk);
+  assert.not(hasSeat(disk));
+  const used = await openSeat(disk, settings);
+  await persist(used, 1);
+  await used.store.close();
+  unseat(disk);
+  assert.ok(hasSeat(disk));
+});
+
+test('a seat is in order unless its voter has said something and not ended clean', async () => {
+  const disk = new MemoryDisk();
+  assert.ok(isSeatInOrder(disk));
+  await foundSeat(disk, newUuid(), false);
+  assert.ok(isSeatInOrder(disk));
+  const opened = await openSeat(disk, settings);
+  await persist(opened, 2);
+  assert.not(isSeatInOrder(disk));
+  await opened.store.close();
+  assert.ok(isSeatInOrder(disk));
+  corrupt(disk, 'quorum-state', 5);
+  assert.not(isSeatInOrder(disk));
 });
 
 test('damaged files are set aside with the identity that promised what they held', async () => {
@@ -142,11 +189,11 @@ test('damaged files are set aside with the identity that promised what they held
     await before.store.close();
     corrupt(disk, name, position);
     assert.is(await refusalOf(openSeat(disk, settings)), 'damaged', name);
-    assert.match(await setSeatAside(disk), /^memory:__cluster_metadata-0\.damaged-/);
+    assert.match(setSeatAside(disk), /^memory:__cluster_metadata-0\.damaged-/);
     const after = await openSeat(disk, settings);
     assert.is.not(after.member.directoryId, before.member.directoryId, name);
     assert.equal(after.store.state.entries, [], name);
-    assert.ok(disk.list('').some((entry) => entry.startsWith(`${QUORUM_DIRECTORY}.damaged-`)));
+    assert.is(disk.list('').filter((entry) => isSeatDirectory(entry.slice(0, -1))).length, 2);
     await after.store.close();
   }
 });
