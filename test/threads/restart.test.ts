@@ -244,10 +244,13 @@ test('what was sent to a leader whose disk fails tells why, in another thread to
         `Broker ${leader} has taken .*t-0/\\d+\\.log: ENOENT.*start it again.*is not known`,
       );
       const records = Array.from({ length: 40 }, () => ({ value: 'x'.repeat(1_000) }));
-      await assertRefused(cluster.producer().sendBatch('t', records), 'KAFKA_STORAGE_ERROR', why);
-      await assertRefused(client.producer().sendBatch('t', records), 'KAFKA_STORAGE_ERROR', why);
-      const read = client.read('t', { partition: 0, offset: 0 });
+      // Both at once: whoever sends later reaches another leader.
+      const sent = [cluster, client].map((each) => each.producer().sendBatch('t', records));
+      await Promise.all(sent.map((places) => assertRefused(places, 'KAFKA_STORAGE_ERROR', why)));
+      const read = client.read('t', { partition: 0, offset: 0, broker: leader });
       await assertRefused(read, 'KAFKA_STORAGE_ERROR', /ENOENT.*start it again/);
+      await until('another broker leads', () => ![-1, leader].includes(partitionOf(cluster).leader));
+      await cluster.producer().sendBatch('t', records);
       await client.close();
     });
   }));
