@@ -7,7 +7,6 @@ import type { LogKeeper } from './log-keeper.ts';
 import type { ReplicaOpening } from './replica-opening.ts';
 import { segmentLogOf } from './replica-opening.ts';
 import { yieldToEventLoop } from './timers.ts';
-import { newUuid } from './uuid.ts';
 
 interface RemovalHost {
   readonly isDiskFailed: boolean;
@@ -88,7 +87,8 @@ export class ReplicaRemoval {
   #rename(directory: string): void {
     const { files, disk, recoveryPoints, logStarts, highWatermarks, cleanedOffsets } = this.#opening;
     for (const table of [recoveryPoints, logStarts, highWatermarks, cleanedOffsets]) table.delete(directory);
-    const removed = `${newUuid()}${REMOVED_SUFFIX}`;
+    // Not newUuid(): node:crypto would come with every start of a broker's thread.
+    const removed = `${crypto.randomUUID()}${REMOVED_SUFFIX}`;
     try {
       for (const name of disk.list(directory)) files.forget(`${directory}/${name}`);
       disk.rename(directory, removed);

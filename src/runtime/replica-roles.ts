@@ -1,6 +1,5 @@
 import type { TopicConfig } from '../config.ts';
-import { commonEnd } from '../core/reopening.ts';
-import type { Replica } from '../core/replica.ts';
+import { commonEnd, type Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
