@@ -480,7 +480,7 @@ export class Broker implements BrokerHost, RolesHost {
       this.dismiss(replica, 'KAFKA_STORAGE_ERROR');
     }
     this.#sendAnswers();
-    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error)}`;
+    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error, this.id)}`;
     this.#notify({ notice: 'disk-failed', message });
   };
 
