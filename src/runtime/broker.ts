@@ -307,7 +307,7 @@ export class Broker implements BrokerHost, RolesHost {
 
   /** Resolves when a topic of the same name finds room. */
   remove(partitions: readonly number[]): Promise<void> {
-    return this.#roles.remove(partitions, (replicas) => this.#removal.remove(replicas));
+    return this.#roles.remove(partitions, (...ended) => this.#removal.remove(...ended));
   }
 
   /** Before any log is opened. */

@@ -183,6 +183,15 @@ export class ReplicaOpening {
     return this.#faults.has(id);
   }
 
+  /** Its topic is deleted, and what is at fault with it: where that lies, and whose it should be, go into `directories`. */
+  forgetFault(id: number, directories: Map<string, string>): void {
+    const fault = this.#faults.get(id);
+    if (fault === undefined) return;
+    this.#faults.delete(id);
+    const { info, topicId } = fault.assignment;
+    directories.set(partitionDirectory(info.topic, info.partition), topicId);
+  }
+
   /** Another replica leads and has it all: sets aside what is damaged, and opens what is left. */
   async mend(id: number): Promise<Opening> {
     const { assignment, damage } = this.#faults.get(id) as Fault;

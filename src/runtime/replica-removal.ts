@@ -61,8 +61,11 @@ export class ReplicaRemoval {
     }
   }
 
-  /** Resolves when their directories have other names. They are offline by then, and nobody finds them any more. */
-  async remove(replicas: readonly Replica[]): Promise<void> {
+  /**
+   * Resolves when their directories have other names. They are offline by then, and nobody finds them any more. `faulty`
+   * are those that could not be opened, as for discard.
+   */
+  async remove(replicas: readonly Replica[], faulty: ReadonlyMap<string, string>): Promise<void> {
     // Whatever works on their files comes to an end first: what it would meet then is no fault of the disk.
     for (const replica of replicas) {
       const log = segmentLogOf(replica);
@@ -71,6 +74,7 @@ export class ReplicaRemoval {
     await this.#keeper.rested();
     await this.#logs.rested();
     if (this.#host.isDiskFailed) return;
+    this.discard(faulty);
     try {
       for (const { info } of replicas) this.#rename(partitionDirectory(info.topic, info.partition));
     } catch (error) {

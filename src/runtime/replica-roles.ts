@@ -151,7 +151,7 @@ export class ReplicaRoles {
   /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
   remove(
     partitions: readonly number[],
-    removing: (removed: readonly Replica[]) => Promise<void>,
+    removing: (removed: readonly Replica[], faulty: ReadonlyMap<string, string>) => Promise<void>,
   ): Promise<void> {
     const opening = [...this.#underWay];
     const removed = async (): Promise<void> => {
@@ -159,8 +159,10 @@ export class ReplicaRoles {
       await Promise.allSettled(opening);
       const { replicas, catchUp } = this.#host;
       const ended: Replica[] = [];
+      const faulty = new Map<string, string>();
       for (const id of partitions) {
         const replica = replicas[id];
+        this.#opening.forgetFault(id, faulty);
         if (replica === undefined) continue;
         this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
         replica.becomeOffline();
@@ -168,7 +170,7 @@ export class ReplicaRoles {
         replicas[id] = undefined;
         ended.push(replica);
       }
-      await removing(ended);
+      await removing(ended, faulty);
     };
     return this.#tracked(removed());
   }
