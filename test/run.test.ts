@@ -106,6 +106,21 @@ test('a file that runs no test is a failure, with and without a summary', async 
   assert.match(text, /ran no test: test\/empty\.test\.ts/);
 });
 
+test('complaints between the lines of the summary do not hide it', async () => {
+  const complaining = `${PASSING}
+const { write } = process.stdout;
+process.stdout.write = (text) => {
+  write.call(process.stdout, text);
+  process.stderr.write('a complaint\\n');
+  // Time for the runner to read both.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  return true;
+};\n`;
+  const { exitCode, lines } = await inFixture({ complaining }, (root) => runIn(root));
+  assert.is(exitCode, 0);
+  assert.is(lines.at(-1), '2 passed, 0 failed');
+});
+
 test('skipped tests are counted in the last line', async () => {
   const skipping = `${UVU}test('a', () => {}); test.skip('b', () => {}); test.run();\n`;
   const { exitCode, lines } = await inFixture({ skipping }, (root) => runIn(root));

@@ -303,7 +303,7 @@ export class BrokerLink {
     const known = await this.#reason();
     const reason =
       known ??
-      "The disk of the partition's leader has failed. Check it, then close the cluster and start it again.";
+      `The disk of broker ${this.broker} has failed. Check it, then start the broker again, with \`cluster.faults.restart(${this.broker})\` or with the cluster.`;
     const sentence = `${reason} Whether the records were kept is not known; sending them again may write them twice.`;
     pending.fail(new TidemarkError('KAFKA_STORAGE_ERROR', sentence));
   }

@@ -1,5 +1,3 @@
-import type { PartitionLog } from '../types.ts';
-
 /** How far a replica's log went when it was opened, and how far it knew that records were committed. */
 export interface FoundReplica {
   readonly broker: number;
@@ -33,13 +31,4 @@ export function electAtStart(before: Standing, found: readonly FoundReplica[]): 
   const committed = Math.min(first.leo, Math.max(...members.map(({ hwm }) => hwm)));
   const inSync = members.filter(({ leo }) => leo >= committed).map(({ broker }) => broker);
   return { leader: first.broker, isr: before.isr.filter((broker) => inSync.includes(broker)) };
-}
-
-/** How far a leader's log and another one certainly agree: as far as both went in an epoch that both know. */
-export function commonEnd(
-  log: Pick<PartitionLog, 'endOfEpoch'>,
-  other: { readonly leo: number; readonly lastEpoch: number },
-): number {
-  const { epoch, endOffset } = log.endOfEpoch(other.lastEpoch);
-  return epoch === other.lastEpoch ? Math.min(other.leo, endOffset) : 0;
 }

@@ -121,3 +121,12 @@ export class Replica {
     return Math.max(lowest, this.hwm);
   }
 }
+
+/** How far a leader's log and another one certainly agree: as far as both went in an epoch that both know. */
+export function commonEnd(
+  log: Pick<PartitionLog, 'endOfEpoch'>,
+  other: { readonly leo: number; readonly lastEpoch: number },
+): number {
+  const { epoch, endOffset } = log.endOfEpoch(other.lastEpoch);
+  return epoch === other.lastEpoch ? Math.min(other.leo, endOffset) : 0;
+}

@@ -11,6 +11,8 @@ export const PARTITION_METADATA_FILE = 'partition.metadata';
 /** Of each broker's directory. */
 export const META_PROPERTIES_FILE = 'meta.properties';
 export const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown';
+/** Ours: written before the marker of a clean end, and taken away with it. What it says: closed-logs.ts. */
+export const CLOSED_LOGS_FILE = 'closed-logs-checkpoint';
 export const RECOVERY_POINTS_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_STARTS_FILE = 'log-start-offset-checkpoint';
 export const HIGH_WATERMARKS_FILE = 'replication-offset-checkpoint';

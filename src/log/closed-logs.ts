@@ -8,9 +8,6 @@ import { Buffer } from 'node:buffer';
 import { crc32cByTable } from '../../native-free/crc32c/index.ts';
 import type { EpochStart } from './epoch-list.ts';
 
-/** Of a broker's directory. It is written before the marker of a clean end, and taken away with it. */
-export const CLOSED_LOGS_FILE = 'closed-logs-checkpoint';
-
 const VERSION = 1;
 const LINE_END = 10;
 

@@ -82,20 +82,21 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** What helps a broker whose disk has refused something, in a sentence. */
-export function remedyOf({ code }: { readonly code: string }): string {
+export function remedyOf({ code }: { readonly code: string }, broker: number): string {
+  const again = `then start the broker again, with \`cluster.faults.restart(${broker})\` or with the cluster.`;
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return 'Make room on the disk, then close the cluster and start it again.';
+      return `Make room on the disk, ${again}`;
     case 'EMFILE':
     case 'ENFILE':
-      return 'Raise the limit, then close the cluster and start it again.';
+      return `Raise the limit, ${again}`;
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return 'Restore the permission, then close the cluster and start it again.';
+      return `Restore the permission, ${again}`;
     default:
-      return 'Check the disk, then close the cluster and start it again.';
+      return `Check the disk, ${again}`;
   }
 }
 

@@ -307,7 +307,7 @@ export class Broker implements BrokerHost, RolesHost {
 
   /** Resolves when a topic of the same name finds room. */
   remove(partitions: readonly number[]): Promise<void> {
-    return this.#roles.remove(partitions, (replicas) => this.#removal.remove(replicas));
+    return this.#roles.remove(partitions, (...ended) => this.#removal.remove(...ended));
   }
 
   /** Before any log is opened. */
@@ -480,7 +480,7 @@ export class Broker implements BrokerHost, RolesHost {
       this.dismiss(replica, 'KAFKA_STORAGE_ERROR');
     }
     this.#sendAnswers();
-    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error)}`;
+    const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error, this.id)}`;
     this.#notify({ notice: 'disk-failed', message });
   };
 

@@ -96,7 +96,7 @@ export class DamageReports {
     const directory = join(this.#cluster.pathOf(broker), partitionDirectory(topic, partition));
     const peers = this.#cluster.find(id)?.isr.some((other) => other !== broker) === true;
     const restart = peers
-      ? 'Start the cluster again: another replica leads then, and this one is healed. '
+      ? `Stop broker ${broker} and start it again, with \`cluster.stopBroker(${broker})\` and \`cluster.startBroker(${broker})\`, or start the cluster again: another replica leads then, and this one is healed. `
       : '';
     return `${restart}With the cluster stopped, \`npx tidemark log repair ${directory}\` shows what a repair would drop.`;
   }

@@ -4,6 +4,7 @@ import {
   CheckpointError,
   CLEAN_SHUTDOWN_FILE,
   CLEANER_OFFSETS_FILE,
+  CLOSED_LOGS_FILE,
   decodeOffsets,
   decodePartitionMetadata,
   encodePartitionMetadata,
@@ -16,13 +17,7 @@ import {
   replaceFile,
   replaceFileNow,
 } from '../log/checkpoint-files.ts';
-import {
-  CLOSED_LOGS_FILE,
-  type ClosedLog,
-  decodeClosedLogs,
-  encodeClosedLogs,
-  type NamedClosedLog,
-} from '../log/closed-logs.ts';
+import type { ClosedLog, NamedClosedLog } from '../log/closed-logs.ts';
 import { type Disk, DiskError } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import { knownEnd, newLog, resumeLog } from '../log/known-log.ts';
@@ -40,7 +35,6 @@ import type {
   PartitionAssignment,
 } from './directory.ts';
 import { FileDisk } from './file-disk.ts';
-import { isUntouched, stampOf } from './file-stamps.ts';
 
 /** What a partition's directory was found to be instead of its log. */
 interface Fault {
@@ -138,7 +132,7 @@ export class ReplicaOpening {
     const { info, isKept, topicId } = assignment;
     const directory = partitionDirectory(info.topic, info.partition);
     this.#topicIds.set(directory, topicId);
-    const closed = isKept ? this.#closedLog(directory, topicId) : undefined;
+    const closed = isKept ? await this.#closedLog(directory, topicId) : undefined;
     if (closed !== undefined) {
       const logStart = this.logStarts.get(directory) ?? 0;
       return this.#opened(assignment, resumeLog(this.files, directory, assignment.config, logStart, closed));
@@ -165,6 +159,7 @@ export class ReplicaOpening {
   async leaveClosed(logs: ReadonlyMap<string, ClosedLog>): Promise<void> {
     const root = this.#home?.path;
     if (root === undefined) return;
+    const [{ encodeClosedLogs }, { stampOf }] = await closedLogs();
     const stamped: NamedClosedLog[] = [];
     for (const [directory, log] of logs) {
       const topicId = this.#topicIds.get(directory);
@@ -188,6 +183,15 @@ export class ReplicaOpening {
     return this.#faults.has(id);
   }
 
+  /** Its topic is deleted, and what is at fault with it: where that lies, and whose it should be, go into `directories`. */
+  forgetFault(id: number, directories: Map<string, string>): void {
+    const fault = this.#faults.get(id);
+    if (fault === undefined) return;
+    this.#faults.delete(id);
+    const { info, topicId } = fault.assignment;
+    directories.set(partitionDirectory(info.topic, info.partition), topicId);
+  }
+
   /** Another replica leads and has it all: sets aside what is damaged, and opens what is left. */
   async mend(id: number): Promise<Opening> {
     const { assignment, damage } = this.#faults.get(id) as Fault;
@@ -208,13 +212,14 @@ export class ReplicaOpening {
   }
 
   /** What the last run said of a log, once, and only if nobody has touched its files since. */
-  #closedLog(directory: string, topicId: string): ClosedLog | undefined {
+  async #closedLog(directory: string, topicId: string): Promise<ClosedLog | undefined> {
     const closed = this.#closed.get(directory);
     const root = this.#home?.path;
     if (closed === undefined || root === undefined) return undefined;
     this.#closed.delete(directory);
     // Tables that were put back from a copy speak of another end.
     const isThis = closed.topicId === topicId && closed.leo === this.recoveryPoints.get(directory);
+    const [, { isUntouched }] = await closedLogs();
     return isThis && isUntouched(root, closed) ? closed : undefined;
   }
 
@@ -231,8 +236,10 @@ export class ReplicaOpening {
     if (tables.includes('damaged')) this.#isClean = false;
     this.#load(CLEANER_OFFSETS_FILE, this.cleanedOffsets);
     const closed = this.#isClean ? readWhole(disk, CLOSED_LOGS_FILE) : undefined;
-    for (const log of closed === undefined ? [] : decodeClosedLogs(closed))
-      this.#closed.set(log.directory, log);
+    if (closed !== undefined) {
+      const [{ decodeClosedLogs }] = await closedLogs();
+      for (const log of decodeClosedLogs(closed)) this.#closed.set(log.directory, log);
+    }
     disk.remove(CLEAN_SHUTDOWN_FILE);
     // It speaks of that end alone.
     disk.remove(CLOSED_LOGS_FILE);
@@ -369,6 +376,11 @@ export class ReplicaOpening {
     this.#faults.set(id, fault);
     return { replica: undefined, opened: unopened(id, 'damaged', fault.sentence) };
   }
+}
+
+/** What ends of logs are left and known by, for those who do: a first start, and one after a crash, do without. */
+function closedLogs(): Promise<[typeof import('../log/closed-logs.ts'), typeof import('./file-stamps.ts')]> {
+  return Promise.all([import('../log/closed-logs.ts'), import('./file-stamps.ts')]);
 }
 
 function isThere(disk: Disk, directory: string): boolean {

@@ -7,7 +7,6 @@ import type { LogKeeper } from './log-keeper.ts';
 import type { ReplicaOpening } from './replica-opening.ts';
 import { segmentLogOf } from './replica-opening.ts';
 import { yieldToEventLoop } from './timers.ts';
-import { newUuid } from './uuid.ts';
 
 interface RemovalHost {
   readonly isDiskFailed: boolean;
@@ -62,8 +61,11 @@ export class ReplicaRemoval {
     }
   }
 
-  /** Resolves when their directories have other names. They are offline by then, and nobody finds them any more. */
-  async remove(replicas: readonly Replica[]): Promise<void> {
+  /**
+   * Resolves when their directories have other names. They are offline by then, and nobody finds them any more. `faulty`
+   * are those that could not be opened, as for discard.
+   */
+  async remove(replicas: readonly Replica[], faulty: ReadonlyMap<string, string>): Promise<void> {
     // Whatever works on their files comes to an end first: what it would meet then is no fault of the disk.
     for (const replica of replicas) {
       const log = segmentLogOf(replica);
@@ -72,6 +74,7 @@ export class ReplicaRemoval {
     await this.#keeper.rested();
     await this.#logs.rested();
     if (this.#host.isDiskFailed) return;
+    this.discard(faulty);
     try {
       for (const { info } of replicas) this.#rename(partitionDirectory(info.topic, info.partition));
     } catch (error) {
@@ -88,7 +91,8 @@ export class ReplicaRemoval {
   #rename(directory: string): void {
     const { files, disk, recoveryPoints, logStarts, highWatermarks, cleanedOffsets } = this.#opening;
     for (const table of [recoveryPoints, logStarts, highWatermarks, cleanedOffsets]) table.delete(directory);
-    const removed = `${newUuid()}${REMOVED_SUFFIX}`;
+    // Not newUuid(): node:crypto would come with every start of a broker's thread.
+    const removed = `${crypto.randomUUID()}${REMOVED_SUFFIX}`;
     try {
       for (const name of disk.list(directory)) files.forget(`${directory}/${name}`);
       disk.rename(directory, removed);

@@ -1,6 +1,5 @@
 import type { TopicConfig } from '../config.ts';
-import { commonEnd } from '../core/reopening.ts';
-import type { Replica } from '../core/replica.ts';
+import { commonEnd, type Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
@@ -152,7 +151,7 @@ export class ReplicaRoles {
   /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
   remove(
     partitions: readonly number[],
-    removing: (removed: readonly Replica[]) => Promise<void>,
+    removing: (removed: readonly Replica[], faulty: ReadonlyMap<string, string>) => Promise<void>,
   ): Promise<void> {
     const opening = [...this.#underWay];
     const removed = async (): Promise<void> => {
@@ -160,8 +159,10 @@ export class ReplicaRoles {
       await Promise.allSettled(opening);
       const { replicas, catchUp } = this.#host;
       const ended: Replica[] = [];
+      const faulty = new Map<string, string>();
       for (const id of partitions) {
         const replica = replicas[id];
+        this.#opening.forgetFault(id, faulty);
         if (replica === undefined) continue;
         this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
         replica.becomeOffline();
@@ -169,7 +170,7 @@ export class ReplicaRoles {
         replicas[id] = undefined;
         ended.push(replica);
       }
-      await removing(ended);
+      await removing(ended, faulty);
     };
     return this.#tracked(removed());
   }

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { commonEnd, electAtStart, type FoundReplica } from '../../src/core/reopening.ts';
+import { electAtStart, type FoundReplica } from '../../src/core/reopening.ts';
 
 const found = (broker: number, leo: number, lastEpoch = 0, hwm = 0): FoundReplica => ({
   broker,
@@ -67,13 +67,6 @@ test('the leader is of the ISR, and no member of it reaches further', () => {
       }
     }),
   );
-});
-
-test('two logs agree as far as both went in an epoch that both know', () => {
-  const log = { endOfEpoch: (epoch: number) => ({ epoch: Math.min(epoch, 4), endOffset: 50 }) };
-  assert.is(commonEnd(log, { leo: 60, lastEpoch: 4 }), 50);
-  assert.is(commonEnd(log, { leo: 40, lastEpoch: 3 }), 40);
-  assert.is(commonEnd(log, { leo: 40, lastEpoch: 5 }), 0);
 });
 
 test.run();

@@ -9,7 +9,7 @@ const MODULES_MAX = 70;
 
 /** What is loaded with the first need of it. */
 const LATER =
-  /^src\/log\/(compaction|compaction-batch|open-log|scan)\.ts$|^native-free\/(lz4|snappy)\/|^node:/;
+  /^src\/log\/(closed-logs|compaction|compaction-batch|open-log|scan)\.ts$|^src\/runtime\/file-stamps\.ts$|^native-free\/(lz4|snappy)\/|^node:/;
 const BUILT_IN = new Set(['node:buffer', 'node:fs', 'node:module', 'node:path', 'node:worker_threads']);
 
 function loadedWith(entry: string): string[] {

@@ -208,13 +208,15 @@ test('a broker whose disk fails leaves the ISR and tells why, and the others go 
       assert.is(broker.state, 'offline');
       assert.match(
         broker.error ?? '',
-        /disk failed.*t-0.*Check the disk, then close the cluster and start it again/,
+        new RegExp(
+          `disk failed.*t-0.*Check the disk, then start the broker again, with .cluster.faults.restart\\(${failing}\\). or`,
+        ),
       );
       await producer.sendBatch('t', numbered(100));
       await assertRefused(
         cluster.admin.createTopic('u', { replicationFactor: 3 }),
         'INVALID_REPLICATION_FACTOR',
-        new RegExp(`2 are running. Broker ${failing} has taken .*ENOENT.*start it again`),
+        new RegExp(`2 are running. Broker ${failing} has taken .*ENOENT.*start the broker again`),
       );
       await cluster.admin.createTopic('u');
       assert.is(partitionOf(cluster, 0, 'u').replicas.length, 2);
@@ -222,13 +224,34 @@ test('a broker whose disk fails leaves the ISR and tells why, and the others go 
         cluster.read('t', { partition: 0, offset: 0, broker: failing }),
         'KAFKA_STORAGE_ERROR',
         new RegExp(
-          `from broker ${failing}\\. .*t-0/\\d+\\.log: ENOENT.*start it again.*such as .broker: \\d.`,
+          `from broker ${failing}\\. .*t-0/\\d+\\.log: ENOENT.*start the broker again.*such as .broker: \\d.`,
         ),
       );
     });
     await withKept(dataDir, async (cluster) => {
       await until('all are in sync', () => partitionOf(cluster).isr.length === 3);
       await assertReplicated(cluster, 141);
+    });
+  }));
+
+test('a broker whose disk failed comes back into a running cluster once it is started again', () =>
+  withDirectory(async (dataDir) => {
+    await withKept(dataDir, async (cluster) => {
+      await cluster.admin.createTopic('t', { config: { 'segment.bytes': 16_384 } });
+      const { leader } = partitionOf(cluster);
+      rmSync(join(dataDir, `broker-${leader}`, 't-0'), { recursive: true });
+      const large = numbered(40, 1_000);
+      await assertRefused(cluster.producer().sendBatch('t', large), 'KAFKA_STORAGE_ERROR');
+      await until('another broker leads', () => ![-1, leader].includes(partitionOf(cluster).leader));
+      assert.is(cluster.status().brokers[leader - 1].state, 'offline');
+      await cluster.producer().sendBatch('t', large);
+      await cluster.faults.restart(leader);
+      await until('it is in sync again', () => partitionOf(cluster).isr.length === 3);
+      assert.is(cluster.status().brokers[leader - 1].state, 'running');
+      await cluster.producer().sendBatch('t', large);
+      const { hwm, leo } = partitionOf(cluster);
+      assert.ok(hwm >= 80 && leo[leader] >= hwm, `${hwm}, ${leo[leader]}`);
+      await assertReplicated(cluster, hwm);
     });
   }));
 
@@ -241,13 +264,16 @@ test('what was sent to a leader whose disk fails tells why, in another thread to
       const { leader } = partitionOf(cluster);
       rmSync(join(dataDir, `broker-${leader}`, 't-0'), { recursive: true });
       const why = new RegExp(
-        `Broker ${leader} has taken .*t-0/\\d+\\.log: ENOENT.*start it again.*is not known`,
+        `Broker ${leader} has taken .*t-0/\\d+\\.log: ENOENT.*start the broker again.*is not known`,
       );
       const records = Array.from({ length: 40 }, () => ({ value: 'x'.repeat(1_000) }));
-      await assertRefused(cluster.producer().sendBatch('t', records), 'KAFKA_STORAGE_ERROR', why);
-      await assertRefused(client.producer().sendBatch('t', records), 'KAFKA_STORAGE_ERROR', why);
-      const read = client.read('t', { partition: 0, offset: 0 });
-      await assertRefused(read, 'KAFKA_STORAGE_ERROR', /ENOENT.*start it again/);
+      // Both at once: whoever sends later reaches another leader.
+      const sent = [cluster, client].map((each) => each.producer().sendBatch('t', records));
+      await Promise.all(sent.map((places) => assertRefused(places, 'KAFKA_STORAGE_ERROR', why)));
+      const read = client.read('t', { partition: 0, offset: 0, broker: leader });
+      await assertRefused(read, 'KAFKA_STORAGE_ERROR', /ENOENT.*start the broker again/);
+      await until('another broker leads', () => ![-1, leader].includes(partitionOf(cluster).leader));
+      await cluster.producer().sendBatch('t', records);
       await client.close();
     });
   }));

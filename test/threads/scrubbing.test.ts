@@ -192,7 +192,7 @@ test("a leader's damage is reported, and after a restart another replica leads a
       flipValue(segmentsOf(dataDir, damaged)[2]);
       await until('it is reported', () => cluster.recovery.length > 0);
       assert.is(cluster.recovery[0].action, 'reported');
-      assert.match(cluster.recovery[0].reason, /Start the cluster again: another replica leads then/);
+      assert.match(cluster.recovery[0].reason, /or start the cluster again: another replica leads then/);
       assert.is(partitionOf(cluster).isr.length, 3);
       await cluster.producer().send('t', { value: 'v' });
     });
@@ -203,6 +203,27 @@ test("a leader's damage is reported, and after a restart another replica leads a
       await assertReplicated(cluster, RECORDS + 1);
     });
   }));
+
+test("a leader's damage is healed in a running cluster, when its broker is stopped and started again", () =>
+  withDirectory((dataDir) =>
+    withKept({ dataDir, care }, async (cluster) => {
+      await makeTopic(cluster);
+      const damaged = partitionOf(cluster).leader;
+      flipValue(segmentsOf(dataDir, damaged)[2]);
+      await until('it is reported', () => cluster.recovery.length > 0);
+      assert.match(
+        cluster.recovery[0].reason,
+        new RegExp(`cluster.stopBroker\\(${damaged}\\). and .cluster.startBroker\\(${damaged}\\)`),
+      );
+      await cluster.stopBroker(damaged);
+      await cluster.producer().send('t', { value: 'v' });
+      await cluster.startBroker(damaged);
+      assert.is.not(partitionOf(cluster).leader, damaged);
+      await until('it is in sync again', () => partitionOf(cluster).isr.length === 3);
+      assert.ok(cluster.recovery.some(({ broker, action }) => broker === damaged && action === 'set aside'));
+      await assertReplicated(cluster, RECORDS + 1);
+    }),
+  ));
 
 test('what is lost on a follower is read from its leader while records come, and none is missing', () =>
   withDirectory((dataDir) =>

@@ -1,6 +1,14 @@
 // Topics that are deleted, grow and change while they are used.
 // time limit: 90 s
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -103,6 +111,31 @@ test('what a broker held of a topic that was deleted without it goes when it sta
       await until('the files are gone', () => directoriesOf(dataDir, 2).length === 0);
     }),
   ));
+
+test('a topic whose only replica is damaged can be deleted, and then nothing is at fault any more', () =>
+  withDirectory(async (dataDir) => {
+    await withCluster({ brokers: 1, durability: 'os', dataDir }, async (cluster) => {
+      for (let n = 0; n < 20; n++) await cluster.producer().send('t', { value: 'x'.repeat(1_000) });
+    });
+    const home = join(dataDir, 'broker-1');
+    const file = join(home, 't-0', '00000000000000000000.log');
+    const bytes = readFileSync(file);
+    bytes[5_000] ^= 1;
+    writeFileSync(file, bytes);
+    for (const name of ['.kafka_cleanshutdown', 'recovery-point-offset-checkpoint']) rmSync(join(home, name));
+    const cluster = await Cluster.start({ dataDir });
+    try {
+      assert.is(partitionOf(cluster).leader, -1);
+      await cluster.admin.deleteTopic('t');
+      await until('the files are gone', () => directoriesOf(dataDir, 1).length === 0);
+      await cluster.admin.createTopic('t');
+      await cluster.producer().send('t', { value: 'v' });
+    } finally {
+      await cluster.close();
+    }
+    assert.equal(directoriesOf(dataDir, 1), ['t-0']);
+    assert.ok(existsSync(join(home, '.kafka_cleanshutdown')));
+  }));
 
 test('a topic is given more partitions, which all clients use', () =>
   withCluster({}, async (cluster) => {

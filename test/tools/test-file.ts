@@ -82,7 +82,9 @@ export function runTestFile(
 ): Promise<TestFileResult> {
   const startedMs = Date.now();
   if (!existsSync(file.script)) {
-    return Promise.resolve(judge(file, { output: '', timedOut: false, status: 'is not built' }, 0));
+    return Promise.resolve(
+      judge(file, { output: '', printed: '', timedOut: false, status: 'is not built' }, 0),
+    );
   }
   return new Promise((resolve) => {
     // Detached means: leader of a process group of its own, so that its descendants can be ended with it.
@@ -93,14 +95,16 @@ export function runTestFile(
     });
     running.add(child);
     let output = '';
+    let printed = '';
     let timedOut = false;
     let status = '';
-    const collect = (chunk: string): void => {
-      output += chunk;
-      if (output.length > 2 * OUTPUT_LENGTH_MAX) output = output.slice(-OUTPUT_LENGTH_MAX);
-    };
-    child.stdout.setEncoding('utf8').on('data', collect);
-    child.stderr.setEncoding('utf8').on('data', collect);
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output = appended(output, chunk);
+      printed = appended(printed, chunk);
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      output = appended(output, chunk);
+    });
     const limit = setTimeout(() => {
       timedOut = true;
       killGroup(child);
@@ -119,7 +123,7 @@ export function runTestFile(
     child.on('close', () => {
       clearTimeout(limit);
       running.delete(child);
-      resolve(judge(file, { output, timedOut, status }, Date.now() - startedMs));
+      resolve(judge(file, { output, printed, timedOut, status }, Date.now() - startedMs));
     });
   });
 }
@@ -135,15 +139,24 @@ export function killGroup(child: ChildProcess): void {
   }
 }
 
+function appended(output: string, chunk: string): string {
+  const all = output + chunk;
+  return all.length > 2 * OUTPUT_LENGTH_MAX ? all.slice(-OUTPUT_LENGTH_MAX) : all;
+}
+
 type Ending = {
+  /** All that was written, for whoever reads it. */
   readonly output: string;
+  /** What went to the standard output alone: uvu writes its closing lines one by one, and a complaint of a process that
+   * the test has started may fall between them. */
+  readonly printed: string;
   readonly timedOut: boolean;
   /** Empty when the process ended by itself with exit code 0. */
   readonly status: string;
 };
 
 function judge(file: TestFile, ending: Ending, durationMs: number): TestFileResult {
-  const summary = ending.timedOut ? undefined : readSummary(ending.output);
+  const summary = ending.timedOut ? undefined : readSummary(ending.printed);
   const { total, passed, skipped } = summary ?? { total: 0, passed: 0, skipped: 0 };
   let failure: string | undefined;
   if (ending.timedOut) failure = `TIMED OUT after ${file.timeLimitMs / 1000} s`;
