@@ -282,12 +282,14 @@ export class Broker implements BrokerHost, RolesHost {
     this.#links.delete(client);
   }
 
-  assign(
+  async assign(
     partitions: readonly PartitionAssignment[],
     chunks: ReadonlyMap<number, readonly number[]>,
   ): Promise<OpenedReplica[]> {
     for (const [brokerId, addresses] of chunks) this.tableOf(brokerId).extendTo(addresses);
-    return this.#roles.assign(partitions);
+    const opened = await this.#roles.assign(partitions);
+    await this.#keeper.saveForgotten().catch((error) => this.#keeper.failed(error));
+    return opened;
   }
 
   lead(reigns: readonly Reign[]): void {

@@ -37,7 +37,7 @@ import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
 import { newUuid } from './uuid.ts';
 
 /** Between two looks, while a broker's end is waited for, or its leaderships move. */
-const KILL_LOOK_MS = 50;
+const DECISION_LOOK_MS = 50;
 const SHUT_DOWN_LOOK_MS = 50;
 /** What a start of many thousands of partitions may take to be written down. */
 const START_LIMIT_MS = 600_000;
@@ -241,16 +241,8 @@ export class Coordinator {
     const { handle } = this.#members.get(id);
     return this.#step(id, async () => {
       await handle.kill();
-      // Behind what its end has brought about, unless too few voters are left to decide on that.
-      const settled = this.#changes.change(() => undefined);
-      const late = (): Error => new Error('slow');
-      while (this.#metadata.hasQuorum) {
-        const isSettled = await timeLimit(settled, KILL_LOOK_MS, late).then(
-          () => true,
-          () => false,
-        );
-        if (isSettled) return;
-      }
+      // Behind what its end has brought about.
+      await this.#whileDecidable(this.#changes.change(() => undefined));
     });
   }
 
@@ -277,8 +269,9 @@ export class Coordinator {
       try {
         await this.#handOver(id);
         await handle.close();
+        // As long as its own voter can agree to it.
+        await this.#whileDecidable(this.#loseTo(id));
         this.#metadata.brokerEnded(id);
-        await this.#loseTo(id);
       } finally {
         this.#leaving.delete(id);
       }
@@ -304,6 +297,7 @@ export class Coordinator {
     const { handle } = this.#members.get(id);
     return this.topicChanges.inTurn(async () => {
       this.#requireRemovable(id);
+      this.#requireQuorum();
       const path = this.#directory.home(id)?.path;
       await this.#step(id, async () => {
         this.#leaving.add(id);
@@ -416,8 +410,15 @@ export class Coordinator {
     // Whatever this machine may have lost before this process began has been looked for by then.
     const { handle } = await this.#members.start(id, home && { ...home, wasPowerLost: false });
     const introduction = { broker: id, directoryId, rack: null };
-    const { epoch } = await this.#metadata.submit({ type: 'register-broker', ...introduction });
-    this.#epochs.set(id, epoch);
+    try {
+      const { epoch } = await this.#metadata.submit({ type: 'register-broker', ...introduction });
+      this.#epochs.set(id, epoch);
+    } catch (error) {
+      // Without a registration it is nobody, as it was before.
+      await handle.close();
+      this.#metadata.brokerEnded(id);
+      throw error;
+    }
     this.#faulty.delete(id);
     const directories = this.topicChanges.takeOwed(id);
     if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
@@ -451,15 +452,25 @@ export class Coordinator {
     if (handle.isAlive) this.#tell((listener) => listener.brokerStarted(id));
   }
 
+  /** Waits for a change, but not once too few voters are left to decide on it: it is made when some are back. */
+  async #whileDecidable(changed: Promise<void>): Promise<void> {
+    const late = (): Error => new Error('slow');
+    for (let isDone = false; !isDone && this.#metadata.hasQuorum; ) {
+      isDone = await timeLimit(changed, DECISION_LOOK_MS, late).then(
+        () => true,
+        () => false,
+      );
+    }
+  }
+
   /** Others lead what this broker leads, as far as they can, or come to be able soon. */
   async #handOver(id: number): Promise<void> {
     const deadlineMs = nowMs() + SHUT_DOWN_LIMIT_MS;
     for (let isDone = false; !isDone && nowMs() < deadlineMs; ) {
-      await this.#changes.change(() => ({
-        type: 'shut-down-broker',
-        broker: id,
-        epoch: this.#epochs.get(id) ?? -1,
-      }));
+      if (!this.#metadata.hasQuorum) return;
+      const epoch = this.#epochs.get(id) ?? -1;
+      const command = { type: 'shut-down-broker', broker: id, epoch } as const;
+      await this.#whileDecidable(this.#changes.change(() => command));
       isDone = !this.#metadata.image.partitionsLedBy(id).some(({ replicas }) => replicas.some(this.#isLive));
       if (!isDone) await pause(SHUT_DOWN_LOOK_MS);
     }
@@ -481,7 +492,18 @@ export class Coordinator {
   /** What brokers that do not live were given since they were fenced is given to others. */
   async #settle(begin: () => void): Promise<void> {
     const lost = this.#members.ids.filter((id) => !this.#isLive(id) && this.#epochs.has(id));
-    await Promise.all([this.#changes.change(() => undefined, { begin }), ...lost.map((id) => this.#loseTo(id))]);
+    await Promise.all([
+      this.#changes.change(() => undefined, { begin }),
+      ...lost.map((id) => this.#loseTo(id)),
+    ]);
+  }
+
+  #requireQuorum(): void {
+    if (this.#metadata.hasQuorum) return;
+    throw new TidemarkError(
+      'NOT_CONTROLLER',
+      'Nothing was changed, because too few brokers with a vote on the metadata run: restart one, and then try again.',
+    );
   }
 
   #requireRemovable(id: number): void {

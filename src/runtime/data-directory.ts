@@ -91,12 +91,16 @@ export class DataDirectory {
     return this.#place?.lock !== undefined;
   }
 
-  /** Brokers that have a seat in the quorum, or had one when the cluster began. Ascending. */
+  /** Brokers that have a seat in the quorum. Ascending. */
   get seats(): readonly number[] {
-    const others = this.#place === undefined ? [...this.#disks.keys()] : brokersIn(this.#place.path);
-    const seated = others.filter((id) => hasSeat(this.#disk(id)));
-    const ids = new Set([...this.founders.map(({ id }) => id), ...seated]);
-    return [...ids].sort((one, other) => one - other);
+    const ids = this.#place === undefined ? [...this.#disks.keys()] : brokersIn(this.#place.path);
+    return ids.filter((id) => hasSeat(this.#disk(id))).sort((one, other) => one - other);
+  }
+
+  /** Brokers that had a seat when the cluster began, and have none. */
+  get lostSeats(): readonly number[] {
+    const { seats } = this;
+    return this.founders.map(({ id }) => id).filter((id) => !seats.includes(id));
   }
 
   /**

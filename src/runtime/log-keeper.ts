@@ -90,6 +90,14 @@ export class LogKeeper {
     await this.#write(LOG_STARTS_FILE, this.#opening.logStarts);
   }
 
+  /**
+   * The files say nothing any more of logs that are gone. They name them as their topics: a log of the same name that is
+   * created later would be missed as far as the one before it went.
+   */
+  async saveForgotten(): Promise<void> {
+    if (this.#opening.takeForgotten()) await this.#writeAll();
+  }
+
   /** No append comes any more: everything written is brought to the device, and the last word is that all of it was. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
@@ -166,6 +174,10 @@ export class LogKeeper {
 
   async #checkpoint(): Promise<void> {
     this.#note();
+    await this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
     // The HWM first: it may lag behind the logs, but not be ahead of what a start finds of them.
     await this.#write(HIGH_WATERMARKS_FILE, this.#opening.highWatermarks);
     await this.#write(LOG_STARTS_FILE, this.#opening.logStarts);

@@ -89,7 +89,8 @@ export class Metadata {
     const { directory } = this.#setup;
     const damages: string[] = [];
     const damaged: number[] = [];
-    for (const broker of directory.seats) {
+    const { seats, lostSeats } = directory;
+    for (const broker of seats) {
       try {
         await this.#open(broker);
       } catch (error) {
@@ -98,17 +99,16 @@ export class Metadata {
         damaged.push(broker);
       }
     }
+    // Those that are left are all that will come: there is nothing to wait for, and nothing was touched.
+    if (!this.hasQuorum) throw refused(new Error([...damages, this.#tooFew()].join(' ')));
     // Others have what is missing there, and the directory comes back as another voter.
-    if (damaged.length * 2 >= directory.founders.length) throw refused(new Error(damages.join(' ')));
     for (const [n, broker] of damaged.entries()) {
       const aside = await directory.setSeatAside(broker);
       this.#setup.reported(
         `${damages[n]} The files are in ${aside} now, and the voter of broker ${broker} begins anew.`,
       );
-      await this.#open(broker);
     }
-    // Nobody else will come: there is nothing to wait for.
-    if (!this.hasQuorum) throw this.#tooFew();
+    for (const broker of [...damaged, ...lostSeats]) await this.#open(broker);
     this.#controller.quorum.elect();
     await this.#create(directory.clusterId);
   }
@@ -180,13 +180,9 @@ export class Metadata {
     }
   }
 
-  #tooFew(): TidemarkError {
+  #tooFew(): string {
     const { voters, absent } = this.#controller.quorum.census();
-    return refused(
-      new Error(
-        `of its ${voters} voters those of the brokers ${absent.join(', ')} are gone, and more than half of them are needed; put back the broker directories that are missing or were replaced.`,
-      ),
-    );
+    return `Of its ${voters} voters those of the brokers ${absent.join(', ')} cannot be used, and more than half of them are needed; put back the broker directories that are missing, were replaced or are damaged.`;
   }
 
   async #shape(brokers: () => readonly number[]): Promise<void> {

@@ -78,6 +78,7 @@ export class ReplicaOpening {
   /** Logs that are to be opened or mended and were neither opened nor found at fault: one whose opening failed stays. */
   #unsettled = 0;
   #hasNewDirectories = false;
+  #hasForgotten = false;
   #prepared: Promise<void> | undefined;
 
   constructor(
@@ -192,6 +193,19 @@ export class ReplicaOpening {
     directories.set(partitionDirectory(info.topic, info.partition), topicId);
   }
 
+  /** What the tables say of a log holds no longer: it is gone, or another one comes in its place. */
+  forget(directory: string): void {
+    for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks, this.cleanedOffsets])
+      if (table.delete(directory)) this.#hasForgotten = true;
+  }
+
+  /** Whether the tables' files may say something of logs that are gone. Asked once: whoever asks writes them. */
+  takeForgotten(): boolean {
+    const hasForgotten = this.#hasForgotten;
+    this.#hasForgotten = false;
+    return hasForgotten;
+  }
+
   /** Another replica leads and has it all: sets aside what is damaged, and opens what is left. */
   async mend(id: number): Promise<Opening> {
     const { assignment, damage } = this.#faults.get(id) as Fault;
@@ -300,8 +314,7 @@ export class ReplicaOpening {
       disk.rename(directory, `${newUuid()}-stray`);
     }
     this.#hasNewDirectories = true;
-    for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks, this.cleanedOffsets])
-      table.delete(directory);
+    this.forget(directory);
   }
 
   /** Brings in what opens logs with the first that wants it: a start whose logs are all known does without. */

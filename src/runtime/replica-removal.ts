@@ -62,7 +62,7 @@ export class ReplicaRemoval {
   }
 
   /**
-   * Resolves when their directories have other names. They are offline by then, and nobody finds them any more. `faulty`
+   * Resolves when their directories have other names, and no checkpoint speaks of them. They are offline by then, and nobody finds them any more. `faulty`
    * are those that could not be opened, as for discard.
    */
   async remove(replicas: readonly Replica[], faulty: ReadonlyMap<string, string>): Promise<void> {
@@ -77,6 +77,7 @@ export class ReplicaRemoval {
     this.discard(faulty);
     try {
       for (const { info } of replicas) this.#rename(partitionDirectory(info.topic, info.partition));
+      await this.#keeper.saveForgotten();
     } catch (error) {
       this.#host.diskFailed(error);
     }
@@ -89,8 +90,8 @@ export class ReplicaRemoval {
   }
 
   #rename(directory: string): void {
-    const { files, disk, recoveryPoints, logStarts, highWatermarks, cleanedOffsets } = this.#opening;
-    for (const table of [recoveryPoints, logStarts, highWatermarks, cleanedOffsets]) table.delete(directory);
+    const { files, disk } = this.#opening;
+    this.#opening.forget(directory);
     // Not newUuid(): node:crypto would come with every start of a broker's thread.
     const removed = `${crypto.randomUUID()}${REMOVED_SUFFIX}`;
     try {

@@ -136,7 +136,8 @@ export class Topics {
 
   #infoOf(partition: MetadataPartition): PartitionInfo {
     const { id, leader } = partition;
-    if (leader === -1) return { ...partition, unavailable: this.#reasons.get(id) ?? reasonOf(partition, this.#isVolatile) };
+    if (leader === -1)
+      return { ...partition, unavailable: this.#reasons.get(id) ?? reasonOf(partition, this.#isVolatile) };
     this.#reasons.delete(id);
     return partition;
   }
@@ -155,10 +156,7 @@ export class Topics {
   }
 }
 
-function reasonOf(
-  { topic, partition, isr, lostDirectory }: MetadataPartition,
-  isVolatile: boolean,
-): string {
+function reasonOf({ topic, partition, isr, lostDirectory }: MetadataPartition, isVolatile: boolean): string {
   const what = `Partition ${partition} of '${topic}' has no leader`;
   const [one, ...others] = isr;
   if (lostDirectory !== null && isVolatile)

@@ -6,11 +6,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster } from '../../src/index.ts';
 import { tidemark } from '../cli/fixtures.ts';
+import { assertRefused } from '../client/refusals.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, until } from './fixtures.ts';
 
 const RECORDS = 50;
 const BROKERS = [1, 2, 3];
+const VOTE = '__cluster_metadata-0';
 
 async function withKept(dataDir: string, run: (cluster: Cluster) => Promise<void>): Promise<void> {
   const cluster = await Cluster.start({ brokers: 3, dataDir });
@@ -29,6 +31,13 @@ const losses: Record<string, (home: string) => void> = {
   },
   'all that a segment held': (home) => truncateSync(join(home, 't-0', `${'0'.repeat(20)}.log`), 0),
   'the directory of a partition': (home) => rmSync(join(home, 't-0'), { recursive: true }),
+  'all that a broker had but its vote': (home) => {
+    for (const name of readdirSync(home)) if (name !== VOTE) rmSync(join(home, name), { recursive: true });
+  },
+};
+
+/** The same, with what the broker's voter has persisted. */
+const losesVote: Record<string, (home: string) => void> = {
   'the directory of a broker': (home) => rmSync(home, { recursive: true }),
   'all that a broker had': (home) => {
     rmSync(home, { recursive: true });
@@ -45,7 +54,7 @@ async function filled(dataDir: string): Promise<void> {
   });
 }
 
-for (const [what, lose] of Object.entries(losses)) {
+for (const [what, lose] of Object.entries({ ...losses, ...losesVote })) {
   test(`a replica that has lost ${what} gets it from its leader, and is not in sync before`, () =>
     withDirectory(async (dataDir) => {
       await filled(dataDir);
@@ -61,18 +70,32 @@ for (const [what, lose] of Object.entries(losses)) {
         await assertReplicated(cluster, RECORDS);
       });
     }));
+}
 
+for (const [what, lose] of Object.entries(losses)) {
   test(`where every replica has lost ${what}, nobody leads, and the sentence says what is missing`, () =>
     withDirectory(async (dataDir) => {
       await filled(dataDir);
       for (const id of BROKERS) lose(join(dataDir, `broker-${id}`));
       for (let start = 0; start < 2; start++) {
         await withKept(dataDir, async (cluster) => {
-          const { leader, error = '' } = partitionOf(cluster);
+          const { leader, isr, error = '' } = partitionOf(cluster);
           assert.is(leader, -1);
           const missing = /t-0 is missing|ends there, and is known to have gone up to 50|was safe up to 50/;
-          for (const id of BROKERS) assert.match(error.split(`broker ${id}:`)[1], missing);
+          for (const id of isr) assert.match(error.split(`broker ${id}:`)[1], missing);
         });
+      }
+    }));
+}
+
+for (const [what, lose] of Object.entries(losesVote)) {
+  test(`where every voter has lost ${what}, the cluster does not start, and says why`, () =>
+    withDirectory(async (dataDir) => {
+      await filled(dataDir);
+      for (const id of BROKERS) lose(join(dataDir, `broker-${id}`));
+      for (let start = 0; start < 2; start++) {
+        const refusal = Cluster.start({ brokers: 3, dataDir });
+        await assertRefused(refusal, 'DATA_DIRECTORY_INVALID', /voters .* brokers 1, 2, 3 cannot be used/);
       }
     }));
 }

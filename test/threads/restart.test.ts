@@ -4,6 +4,7 @@ import type { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster, type ClusterOptions, connect } from '../../src/index.ts';
+import { readMetadata } from '../../src/runtime/metadata-reading.ts';
 import { assertRefused } from '../client/refusals.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, text, until } from './fixtures.ts';
@@ -79,10 +80,8 @@ test('a topic keeps the configuration it was given, and takes the rest from the 
       },
       { config },
     );
-    assert.match(
-      readFileSync(join(dataDir, 'cluster.json'), 'utf8'),
-      /"config":\{"max\.message\.bytes":300\}/,
-    );
+    const image = await readMetadata(dataDir, assert.unreachable);
+    assert.equal(image?.topic('t')?.config, { 'max.message.bytes': 300 });
   }));
 
 test('durability fsync keeps records too, and may follow os', () =>
@@ -181,8 +180,8 @@ test('a broker that died is not in sync after a restart before it has caught up,
       await threads[follower - 1].terminate();
       await until('it has left the ISR', () => partitionOf(cluster).isr.length === 2);
       await producer.sendBatch('t', numbered(100, 0, 100));
-      const kept = readFileSync(join(dataDir, 'cluster.json'), 'utf8');
-      assert.equal(JSON.parse(kept).topics[0].partitions[0].isr, partitionOf(cluster).isr);
+      const image = await readMetadata(dataDir, assert.unreachable);
+      assert.equal(image?.partitionOf('t', 0)?.isr, partitionOf(cluster).isr);
     });
     await withKept(dataDir, async (cluster) => {
       await until('all are in sync', () => partitionOf(cluster).isr.length === 3);

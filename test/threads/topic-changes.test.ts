@@ -26,9 +26,10 @@ async function withDirectory(run: (path: string) => Promise<void>): Promise<void
   }
 }
 
+/** Those of partitions. */
 function directoriesOf(path: string, broker: number): string[] {
   return readdirSync(join(path, `broker-${broker}`), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && entry.name !== '__cluster_metadata-0')
     .map(({ name }) => name);
 }
 
