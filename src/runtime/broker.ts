@@ -282,14 +282,12 @@ export class Broker implements BrokerHost, RolesHost {
     this.#links.delete(client);
   }
 
-  async assign(
+  assign(
     partitions: readonly PartitionAssignment[],
     chunks: ReadonlyMap<number, readonly number[]>,
   ): Promise<OpenedReplica[]> {
     for (const [brokerId, addresses] of chunks) this.tableOf(brokerId).extendTo(addresses);
-    const opened = await this.#roles.assign(partitions);
-    await this.#keeper.saveForgotten().catch((error) => this.#keeper.failed(error));
-    return opened;
+    return this.#roles.assign(partitions).finally(() => this.#keeper.saveForgotten());
   }
 
   lead(reigns: readonly Reign[]): void {

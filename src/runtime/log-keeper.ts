@@ -95,7 +95,7 @@ export class LogKeeper {
    * created later would be missed as far as the one before it went.
    */
   async saveForgotten(): Promise<void> {
-    if (this.#opening.takeForgotten()) await this.#writeAll();
+    if (this.#opening.takeForgotten()) await this.#writeAll().catch((error) => this.failed(error));
   }
 
   /** No append comes any more: everything written is brought to the device, and the last word is that all of it was. */

@@ -234,7 +234,7 @@ test('two of three broker directories lost are refused in a sentence, and nothin
     await assertRefused(
       refused,
       'DATA_DIRECTORY_INVALID',
-      /of its 3 voters those of the brokers 1, 3 are gone.* put back/,
+      /Of its 3 voters those of the brokers 1, 3 cannot be used.* put back/,
     );
     assert.equal(readdirSync(dataDir, { recursive: true }).sort(), before);
     // Still the same refusal, and not a cluster that begins anew.
