@@ -9,7 +9,7 @@ import { Cluster } from '../src/index.ts';
 import { median } from './scenario.ts';
 
 // What a cluster costs before it does anything: the time to the first committed record, the processor while idle,
-// time and memory for a thousand partitions, and how long it takes to start again, after whatever end.
+// time and memory for a thousand partitions, and how long it takes to start again, after whatever end. And what changes of the metadata cost.
 // `npm run bench:footprint`
 
 const STARTS = 7;
@@ -55,9 +55,9 @@ async function thousandPartitions(): Promise<{ elapsedMs: number; megabytes: num
   return { elapsedMs, megabytes };
 }
 
-/** Runs bench/footprint-child.js, which says in its last line what it measured, or waits to be killed. */
-async function child(task: string, directory: string): Promise<string> {
-  const script = fileURLToPath(new URL('./footprint-child.js', import.meta.url));
+/** Runs one of the scripts beside this, which says in its last line what it measured, or waits to be killed. */
+async function child(task: string, directory: string, name = 'footprint-child'): Promise<string> {
+  const script = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   const running = spawn(process.execPath, [script, task, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: 120_000,
@@ -108,4 +108,23 @@ await inDirectory(async (directory) => {
 await inDirectory(async (directory) => {
   await child('make-partitions', directory);
   console.log(`clean restart of ${PARTITIONS} partitions x 3 replicas: ${await child('restart', directory)}`);
+});
+const metadata = (task: string, directory: string): Promise<string> =>
+  child(task, directory, 'footprint-metadata');
+await inDirectory(async (directory) => {
+  console.log(
+    `creation of a topic with 3 replicas, three brokers, durability fsync: ${await metadata('create', directory)}`,
+  );
+});
+await inDirectory(async (directory) => {
+  console.log(
+    `death of the broker whose voter leads, until another one does: ${await metadata('elect', directory)}`,
+  );
+});
+await inDirectory(async (directory) => {
+  console.log(
+    `10,000 topics of one partition and one replica: made in ${await metadata('makeTopics', directory)}`,
+  );
+  console.log(`their metadata alone, loaded by three voters: ${await metadata('load', directory)}`);
+  console.log(`the whole restart, with their logs: ${await metadata('start', directory)}`);
 });

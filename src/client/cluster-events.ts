@@ -31,7 +31,8 @@ export function clusterEvents(
     },
     topicsChanged(changed, removed) {
       const version = coordinator.topicsVersion;
-      server.tell('topics', { version, changed, removed } satisfies TopicNotice);
+      const { offset } = coordinator.quorum;
+      server.tell('topics', { version, offset, changed, removed } satisfies TopicNotice);
       session.topicsChanged();
     },
   };

@@ -4,6 +4,8 @@ import type { TopicInfo } from '../runtime/topics.ts';
 export interface TopicNotice {
   /** The cluster's, after these changes. */
   readonly version: number;
+  /** Up to which entry of their log these are the metadata. */
+  readonly offset: number;
   readonly changed: readonly TopicInfo[];
   readonly removed: readonly string[];
 }
@@ -20,6 +22,12 @@ const TRIES_MAX = 5;
 export class KnownTopics {
   readonly #byName = new Map<string, TopicInfo>();
   #version = 0;
+  #offset = 0;
+
+  /** Up to which entry of their log this thread goes by the metadata. */
+  get offset(): number {
+    return this.#offset;
+  }
 
   get(name: string): TopicInfo | undefined {
     return this.#byName.get(name);
@@ -34,8 +42,9 @@ export class KnownTopics {
     return answer.topic;
   }
 
-  change({ version, changed, removed }: TopicNotice): void {
+  change({ version, offset, changed, removed }: TopicNotice): void {
     this.#version = version;
+    this.#offset = offset;
     for (const topic of changed) if (this.#byName.has(topic.name)) this.#byName.set(topic.name, topic);
     for (const name of removed) this.#byName.delete(name);
   }

@@ -11,6 +11,8 @@ export interface ClusterStatus {
     readonly id: number;
     readonly state: BrokerState;
     readonly endpoint: string | null;
+    /** Up to which entry of their log it goes by the metadata. */
+    readonly metadataOffset: number;
     /** Why it has failed, or is offline. */
     readonly error?: string;
   }[];
@@ -46,8 +48,8 @@ export function statusOf(coordinator: Coordinator): ClusterStatus {
   return {
     clusterId: coordinator.clusterId,
     quorum: coordinator.quorum,
-    brokers: coordinator.members.all.map(({ handle: { id, state, error } }) => {
-      const broker = { id, state, endpoint: null };
+    brokers: coordinator.members.all.map(({ handle: { id, state, error }, vitals }) => {
+      const broker = { id, state, endpoint: null, metadataOffset: vitals.loadMetadata() };
       return error === undefined ? broker : { ...broker, error };
     }),
     topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({

@@ -67,6 +67,9 @@ function control(request: ControlRequest): unknown {
       return undefined;
     case 'inspect':
       return broker.inspect(request.partition, request.offset, request.maxBytes);
+    case 'metadata':
+      vitals.storeMetadata(request.offset);
+      return undefined;
     case 'close':
       closing = true;
       return undefined;

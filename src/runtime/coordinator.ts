@@ -147,6 +147,7 @@ export class Coordinator {
     this.#changes = new PartitionChanges({
       topics,
       submit: (command, limitMs) => metadata.submit(command, limitMs),
+      metadataOffset: () => metadata.image.offset,
       alive: () => members.alive.map(({ handle }) => handle),
       greet: (handle) => this.#greet(handle),
       mended: (broker, opened) => this.#report(broker, opened),

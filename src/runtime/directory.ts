@@ -149,6 +149,8 @@ export type ControlRequest =
       readonly offset: number;
       readonly maxBytes: number;
     }
+  /** What was said of the metadata up to this entry of their log was said before. */
+  | { readonly type: 'metadata'; readonly offset: number }
   | { readonly type: 'close' };
 
 export interface ControlReply {

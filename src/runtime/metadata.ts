@@ -21,6 +21,8 @@ export interface QuorumStatus {
   /** The broker whose voter leads; undefined while none does. */
   readonly leaderId: number | undefined;
   readonly term: number;
+  /** The last entry of the metadata's log that is known to be committed. */
+  readonly offset: number;
   /** Brokers with a vote. */
   readonly voters: readonly number[];
 }
@@ -74,6 +76,7 @@ export class Metadata {
     return {
       leaderId: leader?.self.id,
       term,
+      offset: this.image.offset,
       voters: voters.map(({ id }) => id).sort((one, other) => one - other),
     };
   }

@@ -24,6 +24,8 @@ export interface ChangeOptions {
 export interface ChangedCluster {
   readonly topics: Topics;
   submit(command: Command, limitMs: number): Promise<unknown>;
+  /** Up to which entry of their log the metadata are known. */
+  metadataOffset(): number;
   /** The brokers that take requests, disk or no disk. */
   alive(): readonly BrokerHandle[];
   /** The memory of a broker that is to be told of everything is made known to it first. */
@@ -97,11 +99,14 @@ export class PartitionChanges {
     await Promise.all(items.map(({ commandOf }) => this.#decide(commandOf)));
     if (this.isClosing) return;
     const welcomed = items.flatMap((item) => item.welcomed ?? []);
+    const offset = this.#cluster.metadataOffset();
     const changed = this.#changed;
     // Of a topic that nobody sees yet its brokers hear when it is shown.
     this.#changed = new Set([...changed].filter((id) => this.#cluster.topics.isHidden(id)));
     const infos = this.#cluster.topics.infosOf(changed);
     if (infos.length > 0 || welcomed.length > 0) await this.#announce(infos, welcomed);
+    for (const handle of this.#cluster.alive())
+      handle.request({ type: 'metadata', offset }).catch(() => undefined);
   }
 
   /** Leaders wait meanwhile, as they must: what they go by has to be what a start would find. */

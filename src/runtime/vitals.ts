@@ -6,6 +6,7 @@ const layout = defineLayout('vitals', [
   { field: 'beats', type: 'int32', writer: 'broker' },
   { field: 'paused', type: 'int32', writer: 'main thread' },
   { field: 'bell', type: 'int32', writer: 'broker while it sleeps, main thread while it rings' },
+  { field: 'metadata', type: 'int32', writer: 'broker' },
 ]);
 
 export const VITALS_BYTES = layout.bytes;
@@ -27,6 +28,16 @@ export class Vitals {
 
   loadBeats(): number {
     return Atomics.load(this.#int32, this.#base + layout.index.beats);
+  }
+
+  /** By the broker: it goes by the metadata up to this entry of their log. */
+  storeMetadata(offset: number): void {
+    Atomics.store(this.#int32, this.#base + layout.index.metadata, offset);
+  }
+
+  /** 0 before it was told of any. */
+  loadMetadata(): number {
+    return Atomics.load(this.#int32, this.#base + layout.index.metadata);
   }
 
   get isPaused(): boolean {
