@@ -95,7 +95,9 @@ export class TopicChanges {
 
   #owe({ topicId, partitions }: KnownTopic): void {
     for (const { handle } of this.#cluster.members.all) {
-      const held = partitions.filter(({ replicas }) => handle.hasEnded && replicas.includes(handle.id));
+      // One whose disk has failed touches none of its files any more.
+      const isAway = handle.hasEnded || handle.state === 'offline';
+      const held = partitions.filter(({ replicas }) => isAway && replicas.includes(handle.id));
       const owed = this.#owed.get(handle.id) ?? new Map<string, string>();
       for (const { topic, partition } of held) owed.set(partitionDirectory(topic, partition), topicId);
       if (owed.size > 0) this.#owed.set(handle.id, owed);

@@ -113,6 +113,24 @@ test('what a broker held of a topic that was deleted without it goes when it sta
     }),
   ));
 
+test('what a broker held of a topic that was deleted when its disk had failed goes when it starts', () =>
+  withDirectory((dataDir) =>
+    withCluster({ durability: 'os', dataDir, topicConfig: { 'segment.bytes': 16_384 } }, async (cluster) => {
+      await cluster.admin.createTopic('u');
+      await cluster.producer().send('u', { value: 'v' });
+      const [, failing] = partitionOf(cluster).replicas;
+      rmSync(join(dataDir, `broker-${failing}`, 't-0'), { recursive: true });
+      await cluster.producer().sendBatch('t', numbered(40, 1_000));
+      await until('its disk has failed', () => cluster.status().brokers[failing - 1].state === 'offline');
+      await cluster.admin.deleteTopic('u');
+      assert.equal(directoriesOf(dataDir, failing), ['u-0']);
+      await cluster.faults.restart(failing);
+      await until('it is in sync again', () => partitionOf(cluster).isr.length === 3);
+      await until('the files are gone', () => !directoriesOf(dataDir, failing).includes('u-0'));
+      await assertReplicated(cluster, 40);
+    }),
+  ));
+
 test('a topic whose only replica is damaged can be deleted, and then nothing is at fault any more', () =>
   withDirectory(async (dataDir) => {
     await withCluster({ brokers: 1, durability: 'os', dataDir }, async (cluster) => {
