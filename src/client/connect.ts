@@ -25,13 +25,15 @@ export class Client {
   readonly admin: Admin;
   readonly #channel: AttachClient;
   readonly #session: Session;
+  readonly #topics: KnownTopics;
   /** @internal */
   readonly number: number;
   readonly #producers = new Set<Producer>();
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(channel: AttachClient, session: Session, number: number) {
+  constructor(channel: AttachClient, session: Session, topics: KnownTopics, number: number) {
+    this.#topics = topics;
     this.#channel = channel;
     this.#session = session;
     this.number = number;
@@ -49,6 +51,11 @@ export class Client {
   /** Committed records of one partition. */
   read(topic: string, options: ReadOptions): Promise<ReadResult> {
     return read(this.#session, topic, options);
+  }
+
+  /** Up to which entry of their log this thread was told of changes of topics; 0 before it was told of any. */
+  get metadataOffset(): number {
+    return this.#topics.offset;
   }
 
   async status(): Promise<ClusterStatus> {
@@ -142,7 +149,7 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
         (await channel.ask('reason', request)) as string | undefined,
     };
     session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
-    client = new Client(channel, session, attachment.client);
+    client = new Client(channel, session, topics, attachment.client);
     for (const take of early) take();
     return client;
   } catch (error) {

@@ -226,4 +226,23 @@ test('live logs go by the new retention', () =>
     assert.ok(partitionOf(cluster).logStart > 150, `${partitionOf(cluster).logStart}`);
   }));
 
+test('every broker and every attached thread can say up to where it goes by the metadata', () =>
+  withCluster({ partitions: 1 }, async (cluster) => {
+    const client = await connect(cluster.handle);
+    await cluster.admin.alterTopicConfig('t', { set: { 'retention.ms': 60_000 } });
+    const { offset } = cluster.status().quorum;
+    assert.ok(offset > 0);
+    await until('all have heard of it', () => {
+      const { brokers } = cluster.status();
+      return (
+        brokers.every(({ metadataOffset }) => metadataOffset >= offset) && client.metadataOffset >= offset
+      );
+    });
+    await cluster.admin.deleteTopic('t');
+    const later = cluster.status().quorum.offset;
+    assert.ok(later > offset);
+    await until('the client has heard of the end', () => client.metadataOffset >= later);
+    await client.close();
+  }));
+
 test.run();
