@@ -170,3 +170,14 @@ export interface RecoveryProgress {
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
+
+/** What is said of the quorum, for people. */
+export interface QuorumStatus {
+  /** The broker whose voter leads; undefined while none does. */
+  readonly leaderId: number | undefined;
+  readonly term: number;
+  /** The last entry of the metadata's log that is known to be committed. */
+  readonly offset: number;
+  /** Brokers with a vote. */
+  readonly voters: readonly number[];
+}

@@ -194,7 +194,7 @@ export class Cluster {
   /** A broker more, for the replicas of new topics; resolves to its id when it serves. */
   async addBroker(): Promise<number> {
     this.#checkOpen();
-    return this.#coordinator.addBroker();
+    return this.#coordinator.lives.add();
   }
 
   /**
@@ -203,19 +203,19 @@ export class Cluster {
    */
   async removeBroker(id: number): Promise<string | undefined> {
     this.#checkOpen();
-    return this.#coordinator.removeBroker(id);
+    return this.#coordinator.lives.remove(id);
   }
 
   /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */
   async stopBroker(id: number): Promise<void> {
     this.#checkOpen();
-    return this.#coordinator.stopBroker(id);
+    return this.#coordinator.lives.stop(id);
   }
 
   /** Starts a broker that was stopped, or has failed, on its own data. */
   async startBroker(id: number): Promise<void> {
     this.#checkOpen();
-    return this.#coordinator.startBroker(id);
+    return this.#coordinator.lives.start(id);
   }
 
   /** Sends what producers have buffered, then ends the brokers. */

@@ -14,14 +14,14 @@ export class Faults {
 
   /** Ends a broker's thread in the midst of what it does. Resolves when others lead in its place. */
   async kill(broker: number): Promise<void> {
-    await this.#coordinator.killBroker(this.#checked(broker));
+    await this.#coordinator.lives.kill(this.#checked(broker));
   }
 
   /** Starts a broker that has ended, on its own data; one that runs is killed before. */
   async restart(broker: number): Promise<void> {
     const id = this.#checked(broker);
-    if (!this.#coordinator.members.get(id).handle.hasEnded) await this.#coordinator.killBroker(id);
-    await this.#coordinator.startBroker(id);
+    if (!this.#coordinator.members.get(id).handle.hasEnded) await this.#coordinator.lives.kill(id);
+    await this.#coordinator.lives.start(id);
   }
 
   /** Blocks a broker's thread, as a hang would, until resume(). */

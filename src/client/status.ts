@@ -1,6 +1,5 @@
 import type { Coordinator } from '../runtime/coordinator.ts';
-import type { QuorumStatus } from '../runtime/metadata.ts';
-import type { BrokerState, PartitionInfo } from '../types.ts';
+import type { BrokerState, PartitionInfo, QuorumStatus } from '../types.ts';
 
 /** Where a cluster stands: what `status()` answers. */
 export interface ClusterStatus {

@@ -4,6 +4,7 @@ import type { MetadataRecord } from '../core/metadata/records.ts';
 import { nextQuorumChange, type VoterCandidate } from '../core/quorum-shape.ts';
 import { TidemarkError } from '../errors.ts';
 import { QuorumStoreError } from '../log/quorum-store.ts';
+import type { QuorumStatus } from '../types.ts';
 import { nowMs } from './clock.ts';
 import { Controller } from './controller.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -15,17 +16,6 @@ const START_LIMIT_MS = 10_000;
 /** Between two tries to give the quorum its shape, and how long one may take. */
 const SHAPE_PAUSE_MS = 200;
 const SHAPE_LIMIT_MS = 30_000;
-
-/** What is said of the quorum, for people. */
-export interface QuorumStatus {
-  /** The broker whose voter leads; undefined while none does. */
-  readonly leaderId: number | undefined;
-  readonly term: number;
-  /** The last entry of the metadata's log that is known to be committed. */
-  readonly offset: number;
-  /** Brokers with a vote. */
-  readonly voters: readonly number[];
-}
 
 export interface MetadataSetup {
   readonly directory: DataDirectory;

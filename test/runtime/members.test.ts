@@ -33,8 +33,8 @@ test('two hundred restarts leave the shared memory as large as the first ones', 
     let early = 0;
     for (let n = 0; n < 200; n++) {
       const broker = 1 + (n % 2);
-      await coordinator.killBroker(broker);
-      await coordinator.startBroker(broker);
+      await coordinator.lives.kill(broker);
+      await coordinator.lives.start(broker);
       await coordinator.attachments.link(client, broker);
       if (n === 9) early = coordinator.arena.buffer.byteLength;
     }
@@ -45,8 +45,8 @@ test('brokers that are added and removed leave nothing behind', () =>
   withCoordinator(1, async (coordinator) => {
     let early = 0;
     for (let n = 0; n < 30; n++) {
-      assert.is(await coordinator.addBroker(), 2);
-      assert.is(await coordinator.removeBroker(2), undefined);
+      assert.is(await coordinator.lives.add(), 2);
+      assert.is(await coordinator.lives.remove(2), undefined);
       if (n === 4) early = coordinator.arena.buffer.byteLength;
     }
     assert.is(coordinator.arena.buffer.byteLength, early);
