@@ -56,8 +56,8 @@ async function thousandPartitions(): Promise<{ elapsedMs: number; megabytes: num
 }
 
 /** Runs one of the scripts beside this, which says in its last line what it measured, or waits to be killed. */
-async function child(task: string, directory: string, name = 'footprint-child'): Promise<string> {
-  const script = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+async function child(task: string, directory: string, file = './footprint-child.js'): Promise<string> {
+  const script = fileURLToPath(new URL(file, import.meta.url));
   const running = spawn(process.execPath, [script, task, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: 120_000,
@@ -110,7 +110,7 @@ await inDirectory(async (directory) => {
   console.log(`clean restart of ${PARTITIONS} partitions x 3 replicas: ${await child('restart', directory)}`);
 });
 const metadata = (task: string, directory: string): Promise<string> =>
-  child(task, directory, 'footprint-metadata');
+  child(task, directory, './footprint-metadata.js');
 await inDirectory(async (directory) => {
   console.log(
     `creation of a topic with 3 replicas, three brokers, durability fsync: ${await metadata('create', directory)}`,

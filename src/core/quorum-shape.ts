@@ -1,7 +1,7 @@
 import { isSameMember, type Member } from './raft/index.ts';
 
 /** More voters make every change of the metadata dearer, and no failure that is likely harmless. */
-export const VOTERS_MAX = 5;
+const VOTERS_MAX = 5;
 
 /** A broker as far as its vote goes. */
 export interface VoterCandidate extends Member {

@@ -86,7 +86,7 @@ export class Coordinator {
   #heartbeat: NodeJS.Timeout | undefined;
 
   private constructor(options: CoordinatorOptions) {
-    const { directory, config, durability, care } = options;
+    const { directory, config, durability } = options;
     this.#options = options;
     this.#directory = directory;
     this.clusterId = directory.clusterId;
@@ -105,19 +105,7 @@ export class Coordinator {
     this.#metadata = metadata;
     const topics = new Topics(() => metadata.image, config, durability === 'memory');
     this.#topics = topics;
-    const members = new Members({
-      arena: this.arena,
-      module: this.module,
-      durability,
-      background: this.#background,
-      owner: {
-        failed: (handle, cause) => this.#failed(handle, cause),
-        noticed: (handle, notice) => this.#noticed(handle, notice),
-      },
-      care,
-      homeOf: (id) => directory.home(id),
-      partitions: () => topics.nextPartition,
-    });
+    const members = this.#newMembers(topics);
     this.#members = members;
     this.#changes = new PartitionChanges({
       topics,
@@ -260,6 +248,23 @@ export class Coordinator {
     this.#metadata.shape(() => this.#members.ids);
     this.#heartbeat = setInterval(() => this.lives.lookForSigns(), HEARTBEAT_EVERY_MS);
     this.#heartbeat.unref();
+  }
+
+  #newMembers(topics: Topics): Members {
+    const { durability, care } = this.#options;
+    return new Members({
+      arena: this.arena,
+      module: this.module,
+      durability,
+      background: this.#background,
+      owner: {
+        failed: (handle, cause) => this.#failed(handle, cause),
+        noticed: (handle, notice) => this.#noticed(handle, notice),
+      },
+      care,
+      homeOf: (id) => this.#directory.home(id),
+      partitions: () => topics.nextPartition,
+    });
   }
 
   /** Those of the metadata, or so many as were asked for where there are none yet. */

@@ -1,5 +1,5 @@
 // One seed: faults for most of its time, then none, and everything has to come to rest.
-import { isSameImage } from '../../src/core/metadata/image.ts';
+import { isSameImage } from '../core/metadata/same-image.ts';
 import { Clients } from './clients.ts';
 import { Dice } from './dice.ts';
 import { Nemesis } from './nemesis.ts';

@@ -5,10 +5,11 @@ import { apply } from '../../../src/core/metadata/apply.ts';
 import type { Command } from '../../../src/core/metadata/commands.ts';
 import { decide } from '../../../src/core/metadata/controller.ts';
 import { decodeRecords } from '../../../src/core/metadata/decode-records.ts';
-import { emptyImage, isSameImage, type MetadataImage, recordsOf } from '../../../src/core/metadata/image.ts';
+import { emptyImage, type MetadataImage, recordsOf } from '../../../src/core/metadata/image.ts';
 import { encodeRecords, type MetadataRecord } from '../../../src/core/metadata/records.ts';
 import { directoryOf, TestCluster, uuidOf } from './fixtures.ts';
 import { InvariantChecker } from './invariants.ts';
+import { isSameImage } from './same-image.ts';
 
 /** A command whose details depend on the image that it meets. Some of them can only be refused. */
 interface Step {

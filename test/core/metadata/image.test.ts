@@ -3,9 +3,10 @@ import * as assert from 'uvu/assert';
 import { apply } from '../../../src/core/metadata/apply.ts';
 import { decide } from '../../../src/core/metadata/controller.ts';
 import { decodeRecords } from '../../../src/core/metadata/decode-records.ts';
-import { emptyImage, isSameImage, recordsOf } from '../../../src/core/metadata/image.ts';
+import { emptyImage, recordsOf } from '../../../src/core/metadata/image.ts';
 import { encodeRecords } from '../../../src/core/metadata/records.ts';
 import { TestCluster } from './fixtures.ts';
+import { isSameImage } from './same-image.ts';
 
 test('lookups find what is there, and nothing else', () => {
   const cluster = new TestCluster(3);

@@ -1,5 +1,6 @@
-import { isSameImage, recordsOf } from '../../../src/core/metadata/image.ts';
+import { recordsOf } from '../../../src/core/metadata/image.ts';
 import type { Entry, Snapshot } from '../../../src/core/raft/index.ts';
+import { isSameImage } from '../../core/metadata/same-image.ts';
 import { type NodeView, nameOf, type Observer, type WorldView } from '../observer.ts';
 
 /** Of so many entries one is looked at closely: to write an image down is dear. */
