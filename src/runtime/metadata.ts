@@ -60,7 +60,7 @@ export class Metadata {
   get status(): QuorumStatus {
     const { quorum } = this.#controller;
     const leader = quorum.leader?.voter;
-    const voters = leader?.node.configuration.voters ?? quorum.members;
+    const { voters } = quorum.configuration;
     const term =
       leader?.node.term ?? Math.max(0, ...quorum.members.map(({ id }) => quorum.voter(id)?.node.term ?? 0));
     return {

@@ -116,12 +116,19 @@ export class Quorum<M extends Machine = Machine> {
     return ended ?? Promise.resolve();
   }
 
-  /** How many voters there are by the newest of their logs, how many of them run, and the brokers of the others. */
+  /** Who votes: the leader's word, or else that of the longest log. */
+  get configuration(): Configuration {
+    let newest: Voter | undefined = this.leader?.voter;
+    if (newest === undefined) {
+      for (const { voter } of this.#voters.values())
+        if (newest === undefined || voter.node.lastIndex > newest.node.lastIndex) newest = voter;
+    }
+    return newest?.node.configuration ?? this.#setup.bootstrap;
+  }
+
+  /** How many voters there are by that, how many of them run, and the brokers of the others. */
   census(): { readonly running: number; readonly voters: number; readonly absent: readonly number[] } {
-    let newest: Voter | undefined;
-    for (const { voter } of this.#voters.values())
-      if (newest === undefined || voter.node.lastIndex > newest.node.lastIndex) newest = voter;
-    const { voters } = newest?.node.configuration ?? this.#setup.bootstrap;
+    const { voters } = this.configuration;
     const absent = voters.filter((each) => !isSameMember(each, this.#voters.get(each.id)?.voter.self));
     return {
       running: voters.length - absent.length,

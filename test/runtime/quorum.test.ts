@@ -307,6 +307,18 @@ test('a leader whose only other voter is known to be dead steps down, rather tha
   await test.quorum.close();
 });
 
+test('who votes is known while nobody leads', async () => {
+  const test = await new TestQuorum(3).startAll();
+  await test.start(test.member(4));
+  const ids = (): number[] => test.quorum.configuration.voters.map(({ id }) => id);
+  assert.equal(ids(), [1, 2, 3]);
+  for (const id of [1, 2, 3]) if (id !== 3) void test.quorum.kill(id);
+  await test.clock.pass(10_000);
+  assert.is(test.leaderId, undefined);
+  assert.equal(ids(), [1, 2, 3], 'neither those that run, nor one that only listens');
+  await test.quorum.close();
+});
+
 /** The functions of a fixture, free to be taken apart. */
 function bound(test: TestQuorum) {
   return {
