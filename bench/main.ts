@@ -98,7 +98,7 @@ async function main(): Promise<void> {
   if (json !== undefined) writeFileSync(json, '');
   const config = { quick, rounds: quick ? 3 : 9, roundMs: quick ? 250 : 1200 };
   const chosen = names.filter((name) => only.includes(name) || (name === LAG_OF && only.includes(LAG)));
-  const results = await measure(chosen, config.rounds, config.roundMs, quick ? 600 : 2000);
+  const results = await measure(chosen, config.rounds, config.roundMs, quick ? 1200 : 2000);
   const report: Report = { schema: 1, host: hostFacts(), config, results, ratios: ratios() };
   printReport(report);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);

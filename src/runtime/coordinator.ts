@@ -246,6 +246,8 @@ export class Coordinator {
     if (all.every(({ handle }) => handle.state === 'running')) this.#directory.recovered();
     for (const { handle } of all) if (handle.state !== 'running') void this.lives.lose(handle.id);
     this.#metadata.shape(() => this.#members.ids);
+    // Brokers hear up to which entry of the metadata that was.
+    void this.#changes.change(() => undefined);
     this.#heartbeat = setInterval(() => this.lives.lookForSigns(), HEARTBEAT_EVERY_MS);
     this.#heartbeat.unref();
   }

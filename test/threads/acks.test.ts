@@ -155,11 +155,18 @@ test('metrics tell what each broker has done', () =>
 
 test('status tells brokers, leaders, replicas and where they stand', () =>
   withCluster({ partitions: 3, replicationFactor: 2 }, async (cluster) => {
-    const { clusterId, brokers, topics } = cluster.status();
+    const { clusterId, quorum, brokers, topics } = cluster.status();
     assert.match(clusterId, /^[\w-]{22}$/);
+    assert.equal(quorum.voters, [1, 2, 3]);
+    assert.ok(quorum.voters.includes(quorum.leaderId as number));
+    const { offset: metadataOffset } = quorum;
+    // They hear of it behind what it was about.
+    await until('all brokers have heard', () =>
+      cluster.status().brokers.every((broker) => broker.metadataOffset === metadataOffset),
+    );
     assert.equal(
-      brokers,
-      [1, 2, 3].map((id) => ({ id, state: 'running', endpoint: null })),
+      brokers.map((broker) => ({ ...broker, metadataOffset })),
+      [1, 2, 3].map((id) => ({ id, state: 'running', endpoint: null, metadataOffset })),
     );
     assert.equal(
       topics.map(({ name }) => name),

@@ -41,7 +41,7 @@ test('changes that cannot be are refused', () => {
     [{ set: { 'retention.mss': 1 } }, /Did you mean 'retention.ms'/],
     [{ set: { 'segment.bytes': 1 } }, /'segment.bytes' must be/],
     [{ set: { 'max.compaction.lag.ms': 4 } }, /must not be above/],
-    [{ set: 7 }, /must be an object/],
+    [{ set: 7 }, /must be a plain object/],
     [{ remove: ['retention.mss'] }, /Did you mean 'retention.ms'/],
     [{ remove: [7] }, /Unknown configuration property 7/],
     [{ remove: 'retention.ms' }, /must be a list of names/],
