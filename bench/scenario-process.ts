@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { RoundResult, ScenarioLags } from './scenario.ts';
 
+/** Windows has no such signals; there they go on. */
+const HAS_STOP = process.platform !== 'win32';
+
 export type Task =
   | { readonly do: 'start' | 'forget' | 'finish' | 'close' }
   | { readonly do: 'round'; readonly durationMs: number; readonly recordsPerSecond: number };
@@ -16,7 +19,8 @@ export interface Reply {
 
 /**
  * A scenario in a process of its own: what the others have taught the compiler, and left on the heap, is no part of
- * what it measures, as it is none where people use a cluster.
+ * what it measures, as it is none where people use a cluster. It stands still while it is others' turn: an idle cluster
+ * costs little, and fifteen of them cost as much as one that works.
  */
 export class ScenarioProcess {
   readonly name: string;
@@ -36,12 +40,14 @@ export class ScenarioProcess {
 
   async round(durationMs: number, recordsPerSecond: number): Promise<RoundResult> {
     const { round } = await this.#ask({ do: 'round', durationMs, recordsPerSecond });
+    this.#halt();
     return round as RoundResult;
   }
 
   /** The rounds so far were warm-up. */
   async forget(): Promise<void> {
     await this.#ask({ do: 'forget' });
+    this.#halt();
   }
 
   async finish(): Promise<{ isVerified: boolean; lags: ScenarioLags | undefined }> {
@@ -53,6 +59,7 @@ export class ScenarioProcess {
   async close(): Promise<void> {
     if (!this.#isAlive) return;
     const exited = once(this.#child, 'exit');
+    this.#go();
     if (this.#child.connected) this.#child.send({ do: 'close' });
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
     await exited;
@@ -63,8 +70,17 @@ export class ScenarioProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined;
   }
 
+  #halt(): void {
+    if (HAS_STOP) this.#child.kill('SIGSTOP');
+  }
+
+  #go(): void {
+    if (HAS_STOP) this.#child.kill('SIGCONT');
+  }
+
   async #ask(task: Task): Promise<Reply> {
     if (!this.#isAlive) throw new Error(`the process of ${this.name} has ended`);
+    this.#go();
     const ended = new AbortController();
     const { signal } = ended;
     const died = once(this.#child, 'exit', { signal }).then(([code, killedBy]) => {

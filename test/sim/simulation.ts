@@ -118,8 +118,10 @@ async function recover(world: World, nemesis: Nemesis, clients: Clients): Promis
     },
   );
   await look(
-    () => isConverged(world),
-    () => 'the voters do not come to have the same',
+    // What a leader has only proposed, of voters as of all else, may go with it: then somebody has to ask again.
+    () =>
+      isConverged(world) && world.leader !== undefined && nemesis.isAsWanted(world.leader.node.configuration),
+    () => 'the voters do not come to have the same, or are not those that should be',
   );
 }
 
