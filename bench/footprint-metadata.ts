@@ -72,7 +72,6 @@ async function load(): Promise<string> {
     context: { isAlive: () => true, hasLog: () => true, newUuid, defaults: topicDefaults('os') },
     voters: undefined,
     written: () => undefined,
-    reported: (sentence) => process.stderr.write(`${sentence}\n`),
   });
   await metadata.start();
   const elapsedMs = performance.now() - startedMs;

@@ -178,6 +178,8 @@ export interface QuorumStatus {
   readonly term: number;
   /** The last entry of the metadata's log that is known to be committed. */
   readonly offset: number;
+  /** What has become of voters since the start: files that were damaged, or could not be written. */
+  readonly notes: readonly string[];
   /** Brokers with a vote. */
   readonly voters: readonly number[];
 }

@@ -1,6 +1,7 @@
 import { type PropertyName, type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
+import { checkTopicName } from '../core/metadata/topic-name.ts';
 import { isPlainObject, requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
-import { ADMIN_TIMEOUT_DEFAULT_MS } from '../limits.ts';
+import { ADMIN_TIMEOUT_DEFAULT_MS, PARTITIONS_A_TOPIC_MAX } from '../limits.ts';
 
 /** What every change of topics takes. */
 export interface ChangeTopicOptions {
@@ -74,8 +75,6 @@ export type TopicConfigDescription = {
   };
 };
 
-const NAME_MAX = 249;
-const PARTITIONS_A_TOPIC_MAX = 10_000;
 /** A day: no timer takes much more than that. */
 const ADMIN_TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000;
 
@@ -179,14 +178,4 @@ function checkOffsets(offsets: unknown): [number, number][] {
     }
     return [Number(partition), requireInteger(`the offset for partition ${partition}`, offset, -1)];
   });
-}
-
-/** Kafka's rules: the names become names of files and of metrics. */
-function checkTopicName(name: string): void {
-  const legal = typeof name === 'string' && /^[a-zA-Z0-9._-]+$/.test(name) && name !== '.' && name !== '..';
-  if (legal && name.length <= NAME_MAX) return;
-  throw new TidemarkError(
-    'INVALID_TOPIC_EXCEPTION',
-    `A topic's name must have 1 to ${NAME_MAX} letters, digits, '.', '_' or '-', and not be '.' or '..'; got ${show(name)}.`,
-  );
 }

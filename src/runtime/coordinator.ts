@@ -67,8 +67,6 @@ export class Coordinator {
   readonly module = compileKernels();
   /** What the start had to take out of the brokers' files, and what was found damaged since. */
   readonly recovery: RecoveryReport[] = [];
-  /** What has become of voters, for people. */
-  readonly notes: string[] = [];
   readonly attachments: Attachments;
   readonly topicChanges: TopicChanges;
   /** Brokers that come and go. */
@@ -100,7 +98,6 @@ export class Coordinator {
         defaults: config,
       },
       written: (records) => this.#changes.written(records),
-      reported: (sentence) => this.notes.push(sentence),
     });
     this.#metadata = metadata;
     const topics = new Topics(() => metadata.image, config, durability === 'memory');

@@ -24,8 +24,6 @@ export interface MetadataSetup {
   readonly voters: number | undefined;
   /** What was written down, entry by entry. */
   readonly written: (records: readonly MetadataRecord[]) => void;
-  /** What people should know, and nobody waits for. */
-  readonly reported: (sentence: string) => void;
 }
 
 /** The metadata of a cluster: the log that its voters agree on, one of them for each broker's directory. */
@@ -36,6 +34,7 @@ export class Metadata {
   readonly #seats = new Map<number, OpenedSeat>();
   /** By broker: resolves when the files of its last voter are closed. */
   readonly #ending = new Map<number, Promise<void>>();
+  readonly #notes: string[] = [];
   #shaping: Promise<void> | undefined;
   #isClosed = false;
 
@@ -67,6 +66,7 @@ export class Metadata {
       leaderId: leader?.self.id,
       term,
       offset: this.image.offset,
+      notes: this.#notes,
       voters: voters.map(({ id }) => id).sort((one, other) => one - other),
     };
   }
@@ -97,7 +97,7 @@ export class Metadata {
     // Others have what is missing there, and the directory comes back as another voter.
     for (const [n, broker] of damaged.entries()) {
       const aside = await directory.setSeatAside(broker);
-      this.#setup.reported(
+      this.#notes.push(
         `${damages[n]} The files are in ${aside} now, and the voter of broker ${broker} begins anew.`,
       );
     }
@@ -211,7 +211,7 @@ export class Metadata {
 
   #voterFailed(broker: number, cause: unknown): void {
     this.#seats.delete(broker);
-    this.#setup.reported(
+    this.#notes.push(
       `The voter of broker ${broker} has ended, because its files could not be written: ${(cause as Error).message}`,
     );
   }
