@@ -3,7 +3,7 @@ import { benchOptions } from './options.ts';
 import { hostFacts, printReport, type Report } from './report.ts';
 import { median, type Result, type RoundResult, rateOf, summarise } from './scenario.ts';
 import { ScenarioProcess } from './scenario-process.ts';
-import { LAG, LAG_OF, RATIOS, SCENARIOS } from './scenarios.ts';
+import { LAG, LAG_OF, RATIOS, SCENARIOS, WARM_UP_RECORDS } from './scenarios.ts';
 
 // All scenarios are started first, each in a process of its own, and then run in turn, round by round: on a noisy machine
 // only rates that were taken next to each other can be compared, so a ratio is the median of the ratios within the rounds.
@@ -56,7 +56,9 @@ async function begin(
   const scenario = new ScenarioProcess(name);
   started.push(scenario);
   await scenario.start();
-  await scenario.round(warmUpMs, pace);
+  const enough = WARM_UP_RECORDS[name] ?? 0;
+  for (let written = 0, turns = 0; turns === 0 || (written < enough && turns < 30); turns++)
+    written += (await scenario.round(warmUpMs, pace)).records;
   await scenario.forget();
   return scenario;
 }
