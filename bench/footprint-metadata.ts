@@ -71,6 +71,7 @@ async function load(): Promise<string> {
     directory,
     context: { isAlive: () => true, hasLog: () => true, newUuid, defaults: topicDefaults('os') },
     voters: undefined,
+    sides: () => ({ areLinked: () => true, isWithCoordinator: () => true }),
     written: () => undefined,
   });
   await metadata.start();

@@ -97,6 +97,7 @@ export class Coordinator {
         newUuid,
         defaults: config,
       },
+      sides: () => this.#members.sides,
       written: (records) => this.#changes.written(records),
     });
     this.#metadata = metadata;
@@ -211,6 +212,7 @@ export class Coordinator {
     clearInterval(this.#heartbeat);
     this.#changes.close();
     for (const id of this.#members.ids) this.#members.resume(id);
+    this.#members.heal();
     // Brokers give up what they have asked of the pool, and the pool what is left of it: neither waits for the other.
     const brokers = this.#members.all.map(({ handle }) => handle.close());
     await Promise.all([...brokers, this.#background.close()]);
