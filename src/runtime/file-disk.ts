@@ -21,6 +21,7 @@ import {
 import { isAbsolute, join } from 'node:path';
 import { SETTLE_NAMES_MS } from '../limits.ts';
 import { type Disk, DiskError, type DiskFile, requireInside } from '../log/disk.ts';
+import { systemClock } from './clock.ts';
 import { pause } from './timers.ts';
 
 /** What one system call takes on Linux and macOS; more is refused there. */
@@ -282,7 +283,7 @@ export class FileDisk implements Disk {
     let settled = this.#settling.get(path);
     if (settled === undefined) {
       if (this.#settling.size === 0)
-        this.#settlingTurn = pause(SETTLE_NAMES_MS).then(() => this.#settling.clear());
+        this.#settlingTurn = pause(systemClock, SETTLE_NAMES_MS).then(() => this.#settling.clear());
       // One after the other: what the first brings to the device, others need not bring again.
       settled = this.#settlingTurn = this.#settlingTurn.then(() => this.syncDirectory(path));
       this.#settling.set(path, settled);

@@ -17,6 +17,7 @@ import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 import { StagedLog } from '../log/staged-log.ts';
+import { threadSurroundings } from './surroundings-fixtures.ts';
 
 const BELL_BYTES = 128;
 const SCRATCH_BYTES = 1 << 16;
@@ -96,7 +97,7 @@ export class Brokers {
         home: homeOf?.(id),
         peers: peers[id - 1],
       };
-      this.#brokers.set(id, new Broker(data, (notice) => this.notices.push(notice)));
+      this.#brokers.set(id, new Broker(data, threadSurroundings, (notice) => this.notices.push(notice)));
     }
   }
 
