@@ -1,4 +1,7 @@
+import { copyOf } from '../log/copy.ts';
+import { batchBytes, nextOffset } from '../log/record-batch.ts';
 import { DamagedSegmentError } from '../log/segment.ts';
+import type { ReplicaBytes } from '../types.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { TaskReply } from './background-tasks.ts';
 import type { Broker } from './broker.ts';
@@ -89,7 +92,7 @@ export class BrokerControl {
         broker.detach(request.client);
         return undefined;
       case 'inspect':
-        return broker.inspect(request.partition, request.offset, request.maxBytes);
+        return inspectReplica(broker, request.partition, request.offset, request.maxBytes);
       case 'metadata':
         vitals.storeMetadata(request.offset);
         return undefined;
@@ -98,4 +101,30 @@ export class BrokerControl {
         return undefined;
     }
   }
+}
+
+/** Raw batches of a replica, for comparison with its leader's. */
+export function inspectReplica(
+  broker: Broker,
+  partition: number,
+  offset: number,
+  maxBytes: number,
+): ReplicaBytes {
+  const replica = broker.replicas[partition];
+  if (replica === undefined)
+    throw new Error(`broker ${broker.id} holds no replica of partition ${partition}`);
+  const { logStart, leo, written } = replica.log;
+  broker.refreshHwm(replica);
+  const from = Math.max(offset, logStart);
+  let bytes: Uint8Array;
+  try {
+    const extent = replica.log.read(from, maxBytes, written);
+    bytes = copyOf(extent === undefined ? [] : [extent]);
+  } catch (error) {
+    broker.readFailed(replica, error);
+    throw error;
+  }
+  let next = from;
+  for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
+  return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };
 }

@@ -10,11 +10,10 @@ import {
 import { BackgroundClient } from './background-client.ts';
 import { Broker } from './broker.ts';
 import { BrokerControl } from './broker-control.ts';
-import { nowMs, systemClock } from './clock.ts';
+import { nowMs, systemClock, yieldToEventLoop } from './clock.ts';
 import type { BrokerThreadData } from './directory.ts';
 import { FileDisk } from './file-disk.ts';
 import type { BrokerSurroundings } from './surroundings.ts';
-import { yieldToEventLoop } from './timers.ts';
 import { Vitals } from './vitals.ts';
 
 // A broker's thread: passes while there is work, sleeps on one bell while there is none. The parent's port, which

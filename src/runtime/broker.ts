@@ -17,7 +17,7 @@ import {
   writeLeaderEpoch,
   writeMaxTimestamp,
 } from '../log/record-batch.ts';
-import type { PartitionInfo, ReplicaBytes } from '../types.ts';
+import type { PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHost } from './broker-host.ts';
@@ -39,7 +39,6 @@ import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
 import { Peers } from './peers.ts';
 import { ProgressRow } from './progress.ts';
-import { inspectReplica } from './replica-inspection.ts';
 import { ReplicaOpening } from './replica-opening.ts';
 import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
@@ -342,14 +341,6 @@ export class Broker implements BrokerHost, RolesHost {
     await this.#roles.close();
     await this.#removal.close();
     await this.#keeper.close();
-  }
-
-  /** Raw batches of a replica, for comparison with its leader's. */
-  inspect(partitionId: number, offset: number, maxBytes: number): ReplicaBytes {
-    const replica = this.replicas[partitionId];
-    if (replica === undefined)
-      throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
-    return inspectReplica(this, replica, offset, maxBytes);
   }
 
   refreshHwm(replica: Replica): void {

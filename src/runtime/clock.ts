@@ -1,5 +1,4 @@
 import type { Clock } from './surroundings.ts';
-import { yieldToEventLoop } from './timers.ts';
 
 /** Milliseconds that agree between the threads of one process, with sub-microsecond steps. */
 const [seconds, nanoseconds] = process.hrtime();
@@ -12,6 +11,13 @@ export function nowMs(): number {
 /** Milliseconds since 1970, for record timestamps. */
 export function wallClockMs(): number {
   return Date.now();
+}
+
+/** Lets ports, sockets and timers have their turn. */
+export function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 export const systemClock: Clock = {

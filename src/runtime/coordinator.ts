@@ -92,22 +92,10 @@ export class Coordinator {
     this.#surroundings = surroundings;
     this.#options = options;
     this.arena = surroundings.newArena();
-    const { clock, random, newUuid } = surroundings;
+    const { clock } = surroundings;
     this.#directory = directory;
     this.clusterId = directory.clusterId;
-    const metadata = new Metadata({
-      clock,
-      random,
-      directory,
-      voters: options.controllers,
-      context: {
-        isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
-        hasLog: (id, partition) => this.lives.hasLog(id, partition),
-        newUuid,
-        defaults: config,
-      },
-      written: (records) => this.#changes.written(records),
-    });
+    const metadata = this.#newMetadata();
     this.#metadata = metadata;
     const topics = new Topics(() => metadata.image, config, durability === 'memory');
     this.#topics = topics;
@@ -260,6 +248,24 @@ export class Coordinator {
     void this.#changes.change(() => undefined);
     const { clock } = this.#surroundings;
     this.#stopHeartbeat = clock.every(HEARTBEAT_EVERY_MS, () => this.lives.lookForSigns());
+  }
+
+  #newMetadata(): Metadata {
+    const { directory, controllers, config } = this.#options;
+    const { clock, random, newUuid } = this.#surroundings;
+    return new Metadata({
+      clock,
+      random,
+      directory,
+      voters: controllers,
+      context: {
+        isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
+        hasLog: (id, partition) => this.lives.hasLog(id, partition),
+        newUuid,
+        defaults: config,
+      },
+      written: (records) => this.#changes.written(records),
+    });
   }
 
   #newMembers(topics: Topics): Members {

@@ -20,13 +20,6 @@ export function pause(clock: Clock, milliseconds: number): Promise<void> {
   });
 }
 
-/** Lets ports, sockets and timers have their turn. */
-export function yieldToEventLoop(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
-
 /** A coarse clock tick that keeps the event loop alive only while it is held. One timer, however often it is held. */
 export class KeepAlive {
   readonly #timer: NodeJS.Timeout;
