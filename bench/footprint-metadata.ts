@@ -69,7 +69,8 @@ async function load(): Promise<string> {
   const directory = await openDataDirectory(dataDir, 'os', 3, undefined);
   const metadata = new Metadata({
     directory,
-    context: { isAlive: () => true, hasLog: () => true, newUuid, defaults: topicDefaults('os') },
+    context: { isAlive: () => true, hasLog: () => true,
+    logEnd: () => 0, newUuid, defaults: topicDefaults('os') },
     voters: undefined,
     written: () => undefined,
   });
