@@ -262,6 +262,7 @@ export class Coordinator {
       context: {
         isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
         hasLog: (id, partition) => this.lives.hasLog(id, partition),
+        logEnd: (id, partition) => this.#members.logEnd(id, partition),
         newUuid,
         defaults: config,
       },

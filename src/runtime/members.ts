@@ -102,6 +102,12 @@ export class Members {
     return handle?.state === 'running' ? handle : undefined;
   }
 
+  /** How far a broker's log of a partition goes, as it was published last. */
+  logEnd(id: number, partition: number): number {
+    const { table } = this.get(id);
+    return partition < table.chunkCount * PARTITIONS_PER_CHUNK ? table.loadLeo(partition) : 0;
+  }
+
   /** All at once: each knows the others from the first. */
   async startAll(ids: readonly number[]): Promise<void> {
     const ports = connectPeers(ids, this.#options.surroundings.connect);
