@@ -131,7 +131,7 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   readLog(replica: Replica): void {
-    replica.source = 'log';
+    if (replica.source === 'ring') replica.source = 'log';
     this.catchUp.want(replica);
   }
 

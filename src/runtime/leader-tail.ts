@@ -1,4 +1,5 @@
 import { RingReader, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { judgeFrame } from '../core/partition-follower.ts';
 import type { Replica } from '../core/replica.ts';
 import { PASS_BYTES, REPORT_EVERY_BYTES } from '../limits.ts';
 import {
@@ -86,17 +87,16 @@ export class LeaderTail {
     const at = frame + RING_HEADER_BYTES;
     const length = this.#reader.length - RING_HEADER_BYTES;
     const { log } = replica;
-    const baseOffset = readBaseOffset(bytes, at);
-    if (baseOffset < log.leo) return false;
-    const sound =
-      baseOffset === log.leo &&
-      readLeaderEpoch(bytes, at) === replica.info.epoch &&
+    const place = judgeFrame(replica, readBaseOffset(bytes, at), readLeaderEpoch(bytes, at));
+    if (place === 'known') return false;
+    const isSound =
+      place === 'next' &&
       checkBatch(bytes, at, length, length) === 0 &&
       batchBytes(bytes, at) === length &&
       kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
-    if (!sound) {
+    if (!isSound) {
       if (!this.#reader.intact()) return false;
-      if (baseOffset === log.leo) metrics.count('corruptFrames');
+      if (place === 'next') metrics.count('corruptFrames');
       this.#broker.readLog(replica);
       return false;
     }
