@@ -26,9 +26,10 @@ export const TAIL_RING_BYTES = 8 * MIB;
 
 /**
  * A leader this far ahead of a follower takes no more requests: followers stay within reach of its ring, and what they
- * read is still in a cache (with half a ring instead, acks=all took a fifth more processor time a record).
+ * read is still in a cache (with half a ring instead, acks=all took a fifth more processor time a record). With less,
+ * replicas that write files stand still for each other.
  */
-export const AHEAD_MAX_BYTES = MIB;
+export const AHEAD_MAX_BYTES = 2 * MIB;
 
 /** For how long a leader waits for a follower that does not move, before it goes on without it. */
 export const THROTTLE_MAX_MS = 500;
@@ -76,7 +77,7 @@ export const SYNCS_MAX = 4;
 export const CATCH_UP_BYTES = 4 * MIB;
 
 /** A log that has staged so much writes it at once, while it is still in a cache; less waits for the turn's end. */
-export const WRITE_AT_ONCE_BYTES = 64 * KIB;
+export const WRITE_AT_ONCE_BYTES = 512 * KIB;
 
 /** The smallest segment.bytes: below it a log would do little else than begin segments. */
 export const SEGMENT_MIN_BYTES = 16 * KIB;
@@ -90,6 +91,9 @@ export const PRODUCER_WAITING_RECORDS_MAX = 100_000;
 
 /** A batch that is not answered in this time fails; Kafka's delivery.timeout.ms. */
 export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
+
+/** How long a broker keeps a produce request waiting for its commitment; Kafka's request.timeout.ms. */
+export const REQUEST_TIMEOUT_DEFAULT_MS = 30_000;
 
 /** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
 export const MAX_BLOCK_DEFAULT_MS = 60_000;
@@ -131,6 +135,9 @@ export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 
 /** How often a broker gives a sign of life, and how often it is looked for: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
+
+/** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
+export const LOOK_EVERY_MS = 200;
 
 /**
  * A broker without a sign of life for this long is fenced. Kafka waits nine seconds, for machines that do not answer over

@@ -1,9 +1,8 @@
 import type { TopicConfig } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { PartitionInfo, PartitionLog } from '../types.ts';
-import { CommitQueue } from './commit-queue.ts';
+import { CommitQueue, TakenBatches } from './commit-queue.ts';
 import type { Pace } from './isr-judge.ts';
-import { TakenBatches } from './taken-batches.ts';
 
 /** A read that waits for records: it is answered when the HWM passes its offset, or when its time is up. */
 export interface WaitingRead {

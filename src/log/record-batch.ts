@@ -132,6 +132,12 @@ export function writeMaxTimestamp(bytes: Uint8Array, at: number, timestamp: numb
   writeInt64(bytes, at + MAX_TIMESTAMP, timestamp);
 }
 
+/** What batches carry whose topic has LogAppendTime. The CRC covers it. */
+export function writeAppendTime(bytes: Uint8Array, at: number, timestamp: number): void {
+  writeMaxTimestamp(bytes, at, timestamp);
+  writeAttributes(bytes, at, readAttributes(bytes, at) | BatchAttribute.LOG_APPEND_TIME);
+}
+
 /** -1: the producer is not idempotent. */
 export function readProducerId(bytes: Uint8Array, at: number): number {
   return readInt64(bytes, at + PRODUCER_ID);

@@ -5,10 +5,12 @@ import type { ErrorCode } from '../errors.ts';
 import type { ArenaView } from './arena.ts';
 import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
+import type { Clock } from './surroundings.ts';
 
 /** What the parts of a broker ask of the whole: they know this, and not each other. */
 export interface BrokerHost {
   readonly id: number;
+  readonly clock: Clock;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
   readonly table: PartitionTable;
@@ -25,7 +27,7 @@ export interface BrokerHost {
   readonly stage: (from: number, length: number) => number;
   /**
    * Stamps the staged batch, publishes it to the followers, and appends it to the own log. `client` is told when
-   * the batch is stable here or committed, whichever it waits for, unless it is NOBODY.
+   * the batch is stable here or committed, whichever it waits for, or that it has waited for `timeoutMs`, unless it is NOBODY.
    */
   append(
     replica: Replica,
@@ -33,6 +35,7 @@ export interface BrokerHost {
     client: number,
     correlation: number,
     waitsFor: PendingBatch['waitsFor'],
+    timeoutMs: number,
   ): void;
   /** A batch was appended to this replica's log, from elsewhere than its own ring: flush() is to come before long. */
   staged(replica: Replica): void;

@@ -1,32 +1,25 @@
-import type { MessagePort } from 'node:worker_threads';
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import type { TopicConfig } from '../config.ts';
 import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
-import { RING_EVERY_BYTES } from '../limits.ts';
-import { copyOf } from '../log/copy.ts';
+import { LOOK_EVERY_MS, RING_EVERY_BYTES } from '../limits.ts';
 import { type DiskError, remedyOf } from '../log/disk.ts';
 import {
-  BatchAttribute,
-  batchBytes,
   CRC_FROM,
   nextOffset,
-  readAttributes,
-  writeAttributes,
+  writeAppendTime,
   writeBaseOffset,
   writeCrc,
   writeLeaderEpoch,
-  writeMaxTimestamp,
 } from '../log/record-batch.ts';
-import type { PartitionInfo, ReplicaBytes } from '../types.ts';
+import type { PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
-import { nowMs, wallClockMs } from './clock.ts';
 import type {
   BrokerAddresses,
   BrokerNotice,
@@ -38,6 +31,7 @@ import type {
   Reign,
 } from './directory.ts';
 import { DurableLogs } from './durable-logs.ts';
+import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './leader-tail.ts';
 import { deleteRecords, LogKeeper } from './log-keeper.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
@@ -46,7 +40,7 @@ import { ProgressRow } from './progress.ts';
 import { ReplicaOpening } from './replica-opening.ts';
 import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
-import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
+import type { BrokerSurroundings, Clock, Port } from './surroundings.ts';
 
 /**
  * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
@@ -54,6 +48,7 @@ import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-f
  */
 export class Broker implements BrokerHost, RolesHost {
   readonly id: number;
+  readonly clock: Clock;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
   readonly table: PartitionTable;
@@ -86,14 +81,17 @@ export class Broker implements BrokerHost, RolesHost {
   /** When the batches settled that are being counted: one look at the clock for all of them. */
   #settledAtMs = 0;
   #diskState: 'sound' | 'failed' = 'sound';
+  readonly #endLooks: () => void;
 
   /** `notify` is for what the main thread has to know without having asked. Without a pool all work is done here. */
   constructor(
     data: Omit<BrokerThreadData, 'vitals'>,
+    surroundings: BrokerSurroundings,
     notify: (notice: BrokerNotice) => void,
     background?: BackgroundClient,
   ) {
     this.id = data.id;
+    this.clock = surroundings.clock;
     this.arena = new ArenaView(data.memory);
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
     const own = data.brokers.find(({ id }) => id === data.id) as BrokerAddresses;
@@ -108,7 +106,7 @@ export class Broker implements BrokerHost, RolesHost {
       diskFailed: this.#diskFailed,
     });
     this.#notify = notify;
-    const opening = new ReplicaOpening(data, notify, background);
+    const opening = new ReplicaOpening(data, surroundings, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
     this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
@@ -119,6 +117,7 @@ export class Broker implements BrokerHost, RolesHost {
       if (addresses.id !== data.id) this.#peers.add(addresses);
     }
     this.catchUp = new CatchUp(this, data.peers);
+    this.#endLooks = this.clock.every(LOOK_EVERY_MS, this.#look);
   }
 
   get ringPosition(): number {
@@ -149,7 +148,7 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   /** A broker has come, or come back with other memory: its port serves reads of logs. */
-  welcome(addresses: BrokerAddresses, port: MessagePort): void {
+  welcome(addresses: BrokerAddresses, port: Port): void {
     this.#peers.add(addresses);
     this.catchUp.connect(addresses.id, port);
     this.#mayCommit = true;
@@ -211,11 +210,12 @@ export class Broker implements BrokerHost, RolesHost {
     client: number,
     correlation: number,
     waitsFor: PendingBatch['waitsFor'],
+    timeoutMs: number,
   ): void {
     const { log } = replica;
     const baseOffset = log.leo;
     const { bytes, int32, float64 } = this.arena;
-    const appendedAtMs = nowMs();
+    const appendedAtMs = this.clock.nowMs();
     const frame = this.#staged;
     const batch = frame + RING_HEADER_BYTES;
     float64[frame / 8 + RING_TIME_WORD] = appendedAtMs;
@@ -231,7 +231,16 @@ export class Broker implements BrokerHost, RolesHost {
 
     const next = nextOffset(bytes, batch);
     // Before the log may fail: then whoever waits is told with all the others.
-    replica.pending.push({ nextOffset: next, baseOffset, appendedAtMs, client, correlation, waitsFor });
+    const deadlineMs = appendedAtMs + timeoutMs;
+    replica.pending.push({
+      nextOffset: next,
+      baseOffset,
+      appendedAtMs,
+      client,
+      correlation,
+      waitsFor,
+      deadlineMs,
+    });
     this.watch(replica);
     this.metrics.count('batchesAppended');
     try {
@@ -297,12 +306,16 @@ export class Broker implements BrokerHost, RolesHost {
 
   reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
     const mended = this.#roles.reform(partitions);
+    this.#peers.reckon();
     this.#mayCommit = true;
     return mended;
   }
 
   admit(partition: number, epoch: number, follower: number): boolean {
-    return this.#roles.admit(partition, epoch, follower);
+    const isIn = this.#roles.admit(partition, epoch, follower);
+    const peer = this.#peers.get(follower);
+    if (isIn && peer !== undefined) peer.isAwaited = true;
+    return isIn;
   }
 
   /** Resolves when a topic of the same name finds room. */
@@ -332,6 +345,7 @@ export class Broker implements BrokerHost, RolesHost {
 
   /** Ends what would keep the thread alive, and leaves the logs in order. */
   async close(): Promise<void> {
+    this.#endLooks();
     this.flush();
     this.#logs.close();
     this.#sendAnswers();
@@ -343,27 +357,6 @@ export class Broker implements BrokerHost, RolesHost {
     await this.#keeper.close();
   }
 
-  /** Raw batches of a replica, for comparison with its leader's. */
-  inspect(partitionId: number, offset: number, maxBytes: number): ReplicaBytes {
-    const replica = this.replicas[partitionId];
-    if (replica === undefined)
-      throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
-    const { logStart, leo, written } = replica.log;
-    this.refreshHwm(replica);
-    const from = Math.max(offset, logStart);
-    let bytes: Uint8Array;
-    try {
-      const extent = replica.log.read(from, maxBytes, written);
-      bytes = copyOf(extent === undefined ? [] : [extent]);
-    } catch (error) {
-      this.readFailed(replica, error);
-      throw error;
-    }
-    let next = from;
-    for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
-    return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };
-  }
-
   refreshHwm(replica: Replica): void {
     const { leader, epoch } = replica.info;
     // Of a log that was not held against its leader's nobody knows what the HWM says.
@@ -371,12 +364,6 @@ export class Broker implements BrokerHost, RolesHost {
     const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
-
-  /** A follower's LEO, as far as it counts in the present reign. */
-  readonly #leoOf = (brokerId: number, partitionId: number): number => {
-    const { epoch } = (this.replicas[partitionId] as Replica).info;
-    return this.#peers.get(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
-  };
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
@@ -389,7 +376,7 @@ export class Broker implements BrokerHost, RolesHost {
         replica.uncommitted = false;
         continue;
       }
-      const hwm = replica.committable(this.#leoOf);
+      const hwm = replica.committable(this.#peers.leoOf);
       if (hwm > replica.hwm) this.#advance(replica, hwm);
       if (hwm < replica.log.leo) still.push(replica);
       else replica.uncommitted = false;
@@ -397,6 +384,22 @@ export class Broker implements BrokerHost, RolesHost {
     this.#uncommitted = still;
     return true;
   }
+
+  /** Rarely: who has waited too long for a commitment is told so, and followers are named that do not keep up. */
+  readonly #look = (): void => {
+    const nowMs = this.clock.nowMs();
+    const led = this.#uncommitted.filter((replica) => replica.state === 'online' && replica.isLeader);
+    for (const replica of led) {
+      for (const batch of replica.pending.expire(nowMs)) {
+        this.metrics.count('requestsTimedOut');
+        this.#answer(batch.client, batch, 'REQUEST_TIMED_OUT');
+      }
+    }
+    this.#peers.judge(nowMs, led, ({ id, info }, followers) =>
+      this.#notify({ notice: 'lagging', partition: id, epoch: info.epoch, followers }),
+    );
+    this.#sendAnswers();
+  };
 
   get isDiskFailed(): boolean {
     return this.#diskState === 'failed';
@@ -428,7 +431,7 @@ export class Broker implements BrokerHost, RolesHost {
     // Publishes the HWM: every in-sync replica has published an LEO at or above it.
     this.table.storeHwm(replica.id, hwm);
     this.table.storeLogStart(replica.id, replica.log.logStart);
-    const committedAtMs = nowMs();
+    const committedAtMs = this.clock.nowMs();
     for (let batch = replica.pending.take(hwm); batch !== undefined; batch = replica.pending.take(hwm)) {
       this.metrics.lagHwm.record(committedAtMs - batch.appendedAtMs);
       if (batch.client !== NOBODY) this.#answer(batch.client, batch, 'NONE');
@@ -436,17 +439,15 @@ export class Broker implements BrokerHost, RolesHost {
     for (const read of replica.reads) if (read.offset < hwm) read.answer('NONE');
   }
 
-  /** What batches are to carry whose topic has LogAppendTime. The CRC covers it. */
   #stampTime(batch: number, length: number): void {
     const { bytes } = this.arena;
-    writeMaxTimestamp(bytes, batch, wallClockMs());
-    writeAttributes(bytes, batch, readAttributes(bytes, batch) | BatchAttribute.LOG_APPEND_TIME);
+    writeAppendTime(bytes, batch, this.clock.wallClockMs());
     writeCrc(bytes, batch, this.kernels.crc32c(batch + CRC_FROM, length - CRC_FROM));
   }
 
   readonly #settled = (replica: Replica): void => {
     if (!replica.isLeader) {
-      this.#settledAtMs = nowMs();
+      this.#settledAtMs = this.clock.nowMs();
       replica.taken.settle(replica.stable, this.#recordLag);
       this.#unreported.add(replica.info.leader);
       return;

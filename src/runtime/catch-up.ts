@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads';
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import { isCompacted } from '../config.ts';
 import {
@@ -21,7 +20,7 @@ import {
 } from '../log/record-batch.ts';
 import type { Extent, PartitionLog } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
-import { nowMs } from './clock.ts';
+import type { Port } from './surroundings.ts';
 
 /** A follower asks a leader, over a port. */
 interface LogRequest {
@@ -53,7 +52,7 @@ const BUSY_MS = 20;
  */
 export class CatchUp {
   readonly #broker: BrokerHost;
-  readonly #ports = new Map<number, MessagePort>();
+  readonly #ports = new Map<number, Port>();
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
@@ -61,20 +60,21 @@ export class CatchUp {
   readonly #failures = new Map<number, number>();
   #busyUntilMs = 0;
 
-  constructor(broker: BrokerHost, ports: ReadonlyMap<number, MessagePort>) {
+  constructor(broker: BrokerHost, ports: ReadonlyMap<number, Port>) {
     this.#broker = broker;
     for (const [peer, port] of ports) this.connect(peer, port);
   }
 
   /** A broker has come, or come back: what its last life was asked for it does not know. */
-  connect(peer: number, port: MessagePort): void {
+  connect(peer: number, port: Port): void {
     this.#ports.get(peer)?.close();
     this.#ports.set(peer, port);
     if (!this.#wanted.has(peer)) this.#wanted.set(peer, new Set());
     this.#asked.delete(peer);
-    port.on('message', (message: LogRequest | LogAnswer) => {
+    port.on('message', (received) => {
       if (this.#ports.get(peer) !== port) return;
-      this.#busyUntilMs = nowMs() + BUSY_MS;
+      const message = received as LogRequest | LogAnswer;
+      this.#busyUntilMs = this.#broker.clock.nowMs() + BUSY_MS;
       if (message.type === 'request') this.#serve(port, message);
       else this.#take(peer, message);
     });
@@ -90,7 +90,7 @@ export class CatchUp {
 
   /** Whether messages of other brokers are to be expected. */
   get isBusy(): boolean {
-    return this.#asked.size > 0 || nowMs() < this.#busyUntilMs;
+    return this.#asked.size > 0 || this.#broker.clock.nowMs() < this.#busyUntilMs;
   }
 
   want(replica: Replica): void {
@@ -135,7 +135,7 @@ export class CatchUp {
     this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
   }
 
-  #serve(port: MessagePort, request: LogRequest): void {
+  #serve(port: Port, request: LogRequest): void {
     let room = CATCH_UP_BYTES;
     const results: LogResult[] = [];
     const transfer: ArrayBuffer[] = [];
@@ -186,7 +186,7 @@ export class CatchUp {
     const failures = isOfUse ? 0 : (this.#failures.get(leader) ?? 0) + 1;
     this.#failures.set(leader, failures);
     if (isOfUse) this.#ask(leader);
-    else setTimeout(() => this.#ask(leader), retryAfterMs(failures));
+    else this.#broker.clock.schedule(retryAfterMs(failures), () => this.#ask(leader));
   }
 
   /** False where asking again at once would give the same answer. */

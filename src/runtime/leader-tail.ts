@@ -12,7 +12,19 @@ import {
 } from '../log/record-batch.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { BrokerAddresses } from './directory.ts';
-import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
+
+/**
+ * A frame of a tail ring: one batch as the leader has stamped it, behind a header of 16 bytes.
+ *
+ *   | appended at, ms (float64) | partition id (int32) | unused (int32) | the batch ...
+ */
+export const RING_HEADER_BYTES = 16;
+
+/** Word of the header, counted in int32. */
+export const RING_PARTITION_WORD = 2;
+
+/** Word of the header, counted in float64. */
+export const RING_TIME_WORD = 0;
 
 /**
  * Follows one leader broker: one cursor in its tail ring for all the partitions that this broker follows there.

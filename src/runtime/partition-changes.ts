@@ -4,6 +4,7 @@ import { TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { OpenedReplica } from './directory.ts';
+import type { Clock } from './surroundings.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { TopicInfo, Topics } from './topics.ts';
 
@@ -18,10 +19,15 @@ export interface ChangeOptions {
   readonly begin?: () => void;
   /** A broker that is to be told of all that it holds, changed or not. */
   readonly welcomed?: BrokerHandle;
+  /** A partition that is announced as it stands, changed or not. */
+  readonly retold?: number;
+  /** In the moment in which all that the turn has to say was said. */
+  readonly announced?: () => void;
 }
 
 /** What changes ask of the cluster. */
 export interface ChangedCluster {
+  readonly clock: Clock;
   readonly topics: Topics;
   submit(command: Command, limitMs: number): Promise<unknown>;
   /** Up to which entry of their log the metadata are known. */
@@ -101,10 +107,12 @@ export class PartitionChanges {
     const welcomed = items.flatMap((item) => item.welcomed ?? []);
     const offset = this.#cluster.metadataOffset();
     const changed = this.#changed;
+    for (const { retold } of items) if (retold !== undefined) changed.add(retold);
     // Of a topic that nobody sees yet its brokers hear when it is shown.
     this.#changed = new Set([...changed].filter((id) => this.#cluster.topics.isHidden(id)));
     const infos = this.#cluster.topics.infosOf(changed);
     if (infos.length > 0 || welcomed.length > 0) await this.#announce(infos, welcomed);
+    for (const { announced } of items) announced?.();
     for (const handle of this.#cluster.alive())
       handle.request({ type: 'metadata', offset }).catch(() => undefined);
   }
@@ -122,7 +130,7 @@ export class PartitionChanges {
         // Without a quorum nothing can be decided; with one, what is refused is refused.
         if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
       }
-      await pause(TRY_PAUSE_MS);
+      await pause(this.#cluster.clock, TRY_PAUSE_MS);
     }
   }
 
@@ -143,7 +151,7 @@ export class PartitionChanges {
       const own = (news.get(handle) ?? []).filter(({ leader }) => leader === handle.id);
       if (own.length === 0) return;
       const told = handle.request({ type: 'reform', partitions: own });
-      await timeLimit(told, LEADER_READY_MS, () => new Error('slow'));
+      await timeLimit(this.#cluster.clock, told, LEADER_READY_MS, () => new Error('slow'));
     });
     // A leader that fails meanwhile, or hangs, brings a change of its own.
     await Promise.allSettled(ready);

@@ -7,6 +7,7 @@ import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
+import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
 import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
@@ -15,6 +16,7 @@ export interface RolesHost {
   readonly id: number;
   readonly table: PartitionTable;
   readonly catchUp: CatchUp;
+  readonly metrics: Metrics;
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
   tableOf(brokerId: number): PartitionTable;
@@ -36,6 +38,8 @@ export interface RolesHost {
 export class ReplicaRoles {
   readonly #host: RolesHost;
   readonly #opening: ReplicaOpening;
+  /** Partitions whose logs are being mended, as they were heard of last. */
+  readonly #mending = new Map<number, PartitionInfo>();
   /** What opens logs at present. */
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosing = false;
@@ -97,17 +101,25 @@ export class ReplicaRoles {
   }
 
   async #reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
-    const faulty: PartitionInfo[] = [];
+    const faulty: number[] = [];
     for (const info of partitions) {
-      const replica = this.#host.replicas[info.id];
+      const { id } = info;
+      const replica = this.#host.replicas[id];
+      const isMending = this.#mending.has(id);
       if (replica !== undefined) this.#become(replica, info);
-      else if (this.#opening.isFaulty(info.id) && info.leader !== -1) faulty.push(info);
+      else if (isMending || (this.#opening.isFaulty(id) && info.leader !== -1)) {
+        this.#mending.set(id, info);
+        if (!isMending) faulty.push(id);
+      }
     }
     const mended: OpenedReplica[] = [];
     this.#opening.expect(faulty.length);
-    for (const info of faulty) {
+    for (const id of faulty) {
       this.#requireOpen();
-      const { replica, opened } = await openReplica(this.#opening, info.id, this.#host);
+      const { replica, opened } = await openReplica(this.#opening, id, this.#host);
+      // What was heard meanwhile holds, and not what the mending began with.
+      const info = this.#mending.get(id) as PartitionInfo;
+      this.#mending.delete(id);
       mended.push(opened);
       if (replica === undefined) continue;
       this.#install(replica);
@@ -214,6 +226,7 @@ export class ReplicaRoles {
       host.table.storeReign(info.id, -1);
     }
     replica.become(info);
+    if (replica.isLeader) this.#countMembers(before.isr, info.isr);
     if (change === 'same reign') {
       if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
     } else if (change === 'leads') {
@@ -226,6 +239,11 @@ export class ReplicaRoles {
       host.catchUp.follow(replica);
     }
     if (replica.isLeader && !replica.hasEnoughInSync) host.disown(replica);
+  }
+
+  #countMembers(before: readonly number[], after: readonly number[]): void {
+    if (before.some((id) => !after.includes(id))) this.#host.metrics.count('isrShrinks');
+    if (after.some((id) => !before.includes(id))) this.#host.metrics.count('isrExpansions');
   }
 
   /** The epoch stands in the log before anybody reads there. */
