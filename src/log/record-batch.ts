@@ -127,14 +127,9 @@ export function readMaxTimestamp(bytes: Uint8Array, at: number): number {
   return readInt64(bytes, at + MAX_TIMESTAMP);
 }
 
-/** Lies under the CRC. */
-export function writeMaxTimestamp(bytes: Uint8Array, at: number, timestamp: number): void {
-  writeInt64(bytes, at + MAX_TIMESTAMP, timestamp);
-}
-
-/** What batches carry whose topic has LogAppendTime. The CRC covers it. */
+/** All its records have this time, whatever they say themselves. Lies under the CRC. */
 export function writeAppendTime(bytes: Uint8Array, at: number, timestamp: number): void {
-  writeMaxTimestamp(bytes, at, timestamp);
+  writeInt64(bytes, at + MAX_TIMESTAMP, timestamp);
   writeAttributes(bytes, at, readAttributes(bytes, at) | BatchAttribute.LOG_APPEND_TIME);
 }
 

@@ -14,7 +14,7 @@ import {
   writeCrc,
   writeLeaderEpoch,
 } from '../log/record-batch.ts';
-import type { PartitionInfo } from '../types.ts';
+import type { DiskCondition, PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHost } from './broker-host.ts';
@@ -54,6 +54,8 @@ export class Broker implements BrokerHost, RolesHost {
   readonly table: PartitionTable;
   readonly metrics: Metrics;
   readonly catchUp: CatchUp;
+  /** Lets its disk be like this from now on. */
+  readonly afflict: (condition: DiskCondition) => Promise<void>;
   readonly replicas: (Replica | undefined)[] = [];
   readonly #bell: number;
   readonly #ring: RingWriter;
@@ -108,10 +110,11 @@ export class Broker implements BrokerHost, RolesHost {
     this.#notify = notify;
     const opening = new ReplicaOpening(data, surroundings, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
+    this.afflict = (condition) => opening.afflict(condition);
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
     this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
     this.#removal.sweep();
-    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress));
+    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress), data.sides);
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
       if (addresses.id !== data.id) this.#peers.add(addresses);
@@ -146,6 +149,8 @@ export class Broker implements BrokerHost, RolesHost {
     if (peer === undefined) throw new Error(`broker ${this.id} knows no broker ${brokerId}`);
     return peer.table;
   }
+
+  readonly isLinked = (brokerId: number): boolean => this.#peers.isLinked(brokerId);
 
   /** A broker has come, or come back with other memory: its port serves reads of logs. */
   welcome(addresses: BrokerAddresses, port: Port): void {
@@ -183,8 +188,8 @@ export class Broker implements BrokerHost, RolesHost {
     // Followers read the ring meanwhile. Nothing is answered or committed before it is written here.
     this.flush();
     if (this.#commit()) worked = true;
-    for (const { tail } of this.#peers.all) {
-      if (!tail.pass()) continue;
+    for (const { tail, isLinked } of this.#peers.all) {
+      if (!isLinked || !tail.pass()) continue;
       worked = true;
       // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
       this.#commit();
@@ -229,18 +234,9 @@ export class Broker implements BrokerHost, RolesHost {
     this.#unrungBytes += length;
     if (this.#unrungBytes >= RING_EVERY_BYTES) this.#ringFollowers();
 
-    const next = nextOffset(bytes, batch);
     // Before the log may fail: then whoever waits is told with all the others.
-    const deadlineMs = appendedAtMs + timeoutMs;
-    replica.pending.push({
-      nextOffset: next,
-      baseOffset,
-      appendedAtMs,
-      client,
-      correlation,
-      waitsFor,
-      deadlineMs,
-    });
+    const waiter = { client, correlation, waitsFor, deadlineMs: appendedAtMs + timeoutMs };
+    replica.pending.push({ nextOffset: nextOffset(bytes, batch), baseOffset, appendedAtMs, ...waiter });
     this.watch(replica);
     this.metrics.count('batchesAppended');
     try {
@@ -359,15 +355,16 @@ export class Broker implements BrokerHost, RolesHost {
 
   refreshHwm(replica: Replica): void {
     const { leader, epoch } = replica.info;
+    if (replica.isLeader || leader === -1 || !this.isLinked(leader)) return;
     // Of a log that was not held against its leader's nobody knows what the HWM says.
-    if (replica.isLeader || leader === -1 || this.table.loadLeoIn(epoch, replica.id) === -1) return;
+    if (this.table.loadLeoIn(epoch, replica.id) === -1) return;
     const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
-    if (this.#peers.look()) this.#mayCommit = true;
+    if (this.#peers.look(this.catchUp)) this.#mayCommit = true;
     if (!this.#mayCommit) return false;
     this.#mayCommit = false;
     const still: Replica[] = [];
@@ -439,6 +436,7 @@ export class Broker implements BrokerHost, RolesHost {
     for (const read of replica.reads) if (read.offset < hwm) read.answer('NONE');
   }
 
+  /** What batches are to carry whose topic has LogAppendTime. */
   #stampTime(batch: number, length: number): void {
     const { bytes } = this.arena;
     writeAppendTime(bytes, batch, this.clock.wallClockMs());
@@ -474,12 +472,7 @@ export class Broker implements BrokerHost, RolesHost {
     if (this.#diskState === 'failed') return;
     this.#diskState = 'failed';
     this.#uncommitted = [];
-    for (const replica of this.replicas) {
-      if (replica === undefined) continue;
-      replica.becomeOffline();
-      replica.uncommitted = false;
-      this.dismiss(replica, 'KAFKA_STORAGE_ERROR');
-    }
+    this.#roles.takeOffline();
     this.#sendAnswers();
     const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error, this.id)}`;
     this.#notify({ notice: 'disk-failed', message });

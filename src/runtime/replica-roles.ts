@@ -20,6 +20,7 @@ export interface RolesHost {
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
   tableOf(brokerId: number): PartitionTable;
+  isLinked(brokerId: number): boolean;
   /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
   meet(info: PartitionInfo): void;
   restarted(replica: Replica): void;
@@ -131,7 +132,7 @@ export class ReplicaRoles {
   /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
   admit(partition: number, epoch: number, follower: number): boolean {
     const replica = this.#host.replicas[partition];
-    if (replica === undefined) return false;
+    if (replica === undefined || !this.#host.isLinked(follower)) return false;
     return admitFollower(replica, epoch, follower, this.#host.tableOf(follower).loadLeoIn(epoch, partition));
   }
 
@@ -190,6 +191,16 @@ export class ReplicaRoles {
       const log = segmentLogOf(replica);
       if (log !== undefined) log.config = config;
       if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+    }
+  }
+
+  /** The disk has failed: nobody gets anything of these replicas any more. */
+  takeOffline(): void {
+    for (const replica of this.#host.replicas) {
+      if (replica === undefined) continue;
+      replica.becomeOffline();
+      replica.uncommitted = false;
+      this.#host.dismiss(replica, 'KAFKA_STORAGE_ERROR');
     }
   }
 

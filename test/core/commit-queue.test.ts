@@ -18,6 +18,23 @@ function batch(baseOffset: number, records: number, deadlineMs = 1_000): Pending
   };
 }
 
+function settled(batches: TakenBatches, end: number): number[] {
+  const times: number[] = [];
+  batches.settle(end, (time) => times.push(time));
+  return times;
+}
+
+function taken(): TakenBatches {
+  const batches = new TakenBatches();
+  for (const [end, time] of [
+    [3, 100],
+    [5, 101],
+    [9, 102],
+  ])
+    batches.push(end, time);
+  return batches;
+}
+
 function takeAll(queue: CommitQueue, hwm: number): number[] {
   const taken: number[] = [];
   for (let next = queue.take(hwm); next !== undefined; next = queue.take(hwm)) taken.push(next.baseOffset);
