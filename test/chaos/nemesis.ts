@@ -1,7 +1,8 @@
 // Random faults, one after the other and some at a time, as a seed has it; and the end of all of them.
-import type { Cluster, DiskFault } from '../../src/index.ts';
+import type { Cluster } from '../../src/index.ts';
 import { sleep } from '../threads/fixtures.ts';
 import { TOPIC } from './clients.ts';
+import { type Fault, faultsOf, type Undo } from './faults.ts';
 
 /** A fault that is not through by then goes on by itself. */
 const FAULT_LIMIT_MS = 10_000;
@@ -16,18 +17,6 @@ export interface NemesisPlan {
   readonly sessionMs: number;
   /** How many brokers may be in trouble at once. */
   readonly troubledMax: number;
-}
-
-type Undo = () => Promise<void>;
-
-interface Fault {
-  readonly name: string;
-  /** How often it is chosen, among others. */
-  readonly weight: number;
-  /** Whether the broker may have lost records: then all others need to have them, before and afterwards. */
-  readonly isLossy: boolean;
-  /** Resolves when it has happened, to what ends it; undefined if that is over with it. */
-  begin(broker: number): Promise<Undo | undefined>;
 }
 
 export class Nemesis {
@@ -47,7 +36,7 @@ export class Nemesis {
     this.#cluster = cluster;
     this.#plan = plan;
     this.#random = random;
-    this.#faults = faultsOf(cluster, plan);
+    this.#faults = faultsOf(cluster, plan.brokers, plan.losesAll);
   }
 
   async play(runMs: number): Promise<void> {
@@ -151,88 +140,4 @@ export class Nemesis {
     const seconds = (performance.now() - this.#startedMs) / 1_000;
     this.story.push(`${seconds.toFixed(3).padStart(8)} s  ${line}`);
   }
-}
-
-function faultsOf(cluster: Cluster, { losesAll, brokers }: NemesisPlan): readonly Fault[] {
-  const { faults } = cluster;
-  const disk = (name: DiskFault, weight: number, isLossy: boolean): Fault => ({
-    name,
-    weight,
-    isLossy,
-    async begin(broker) {
-      await faults.disk(broker, name);
-      return async () => {
-        await faults.disk(broker, 'sound');
-        if (name !== 'slow') await faults.restart(broker);
-      };
-    },
-  });
-  return [
-    {
-      name: 'kill',
-      weight: 30,
-      isLossy: losesAll,
-      async begin(broker) {
-        await faults.kill(broker);
-        return () => cluster.startBroker(broker);
-      },
-    },
-    {
-      name: 'restart',
-      weight: 10,
-      isLossy: losesAll,
-      async begin(broker) {
-        await faults.restart(broker);
-        return undefined;
-      },
-    },
-    {
-      name: 'stop',
-      weight: 10,
-      isLossy: losesAll,
-      async begin(broker) {
-        await cluster.stopBroker(broker);
-        return () => cluster.startBroker(broker);
-      },
-    },
-    {
-      name: 'pause',
-      weight: 20,
-      isLossy: false,
-      async begin(broker) {
-        await faults.pause(broker);
-        return () => faults.resume(broker);
-      },
-    },
-    {
-      name: 'isolate',
-      weight: 20,
-      isLossy: false,
-      async begin(broker) {
-        await faults.isolate([broker]);
-        return () => faults.heal();
-      },
-    },
-    {
-      name: 'isolate-two',
-      weight: 5,
-      isLossy: false,
-      async begin(broker) {
-        await faults.isolate([broker, (broker % brokers) + 1]);
-        return () => faults.heal();
-      },
-    },
-    disk('slow', 8, false),
-    disk('full', 3, losesAll),
-    disk('failing', 3, losesAll),
-    {
-      name: 'wipe',
-      weight: 4,
-      isLossy: true,
-      async begin(broker) {
-        await faults.disk(broker, 'wiped');
-        return undefined;
-      },
-    },
-  ];
 }
