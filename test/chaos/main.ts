@@ -4,7 +4,8 @@ import { addUp, type Progress, type Round, runRound } from './round.ts';
 
 /** Each round is a cluster of its own, with brokers, durability and times drawn by its seed. */
 const ROUND_SECONDS = 20;
-const SHOWN_MAX = 20;
+/** Of each kind of anomaly. */
+const SHOWN_MAX = 8;
 const PROGRESS_EVERY_MS = 5_000;
 
 const USAGE = `Usage: npm run chaos -- [options]
@@ -103,8 +104,11 @@ function tell(round: Round, startedMs: number, isVerbose: boolean): void {
   if (!isBad(round)) return;
   if (trouble !== undefined) print(`It did not become whole again: ${trouble}`);
   if (!round.replicasEqual) print('Replicas differ.');
-  for (const { kind, sentence } of anomalies.slice(0, SHOWN_MAX)) print(`${kind}: ${sentence}`);
-  if (anomalies.length > SHOWN_MAX) print(`and ${anomalies.length - SHOWN_MAX} more`);
+  for (const kind of new Set(anomalies.map((anomaly) => anomaly.kind))) {
+    const same = anomalies.filter((anomaly) => anomaly.kind === kind);
+    for (const { sentence } of same.slice(0, SHOWN_MAX)) print(`${kind}: ${sentence}`);
+    if (same.length > SHOWN_MAX) print(`${kind}: and ${same.length - SHOWN_MAX} more`);
+  }
   print(`The same faults again: npm run chaos -- --seconds ${ROUND_SECONDS} --seed ${seed} --verbose`);
 }
 
