@@ -14,6 +14,7 @@ import { Faults } from './faults.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import { type ReasonRequest, reasonFor } from './reasons.ts';
+import { checkRemoval, type RemoveBrokerOptions } from './replica-check.ts';
 import { Session } from './session.ts';
 import { type ClusterStatus, statusOf } from './status.ts';
 
@@ -198,12 +199,15 @@ export class Cluster {
   }
 
   /**
-   * Ends a broker that holds no replica; others are refused. Resolves to the path of its directory, which stays, where
-   * it has one.
+   * Ends a broker that holds no replica; others are refused, unless their replicas are to be moved to other brokers
+   * first. Resolves to the path of its directory, which stays, where it has one.
    */
-  async removeBroker(id: number): Promise<string | undefined> {
+  async removeBroker(id: number, options: RemoveBrokerOptions = {}): Promise<string | undefined> {
     this.#checkOpen();
-    return this.#coordinator.lives.remove(id);
+    const { reassign, throttle, timeoutMs } = checkRemoval(options);
+    const { lives, reassignments } = this.#coordinator;
+    if (reassign) await reassignments.drain(id, throttle, timeoutMs);
+    return lives.remove(id);
   }
 
   /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */

@@ -30,6 +30,9 @@ export interface PartitionStatus {
   readonly epoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
+  /** Replicas that come and that go, while it is reassigned. */
+  readonly adding?: readonly number[];
+  readonly removing?: readonly number[];
   /** The first offset that can be read; -1 without a leader, as is hwm. */
   readonly logStart: number;
   readonly hwm: number;
@@ -59,7 +62,7 @@ export function statusOf(coordinator: Coordinator): ClusterStatus {
 }
 
 function partitionStatus(coordinator: Coordinator, info: PartitionInfo): PartitionStatus {
-  const { id, partition, leader, epoch, replicas, isr, unavailable } = info;
+  const { id, partition, leader, epoch, replicas, isr, adding = [], removing = [], unavailable } = info;
   const { members } = coordinator;
   const table = leader === -1 ? undefined : members.get(leader).table;
   const status = {
@@ -68,6 +71,7 @@ function partitionStatus(coordinator: Coordinator, info: PartitionInfo): Partiti
     epoch,
     replicas,
     isr,
+    ...(adding.length + removing.length > 0 ? { adding, removing } : undefined),
     logStart: table?.loadLogStart(id) ?? -1,
     hwm: table?.loadHwm(id) ?? -1,
     leo: Object.fromEntries(replicas.map((broker) => [broker, members.get(broker).table.loadLeo(id)])),

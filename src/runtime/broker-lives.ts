@@ -224,7 +224,7 @@ export class BrokerLives {
     if (held === 0) return;
     throw new TidemarkError(
       'INVALID_ARGUMENT',
-      `Broker ${id} holds replicas of ${held} partitions, for example of '${name}', and is not removed: delete those topics first.`,
+      `Broker ${id} holds replicas of ${held} partitions, for example of '${name}', and is not removed: move them with cluster.admin.reassign, let cluster.removeBroker(${id}, { reassign: true }) do that, or delete those topics first.`,
     );
   }
 
@@ -294,7 +294,8 @@ export class BrokerLives {
       throw error;
     }
     this.#faulty.delete(id);
-    const directories = this.#topicChanges.takeOwed(id);
+    // What has left this broker while it could not hear of it goes with what was deleted.
+    const directories = new Map([...this.#topics.foreignTo(id), ...this.#topicChanges.takeOwed(id)]);
     if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
     const assignments: PartitionAssignment[] = [];
     for (const { topicId, config, partitions } of this.#topics.written) {

@@ -16,7 +16,9 @@ import { Members } from './members.ts';
 import { Metadata } from './metadata.ts';
 import { PartitionChanges } from './partition-changes.ts';
 import { processSurroundings } from './process-surroundings.ts';
+import { Reassignments } from './reassignments.ts';
 import { reportsOf } from './reopening.ts';
+import { ReplicaMoves } from './replica-moves.ts';
 import type { ClusterSurroundings } from './surroundings.ts';
 import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
@@ -74,6 +76,8 @@ export class Coordinator {
   readonly topicChanges: TopicChanges;
   /** Brokers that come and go. */
   readonly lives: BrokerLives;
+  /** Partitions that go from broker to broker. */
+  readonly reassignments: Reassignments;
   readonly #options: CoordinatorOptions;
   readonly #surroundings: ClusterSurroundings;
   readonly #directory: DataDirectory;
@@ -107,6 +111,7 @@ export class Coordinator {
       submit: (command, limitMs) => metadata.submit(command, limitMs),
       metadataOffset: () => metadata.image.offset,
       alive: () => members.alive.map(({ handle }) => handle),
+      moves: this.#newMoves(topics),
       greet: (handle) => this.#greet(handle),
       mended: (broker, opened) => this.#report(broker, opened),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
@@ -143,6 +148,7 @@ export class Coordinator {
       opened: (broker, opened) => this.#report(broker, opened),
       tell: (tell) => this.#tell(tell),
     });
+    this.reassignments = this.#newReassignments(metadata);
     const cluster = {
       isr: this.#isr,
       find: (partition: number) => topics.find(partition),
@@ -267,7 +273,26 @@ export class Coordinator {
         defaults: config,
       },
       sides: () => this.#members.sides,
-      written: (records) => this.#changes.written(records),
+      written: (records, before) => this.#changes.written(records, before),
+    });
+  }
+
+  #newReassignments(metadata: Metadata): Reassignments {
+    return new Reassignments({
+      clock: this.#surroundings.clock,
+      members: this.#members,
+      changes: this.#changes,
+      image: () => metadata.image,
+      isLive: (id) => this.lives.isLive(id),
+    });
+  }
+
+  #newMoves(topics: Topics): ReplicaMoves {
+    return new ReplicaMoves({
+      clock: this.#surroundings.clock,
+      topics,
+      threads: () => this.#members.all.map(({ handle }) => handle).filter(({ hasEnded }) => !hasEnded),
+      opened: (broker, opened) => this.lives.found(broker, opened),
     });
   }
 

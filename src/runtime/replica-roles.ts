@@ -6,7 +6,7 @@ import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
+import { type Opening, openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
 /** What changes of roles ask of the broker. */
 export interface RolesHost {
@@ -37,6 +37,8 @@ export class ReplicaRoles {
   readonly #opening: ReplicaOpening;
   /** Partitions whose logs are being mended, as they were heard of last. */
   readonly #mending = new Map<number, PartitionInfo>();
+  /** Replicas that are about to end here. */
+  readonly #ending = new Set<number>();
   /** What opens logs at present. */
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosing = false;
@@ -82,6 +84,45 @@ export class ReplicaRoles {
     return opened;
   }
 
+  /** Replicas that come here, in order to be filled from their leaders. What is here already, or being made, stays. */
+  add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const missing = partitions.filter(({ info: { id } }) => {
+      if (this.#ending.has(id)) return true;
+      return !this.#mending.has(id) && this.#host.replicas[id] === undefined && !this.#opening.isFaulty(id);
+    });
+    for (const { info } of missing) this.#mending.set(info.id, info);
+    // A replica of the same partition that goes has to have gone.
+    const before = Promise.allSettled([...this.#underWay]);
+    return this.#tracked(before.then(() => this.#add(missing)));
+  }
+
+  async #add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const { replicas } = this.#host;
+    this.#opening.expect(partitions.length);
+    this.#uninstallNamesakes(partitions);
+    const opened: OpenedReplica[] = [];
+    for (const assignment of partitions) {
+      const { id } = assignment.info;
+      while (replicas.length <= id) replicas.push(undefined);
+      this.#requireOpen();
+      // It hears who leads only once it is there, as at every change of the leader.
+      const unled = { ...assignment, info: { ...assignment.info, leader: -1 } };
+      const found = this.#opening.openNow(unled) ?? (await openReplica(this.#opening, unled, this.#host));
+      opened.push(this.#mended(assignment.info, found));
+    }
+    return opened;
+  }
+
+  /** What was heard of it meanwhile holds, and not what the opening began with. */
+  #mended(before: PartitionInfo, { replica, opened }: Opening): OpenedReplica {
+    const info = this.#mending.get(before.id) ?? before;
+    this.#mending.delete(before.id);
+    if (replica === undefined) return opened;
+    this.#install(replica);
+    this.#become(replica, info);
+    return opened;
+  }
+
   /** Partitions that this broker leads from now on, after a start. Their followers learn of it afterwards. */
   lead(reigns: readonly Reign[]): void {
     for (const { info, followers } of reigns) {
@@ -116,14 +157,8 @@ export class ReplicaRoles {
     this.#opening.expect(faulty.length);
     for (const id of faulty) {
       this.#requireOpen();
-      const { replica, opened } = await openReplica(this.#opening, id, this.#host);
-      // What was heard meanwhile holds, and not what the mending began with.
-      const info = this.#mending.get(id) as PartitionInfo;
-      this.#mending.delete(id);
-      mended.push(opened);
-      if (replica === undefined) continue;
-      this.#install(replica);
-      this.#become(replica, info);
+      const before = this.#mending.get(id) as PartitionInfo;
+      mended.push(this.#mended(before, await openReplica(this.#opening, id, this.#host)));
     }
     return mended;
   }
@@ -159,12 +194,14 @@ export class ReplicaRoles {
     }
   }
 
-  /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
+  /** Replicas end here; `removing` takes their files away before anybody opens others of the same names. */
   remove(
     partitions: readonly number[],
+    reason: ErrorCode,
     removing: (removed: readonly Replica[], faulty: ReadonlyMap<string, string>) => Promise<void>,
   ): Promise<void> {
     const opening = [...this.#underWay];
+    for (const id of partitions) this.#ending.add(id);
     const removed = async (): Promise<void> => {
       // What is being opened ends too.
       await Promise.allSettled(opening);
@@ -173,9 +210,10 @@ export class ReplicaRoles {
       const faulty = new Map<string, string>();
       for (const id of partitions) {
         const replica = replicas[id];
+        this.#ending.delete(id);
         this.#opening.forgetFault(id, faulty);
         if (replica === undefined) continue;
-        this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
+        this.#host.dismiss(replica, reason);
         replica.becomeOffline();
         catchUp.forget(replica);
         replicas[id] = undefined;
@@ -222,14 +260,22 @@ export class ReplicaRoles {
     const { info: before, isLeader: hasLed } = replica;
     const host = this.#host;
     // Without a change of the epoch it has only been opened, and hears for the first time who leads.
-    const isNewReign = info.epoch > before.epoch || info.leader !== before.leader;
+    const { id } = host;
+    const isBack = info.replicas.includes(id) && !before.replicas.includes(id);
+    const isNewReign = info.epoch > before.epoch || info.leader !== before.leader || isBack;
     // What the old leader has told is committed.
     if (isNewReign) host.refreshHwm(replica);
     // From here on the old leader counts on this replica no more, whatever it has or takes.
     if (isNewReign) host.table.storeReign(info.id, -1);
     replica.become(info);
-    if (!isNewReign) {
-      if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
+    if (!info.replicas.includes(id)) {
+      // It is about to go, and only there for those who have not heard of that.
+      host.catchUp.forget(replica);
+      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
+    } else if (!isNewReign) {
+      // It may have new followers.
+      if (replica.isLeader) host.meet(info);
+      else if (!info.isr.includes(id)) host.catchUp.report(replica);
     } else if (replica.isLeader) {
       host.catchUp.forget(replica);
       replica.taken.clear();
