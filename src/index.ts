@@ -24,6 +24,7 @@ export type {
   Acks,
   BrokerMetrics,
   BrokerState,
+  DiskFault,
   Durability,
   ElectionResult,
   HeadersInput,
