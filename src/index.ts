@@ -13,6 +13,7 @@ export { Cluster, type ClusterOptions, type InspectOptions } from './client/clus
 export { type Client, connect } from './client/connect.ts';
 export type { Faults } from './client/faults.ts';
 export type { Producer, ProducerOptions } from './client/producer.ts';
+export type { AddBrokerOptions, Racks } from './client/rack-check.ts';
 export type { ReadOptions, ReadRecord, ReadResult } from './client/read.ts';
 export type { PartitionName, PartitionReplicas, RemoveBrokerOptions } from './client/replica-check.ts';
 export type { ClusterStatus, PartitionStatus, TopicStatus } from './client/status.ts';

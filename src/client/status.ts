@@ -10,6 +10,8 @@ export interface ClusterStatus {
     readonly id: number;
     readonly state: BrokerState;
     readonly endpoint: string | null;
+    /** Where it stands, if that was said. */
+    readonly rack: string | null;
     /** Up to which entry of their log it goes by the metadata. */
     readonly metadataOffset: number;
     /** Why it has failed, or is offline. */
@@ -51,7 +53,8 @@ export function statusOf(coordinator: Coordinator): ClusterStatus {
     clusterId: coordinator.clusterId,
     quorum: coordinator.quorum,
     brokers: coordinator.members.all.map(({ handle: { id, state, error }, vitals }) => {
-      const broker = { id, state, endpoint: null, metadataOffset: vitals.loadMetadata() };
+      const rack = coordinator.rackOf(id);
+      const broker = { id, state, endpoint: null, rack, metadataOffset: vitals.loadMetadata() };
       return error === undefined ? broker : { ...broker, error };
     }),
     topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({

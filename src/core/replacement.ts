@@ -60,7 +60,7 @@ export class Replacement {
     if (best === undefined) {
       throw new TidemarkError(
         'INVALID_REPLICATION_FACTOR',
-        `${replicas.length + 1} replicas need as many brokers${leaving === undefined ? '' : ` besides broker ${leaving}`}; ${this.#places.length} are running.`,
+        `A partition of ${replicas.length + 1} replicas needs as many brokers${leaving === undefined ? '' : ` besides broker ${leaving}`}; ${this.#places.length} are running.`,
       );
     }
     this.#load.set(best.id, rank(best) + 1);

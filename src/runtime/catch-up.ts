@@ -27,6 +27,8 @@ interface LogWish {
   readonly leo: number;
   /** The newest epoch of a log that was not held against this leader's yet; otherwise undefined. */
   readonly lastEpoch: number | undefined;
+  /** Where the follower has been told to take its time. */
+  readonly maxBytes?: number;
 }
 
 /** 'NOT_READABLE': the leader's log is damaged there, or its disk has failed. */
@@ -56,6 +58,8 @@ interface LogAnswer {
 }
 
 const RETRY_MS = 50;
+/** A replica that may fetch so many bytes a second asks for what it may in this time. */
+const THROTTLED_MS = 100;
 /** A request is followed by others: for this long the broker stays with its event loop, where ports are heard. */
 const BUSY_MS = 20;
 
@@ -72,6 +76,10 @@ export class CatchUp {
   /** Replicas whose logs may hold what their leader's does not: nothing of them counts before that is settled. */
   readonly #unproven = new Set<Replica>();
   #busyUntilMs = 0;
+  /** Until then this broker fetches nothing for replicas that are being added and have a throttle: one for all. */
+  #throttledUntilMs = 0;
+  /** Leaders that are asked again then. */
+  readonly #heldBack = new Set<number>();
 
   constructor(broker: BrokerHost, ports: ReadonlyMap<number, Port>) {
     this.#broker = broker;
@@ -134,6 +142,8 @@ export class CatchUp {
   /** This replica is out of the ISR: that it has all its leader has is asked for, and said, once more. */
   report(replica: Replica): void {
     if (replica.source === 'ring' && replica.state === 'online') this.#broker.readLog(replica);
+    // It may have been held back, and not any more.
+    else this.#ask(replica.info.leader);
   }
 
   /** This replica is a follower no more, or has made room for another one of the same partition. */
@@ -151,14 +161,39 @@ export class CatchUp {
     if (wanted === undefined) return;
     for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
     if (wanted.size === 0 || this.#asked.has(leader) || !this.#broker.isLinked(leader)) return;
+    const waitMs = this.#throttledUntilMs - this.#broker.clock.nowMs();
+    const partitions: LogWish[] = [];
+    for (const replica of wanted) {
+      const { id, info, log } = replica;
+      const rate = this.#throttleOf(replica);
+      if (rate !== undefined && waitMs > 0) continue;
+      const lastEpoch = this.#unproven.has(replica) ? log.lastEpoch : undefined;
+      const wish = { id, epoch: info.epoch, leo: log.leo, lastEpoch };
+      partitions.push(
+        rate === undefined ? wish : { ...wish, maxBytes: Math.ceil((rate * THROTTLED_MS) / 1_000) },
+      );
+    }
+    if (partitions.length === 0) {
+      this.#askLater(leader, waitMs);
+      return;
+    }
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
-    const partitions = [...wanted].map((replica): LogWish => {
-      const { id, info, log } = replica;
-      const lastEpoch = this.#unproven.has(replica) ? log.lastEpoch : undefined;
-      return { id, epoch: info.epoch, leo: log.leo, lastEpoch };
-    });
     this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
+  }
+
+  #askLater(leader: number, waitMs: number): void {
+    if (this.#heldBack.has(leader)) return;
+    this.#heldBack.add(leader);
+    this.#broker.clock.schedule(waitMs, () => {
+      this.#heldBack.delete(leader);
+      this.#ask(leader);
+    });
+  }
+
+  /** Only who comes is held back: for who is in sync, others wait. */
+  #throttleOf({ info, brokerId }: Replica): number | undefined {
+    return info.adding?.includes(brokerId) === true ? (info.throttle ?? undefined) : undefined;
   }
 
   #serve(port: Port, request: LogRequest): void {
@@ -175,7 +210,7 @@ export class CatchUp {
     port.postMessage({ type: 'answer', results } satisfies LogAnswer, transfer);
   }
 
-  #grant({ id, epoch, leo, lastEpoch }: LogWish, room: number): LogResult {
+  #grant({ id, epoch, leo, lastEpoch, maxBytes = CATCH_UP_BYTES }: LogWish, room: number): LogResult {
     const replica = this.#broker.replicas[id];
     if (
       replica === undefined ||
@@ -195,7 +230,7 @@ export class CatchUp {
     if (leo < logStart || leo > log.leo) return { id, epoch, leo, error: 'OFFSET_OUT_OF_RANGE', logStart };
     let copy: LogCopy;
     try {
-      copy = copyFrom(log, leo, room);
+      copy = copyFrom(log, leo, Math.min(room, maxBytes));
     } catch (error) {
       this.#broker.readFailed(replica, error);
       return { id, epoch, leo, error: 'NOT_READABLE', logStart };
@@ -241,12 +276,22 @@ export class CatchUp {
         break;
       case 'NONE':
         this.#prove(replica);
-        if (result.bytes !== undefined) isSound = this.#append(replica, result.bytes);
+        if (result.bytes !== undefined) {
+          this.#charge(replica, result.bytes.length);
+          isSound = this.#append(replica, result.bytes);
+        }
     }
     this.#broker.progressed(leader);
     if (result.ringPosition !== undefined && replica.log.leo === result.end)
       this.#rejoin(replica, result.ringPosition);
     return isSound;
+  }
+
+  #charge(replica: Replica, bytes: number): void {
+    const rate = this.#throttleOf(replica);
+    if (rate === undefined) return;
+    const fromMs = Math.max(this.#throttledUntilMs, this.#broker.clock.nowMs());
+    this.#throttledUntilMs = fromMs + (bytes / rate) * 1_000;
   }
 
   /** The logs agree up to the smaller of the two ends of the epoch at most; it is asked again from there. */

@@ -289,8 +289,9 @@ test('what makes no sense is refused with a sentence, and moves nothing', () =>
   withCluster({ brokers: 3, replicationFactor: 2 }, async (cluster) => {
     const { admin } = cluster;
     const of = (part: object) => [{ topic: 't', partition: 0, replicas: [1], ...part }];
-    const refused = async (call: Promise<unknown>, code: string, sentence: RegExp): Promise<void> =>
-      assertRefused(call, code as 'INVALID_ARGUMENT', sentence);
+    const refused = async (call: Promise<unknown>, code: string, sentence: RegExp): Promise<void> => {
+      await assertRefused(call, code as 'INVALID_ARGUMENT', sentence);
+    };
     await refused(admin.reassign([]), 'INVALID_ARGUMENT', /an empty one/);
     await refused(admin.reassign({} as never), 'INVALID_ARGUMENT', /array of partitions/);
     await refused(admin.reassign(of({ replicas: 1 })), 'INVALID_ARGUMENT', /array of broker ids/);
