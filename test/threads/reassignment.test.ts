@@ -43,6 +43,13 @@ function underLoad(cluster: Cluster): { readonly end: () => Promise<number> } {
   const end = async (): Promise<number> => {
     isOver = true;
     await Promise.all(loads);
+    // What a call was told to have failed may be committed after it.
+    await until('all is committed', () =>
+      replicasOf(cluster).every((_, n) => {
+        const { hwm, leader, leo } = partitionOf(cluster, n);
+        return leader !== -1 && leo[leader] === hwm;
+      }),
+    );
     const found = new Map<string, string>();
     let total = 0;
     for (const [partition] of replicasOf(cluster).entries()) {
