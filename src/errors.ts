@@ -21,6 +21,7 @@ const codes = {
   NOT_CONTROLLER: { kafka: 41, retriable: true },
   KAFKA_STORAGE_ERROR: { kafka: 56, retriable: true },
   FENCED_LEADER_EPOCH: { kafka: 74, retriable: true },
+  UNKNOWN_LEADER_EPOCH: { kafka: 75, retriable: true },
   UNSUPPORTED_COMPRESSION_TYPE: { kafka: 76, retriable: false },
   STALE_BROKER_EPOCH: { kafka: 77, retriable: false },
   PREFERRED_LEADER_NOT_AVAILABLE: { kafka: 80, retriable: true },
