@@ -216,6 +216,12 @@ export class Coordinator {
     return this.#members.get(broker).handle.request(request);
   }
 
+  /** Ends all isolation. */
+  heal(): void {
+    this.#members.heal();
+    this.#metadata.elect();
+  }
+
   /** As attach, for a thread that does not share this one's objects. */
   async attachThread(threadId: number, deliveryTimeoutMs: number): Promise<ThreadAttachment> {
     const attachment = await this.attachments.attach(threadId);

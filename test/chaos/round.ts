@@ -6,8 +6,9 @@ import { Cluster } from '../../src/index.ts';
 import { seededRandom } from '../log/seeded-random.ts';
 import { type Anomaly, check } from './checker.ts';
 import type { WorkerTask } from './client-worker.ts';
-import { ChaosClient, type ClientHistory, type ClientTask, numberIn, TOPIC } from './clients.ts';
+import { ChaosClient, type ClientHistory, type ClientTask, TOPIC } from './clients.ts';
 import type { FinalLog, History, WriterSetup } from './history.ts';
+import { readLogs } from './logs.ts';
 import { Nemesis } from './nemesis.ts';
 
 const STOP_LIMIT_MS = 60_000;
@@ -44,7 +45,7 @@ export interface Progress {
 function drawPlan(random: (below: number) => number): Plan {
   return {
     durability: (['os', 'os', 'fsync', 'memory'] as const)[random(4)],
-    brokers: random(4) === 0 ? 5 : 3,
+    brokers: random(3) === 0 ? 5 : 3,
     partitions: 2 + random(5),
     sessionMs: 600 + random(900),
   };
@@ -77,7 +78,7 @@ export async function runRound(
       workers.push(await startWorker({ handle: cluster.handle, task, counter }));
     const losesAll = durability === 'memory';
     const troubledMax = losesAll ? 1 : brokers === 3 ? 2 : 3;
-    const nemesis = new Nemesis(cluster, { brokers, losesAll, sessionMs, troubledMax }, random);
+    const nemesis = new Nemesis(cluster, { brokers, partitions, losesAll, sessionMs, troubledMax }, random);
     const ticker = setInterval(
       () => progress({ plan, acknowledged: counter[0], faults: nemesis.counts }),
       1_000,
@@ -139,28 +140,6 @@ async function stopWorker(worker: Worker): Promise<ClientHistory> {
   worker.postMessage('stop');
   const [history] = await once(worker, 'message', { signal: AbortSignal.timeout(STOP_LIMIT_MS) });
   return history as ClientHistory;
-}
-
-/** Everything below the HWMs, as the leaders have it. */
-async function readLogs(cluster: Cluster, partitions: number): Promise<FinalLog[]> {
-  const logs: FinalLog[] = [];
-  for (let partition = 0; partition < partitions; partition++) {
-    const offsets: number[] = [];
-    const values: number[] = [];
-    let end = 0;
-    for (let from = 0; ; ) {
-      const { records, nextOffset, hwm } = await cluster.read(TOPIC, { partition, offset: from });
-      for (const record of records) {
-        offsets.push(record.offset);
-        values.push(numberIn(record.value));
-      }
-      end = hwm;
-      if (nextOffset === from) break;
-      from = nextOffset;
-    }
-    logs.push({ partition, offsets, values, hwm: end });
-  }
-  return logs;
 }
 
 function historyOf(
