@@ -69,6 +69,21 @@ export interface TimestampedOffset {
   readonly timestamp: number;
 }
 
+/** A batch of an idempotent producer: what a partition remembers of it. */
+export interface ProducedBatch {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** -1 in a batch that has no place in a sequence. */
+  readonly firstSequence: number;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  /** The largest of its records. */
+  readonly timestamp: number;
+}
+
+/** What the next batch of an idempotent producer is to a partition. Only 'next' may be appended. */
+export type SequenceVerdict = 'next' | 'duplicate' | 'gap' | 'stale epoch' | 'unknown producer';
+
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
 export interface PartitionLog {
   /** The first offset that can be read. */
@@ -99,6 +114,10 @@ export interface PartitionLog {
    * `endOffset` and written; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
    */
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined;
+  /** What the batch there, of an idempotent producer, would be: what is staged counts. Reads what it has to know first. */
+  judge(bytes: Uint8Array, at: number): SequenceVerdict;
+  /** The batch of this log that the one there repeats. */
+  original(bytes: Uint8Array, at: number): ProducedBatch | undefined;
   /** The first record below `endOffset` that is not older than `timestamp`. */
   offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined;
   /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */
