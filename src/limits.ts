@@ -32,9 +32,10 @@ export const TAIL_RING_BYTES = 8 * MIB;
 
 /**
  * A leader this far ahead of a follower takes no more requests: followers stay within reach of its ring, and what they
- * read is still in a cache (with half a ring instead, acks=all took a fifth more processor time a record).
+ * read is still in a cache (with half a ring instead, acks=all took a fifth more processor time a record). With less,
+ * replicas that write files stand still for each other.
  */
-export const AHEAD_MAX_BYTES = MIB;
+export const AHEAD_MAX_BYTES = 2 * MIB;
 
 /** For how long a leader waits for a follower that does not move, before it goes on without it. */
 export const THROTTLE_MAX_MS = 500;
@@ -82,7 +83,7 @@ export const SYNCS_MAX = 4;
 export const CATCH_UP_BYTES = 4 * MIB;
 
 /** A log that has staged so much writes it at once, while it is still in a cache; less waits for the turn's end. */
-export const WRITE_AT_ONCE_BYTES = 64 * KIB;
+export const WRITE_AT_ONCE_BYTES = 512 * KIB;
 
 /** The smallest segment.bytes: below it a log would do little else than begin segments. */
 export const SEGMENT_MIN_BYTES = 16 * KIB;
