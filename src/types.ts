@@ -84,6 +84,14 @@ export interface ProducedBatch {
 /** What the next batch of an idempotent producer is to a partition. Only 'next' may be appended. */
 export type SequenceVerdict = 'next' | 'duplicate' | 'gap' | 'stale epoch' | 'unknown producer';
 
+/** The idempotent producers of a log. */
+export interface KnownProducers {
+  /** What the batch there, of an idempotent producer, would be: what is staged counts. Reads what it has to know first. */
+  judge(bytes: Uint8Array, at: number): SequenceVerdict;
+  /** The batch of this log that the one there repeats. */
+  original(bytes: Uint8Array, at: number): ProducedBatch | undefined;
+}
+
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
 export interface PartitionLog {
   /** The first offset that can be read. */
@@ -96,6 +104,7 @@ export interface PartitionLog {
   committed: number;
   /** The newest epoch that has begun here; -1 where there is none. */
   readonly lastEpoch: number;
+  readonly producers: KnownProducers;
   /**
    * Takes a whole batch with its offsets stamped, which must begin at the LEO. It is staged: `source` has to stay as
    * it is until flush(). With a guard it may be overwritten meanwhile, and then nothing is kept of all that is staged.
@@ -114,10 +123,6 @@ export interface PartitionLog {
    * `endOffset` and written; undefined where there is none. The caller has checked that logStart <= offset <= LEO.
    */
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined;
-  /** What the batch there, of an idempotent producer, would be: what is staged counts. Reads what it has to know first. */
-  judge(bytes: Uint8Array, at: number): SequenceVerdict;
-  /** The batch of this log that the one there repeats. */
-  original(bytes: Uint8Array, at: number): ProducedBatch | undefined;
   /** The first record below `endOffset` that is not older than `timestamp`. */
   offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined;
   /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */

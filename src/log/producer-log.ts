@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { ProducerStates } from '../core/producer-states.ts';
-import type { ProducedBatch, SequenceVerdict } from '../types.ts';
+import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
 import { readWhole } from './checkpoint-files.ts';
 import type { Disk } from './disk.ts';
 import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
@@ -14,18 +14,16 @@ import {
   readProducerEpoch,
   readProducerId,
 } from './record-batch.ts';
-import { DamagedSegmentError } from './segment.ts';
+import { DamagedSegmentError, type Segment } from './segment.ts';
 
 /** The log that they have written to. */
 export interface ProducedLog {
   readonly directory: string;
-  /** Where the oldest batch lies, at the earliest. */
-  readonly firstOffset: number;
+  /** In the order of their offsets. */
+  readonly segments: readonly Segment[];
   readonly written: number;
   /** The leader epoch of the batch at an offset; -1 where nobody knows. */
   epochAt(offset: number): number;
-  /** The headers of all batches from one offset to another. */
-  eachHeader(from: number, end: number, visit: (bytes: Uint8Array, at: number) => void): void;
 }
 
 /** The batch there as a partition remembers it; undefined where its producer is not idempotent. */
@@ -46,7 +44,7 @@ export function producedBatch(bytes: Uint8Array, at: number): ProducedBatch | un
  * What a log knows of its idempotent producers. It is read with the first need of it, from the newest snapshot and the
  * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same.
  */
-export class ProducerLog {
+export class ProducerLog implements KnownProducers {
   readonly #disk: Disk;
   readonly #log: ProducedLog;
   /** Undefined while nobody has asked, or since the log went back. */
@@ -61,24 +59,35 @@ export class ProducerLog {
     if (names !== undefined) this.#snapshots = snapshotsIn(names);
   }
 
+  /** At the end of the log. */
+  get states(): ProducerStates {
+    this.#states ??= this.#statesAt(this.#log.written);
+    return this.#states;
+  }
+
+  /** Whether a snapshot is known that the disk does not have. */
+  get isUnwritten(): boolean {
+    return [...(this.#snapshots?.values() ?? [])].some((bytes) => bytes !== undefined);
+  }
+
   judge(bytes: Uint8Array, at: number): SequenceVerdict {
     const id = readProducerId(bytes, at);
     // Ids come from the cluster, one by one: there never was such a one.
     if (!Number.isSafeInteger(id)) return 'unknown producer';
     const records = readLastOffsetDelta(bytes, at) + 1;
-    return this.#known().judge(id, readProducerEpoch(bytes, at), readBaseSequence(bytes, at), records);
+    return this.states.judge(id, readProducerEpoch(bytes, at), readBaseSequence(bytes, at), records);
   }
 
   original(bytes: Uint8Array, at: number): ProducedBatch | undefined {
     const id = readProducerId(bytes, at);
     const records = readLastOffsetDelta(bytes, at) + 1;
-    return this.#known().original(id, readProducerEpoch(bytes, at), readBaseSequence(bytes, at), records);
+    return this.states.original(id, readProducerEpoch(bytes, at), readBaseSequence(bytes, at), records);
   }
 
   /** The batch goes to the log. */
   note(batch: ProducedBatch): void {
     try {
-      this.#known().note(batch);
+      this.states.note(batch);
     } catch (error) {
       // Whoever has to know the producers is told; a follower goes on without.
       if (!(error instanceof DamagedSegmentError)) throw error;
@@ -88,7 +97,7 @@ export class ProducerLog {
   /** Where the last batch of each producer ends. */
   ends(): Map<number, number> {
     const ends = new Map<number, number>();
-    for (const [producerId, { batches }] of this.#known().entries()) {
+    for (const [producerId, { batches }] of this.states.entries()) {
       const last = batches.at(-1);
       if (last !== undefined) ends.set(producerId, last.nextOffset);
     }
@@ -108,29 +117,26 @@ export class ProducerLog {
   rolled(offset: number): void {
     // In memory what was dropped is read nowhere any more. On a disk store() finds it out where nobody knows.
     if (this.#states === undefined && !this.#disk.isVolatile) return;
-    this.#keep(offset, this.#known());
-  }
-
-  /** The log has ended: so that the next start need not read it. */
-  closed(): void {
-    if (this.#states !== undefined && this.#states.size > 0) this.#keep(this.#log.written, this.#states);
+    this.#keep(offset, this.states);
   }
 
   /**
-   * Brings to the device what was known where segments begin, at each of `bases`, and removes what is older and of use to
-   * nobody. The names of the files are the directory's business.
+   * Brings to the device what was known where segments begin, also at `base`, and removes what is of use to nobody. The
+   * names of the files are the directory's business.
    */
-  async store(bases: readonly number[]): Promise<void> {
-    const snapshots = this.#listed();
-    for (const base of bases) if (!snapshots.has(base)) this.#find(base);
-    const writes: Promise<void>[] = [];
-    for (const [offset, bytes] of snapshots)
-      if (bytes !== undefined) writes.push(this.#write(offset, bytes));
-    const newest = Math.max(...snapshots.keys());
-    const begins = new Set(bases);
-    for (const offset of snapshots.keys())
-      if (offset !== newest && !begins.has(offset)) this.#remove(offset);
-    await Promise.all(writes);
+  async store(base: number): Promise<void> {
+    if (!this.#listed().has(base)) this.#find(base);
+    this.#removeStrays();
+    await this.#writeAll();
+  }
+
+  /** The log has ended. True where that has left a file, so that the next start need not read the log. */
+  async close(): Promise<boolean> {
+    if (this.#states !== undefined && this.#states.size > 0) {
+      this.#keep(this.#log.written, this.#states);
+      this.#removeStrays();
+    }
+    return this.#writeAll();
   }
 
   /** The log's oldest batches are gone. */
@@ -138,9 +144,14 @@ export class ProducerLog {
     for (const known of this.#listed().keys()) if (known < offset) this.#remove(known);
   }
 
+  /** Nothing was written beyond `end`: what was noted of it holds no longer. */
+  undone(end: number): void {
+    if (this.#states !== undefined && this.#states.end > end) this.#states = undefined;
+  }
+
   /** The log has gone back. */
   truncatedTo(end: number): void {
-    if (this.#states !== undefined && this.#states.end > end) this.#states = undefined;
+    this.undone(end);
     for (const offset of this.#listed().keys()) if (offset > end) this.#remove(offset);
   }
 
@@ -152,13 +163,9 @@ export class ProducerLog {
     if (states !== undefined) this.#listed().set(offset, snapshot);
   }
 
-  #known(): ProducerStates {
-    this.#states ??= this.#statesAt(this.#log.written);
-    return this.#states;
-  }
-
   #statesAt(end: number): ProducerStates {
-    const { firstOffset } = this.#log;
+    const { segments, written } = this.#log;
+    const firstOffset = segments[0]?.baseOffset ?? written;
     // What lies before the log would be missing behind an older one.
     const offsets = [...this.#listed().keys()].filter((offset) => offset >= firstOffset && offset <= end);
     let from = firstOffset;
@@ -170,10 +177,12 @@ export class ProducerLog {
       from = firstOffset;
     }
     const found = states ?? new ProducerStates();
-    this.#log.eachHeader(from, end, (bytes, at) => {
+    const take = (bytes: Uint8Array, at: number): void => {
       const batch = producedBatch(bytes, at);
       if (batch !== undefined) found.note(batch);
-    });
+    };
+    for (const segment of segments)
+      if (segment.nextOffset > from && segment.baseOffset < end) segment.eachHeader(from, end, take);
     return found;
   }
 
@@ -184,7 +193,8 @@ export class ProducerLog {
     const { states, place } = snapshot ?? {};
     const epoch = this.#log.epochAt(offset - 1);
     const isAnother = epoch !== -1 && place !== undefined && place.leaderEpoch !== epoch;
-    if (states !== undefined && (place === undefined || (place.offset === offset && !isAnother))) return states;
+    if (states !== undefined && (place === undefined || (place.offset === offset && !isAnother)))
+      return states;
     this.#remove(offset);
     return undefined;
   }
@@ -204,6 +214,21 @@ export class ProducerLog {
 
   #encode(states: ProducerStates, offset: number): Buffer {
     return encodeProducers(states, { offset, leaderEpoch: this.#log.epochAt(offset - 1) });
+  }
+
+  /** Those that are neither where a segment begins nor where the log ended last. */
+  #removeStrays(): void {
+    const begins = new Set(this.#log.segments.map(({ baseOffset }) => baseOffset));
+    const offsets = [...this.#listed().keys()];
+    const newest = Math.max(...offsets);
+    for (const offset of offsets) if (offset !== newest && !begins.has(offset)) this.#remove(offset);
+  }
+
+  /** True where there was any. */
+  async #writeAll(): Promise<boolean> {
+    const unwritten = [...(this.#snapshots ?? [])].filter(([, bytes]) => bytes !== undefined);
+    await Promise.all(unwritten.map(([offset, bytes]) => this.#write(offset, bytes as Buffer)));
+    return unwritten.length > 0;
   }
 
   async #write(offset: number, bytes: Buffer): Promise<void> {
