@@ -5,10 +5,12 @@ import type { ErrorCode } from '../errors.ts';
 import type { ArenaView } from './arena.ts';
 import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
+import type { Clock } from './surroundings.ts';
 
 /** What the parts of a broker ask of the whole: they know this, and not each other. */
 export interface BrokerHost {
   readonly id: number;
+  readonly clock: Clock;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
   readonly table: PartitionTable;

@@ -2,7 +2,6 @@ import { FailureDetector } from '../core/failure-detector.ts';
 import { TidemarkError } from '../errors.ts';
 import { BROKERS_A_PROCESS_MAX, BROKERS_MAX, HEARTBEAT_EVERY_MS, SHUT_DOWN_LIMIT_MS } from '../limits.ts';
 import type { BrokerHandle } from './broker-handle.ts';
-import { nowMs } from './clock.ts';
 import type { ClusterListener } from './coordinator.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { OpenedReplica, PartitionAssignment } from './directory.ts';
@@ -10,6 +9,7 @@ import type { Members } from './members.ts';
 import type { Metadata } from './metadata.ts';
 import type { PartitionChanges } from './partition-changes.ts';
 import { type Findings, reasonFor } from './reopening.ts';
+import type { Clock } from './surroundings.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { TopicChanges } from './topic-changes.ts';
 import type { Topics } from './topics.ts';
@@ -20,6 +20,7 @@ const SHUT_DOWN_LOOK_MS = 50;
 
 /** What the brokers' lives ask of the cluster. */
 export interface LivesCluster {
+  readonly clock: Clock;
   readonly directory: DataDirectory;
   readonly metadata: Metadata;
   readonly topics: Topics;
@@ -225,7 +226,7 @@ export class BrokerLives {
     const beats = new Map<number, number>();
     for (const { handle, vitals } of this.#members.all)
       if (handle.state === 'running' || handle.state === 'fenced') beats.set(handle.id, vitals.loadBeats());
-    const { suspected, back } = this.#detector.look(beats, nowMs());
+    const { suspected, back } = this.#detector.look(beats, this.#cluster.clock.nowMs());
     for (const id of suspected) {
       const { handle } = this.#members.get(id);
       const sentence = `Broker ${id} has given no sign of life for a while: something blocks its thread.`;
@@ -315,7 +316,7 @@ export class BrokerLives {
   async #whileDecidable(changed: Promise<void>): Promise<void> {
     const late = (): Error => new Error('slow');
     for (let isDone = false; !isDone && this.#metadata.hasQuorum; ) {
-      isDone = await timeLimit(changed, DECISION_LOOK_MS, late).then(
+      isDone = await timeLimit(this.#cluster.clock, changed, DECISION_LOOK_MS, late).then(
         () => true,
         () => false,
       );
@@ -324,8 +325,8 @@ export class BrokerLives {
 
   /** Others lead what this broker leads, as far as they can, or come to be able soon. */
   async #handOver(id: number): Promise<void> {
-    const deadlineMs = nowMs() + SHUT_DOWN_LIMIT_MS;
-    for (let isDone = false; !isDone && nowMs() < deadlineMs; ) {
+    const deadlineMs = this.#cluster.clock.nowMs() + SHUT_DOWN_LIMIT_MS;
+    for (let isDone = false; !isDone && this.#cluster.clock.nowMs() < deadlineMs; ) {
       if (!this.#metadata.hasQuorum) return;
       const epoch = this.epochOf(id);
       const command = { type: 'shut-down-broker', broker: id, epoch } as const;
@@ -333,7 +334,7 @@ export class BrokerLives {
       isDone = !this.#metadata.image
         .partitionsLedBy(id)
         .some(({ replicas }) => replicas.some((other) => this.isLive(other)));
-      if (!isDone) await pause(SHUT_DOWN_LOOK_MS);
+      if (!isDone) await pause(this.#cluster.clock, SHUT_DOWN_LOOK_MS);
     }
   }
 

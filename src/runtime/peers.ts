@@ -2,7 +2,6 @@ import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { AHEAD_MAX_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
-import { nowMs } from './clock.ts';
 import type { BrokerAddresses } from './directory.ts';
 import { LeaderTail } from './leader-tail.ts';
 import { PartitionTable } from './partition-table.ts';
@@ -104,7 +103,7 @@ export class Peers {
       const changes = peer.progress.loadChanges(this.#host.id);
       if (changes === peer.seenChanges) continue;
       peer.seenChanges = changes;
-      peer.seenAtMs = nowMs();
+      peer.seenAtMs = this.#host.clock.nowMs();
       isNews = true;
     }
     return isNews;
@@ -114,7 +113,7 @@ export class Peers {
   areBehind(ringEnd: number): boolean {
     for (const { isFollower, progress, seenAtMs } of this.all) {
       if (!isFollower || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES) continue;
-      if (nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
+      if (this.#host.clock.nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
     }
     return false;
   }

@@ -6,17 +6,14 @@ import {
   type Message,
   type RaftOptions,
 } from '../core/raft/index.ts';
+import type { Clock } from './surroundings.ts';
 import { type Machine, type Place, ProposalError, Voter, type VoterStore } from './voter.ts';
 
 /** Between two looks for a leader, while a request waits for one. */
 const LEADER_RETRY_MS = 5;
 
-/** Time, as the quorum sees it: that of the process, or a simulated one. */
-export interface QuorumClock {
-  nowMs(): number;
-  /** Calls back once, after about this time; the function it returns calls that off. */
-  schedule(delayMs: number, callback: () => void): () => void;
-}
+/** What of time the quorum has to do with. */
+export type QuorumClock = Pick<Clock, 'nowMs' | 'schedule'>;
 
 export interface QuorumSetup {
   readonly clock: QuorumClock;

@@ -1,22 +1,22 @@
+import type { Clock } from './surroundings.ts';
+
 /** The value, or the error that `late` makes when it takes longer than that. Leaves no timer behind. */
-export function timeLimit<T>(promise: Promise<T>, limitMs: number, late: () => Error): Promise<T> {
+export function timeLimit<T>(
+  clock: Clock,
+  promise: Promise<T>,
+  limitMs: number,
+  late: () => Error,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), limitMs);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    const cancel = clock.scheduleKept(limitMs, () => reject(late()));
+    promise.then(resolve, reject).finally(cancel);
   });
 }
 
 /** Lets time pass, without keeping the process for it. */
-export function pause(milliseconds: number): Promise<void> {
+export function pause(clock: Clock, milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds).unref();
-  });
-}
-
-/** Lets ports, sockets and timers have their turn. */
-export function yieldToEventLoop(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
+    clock.schedule(milliseconds, resolve);
   });
 }
 

@@ -9,6 +9,7 @@ import type { ErrorCode } from '../../src/errors.ts';
 import { CRC_FROM } from '../../src/log/record-batch.ts';
 import { Arena } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
+import { inspectReplica } from '../../src/runtime/broker-control.ts';
 import type { ClientLink } from '../../src/runtime/client-link.ts';
 import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
@@ -17,6 +18,7 @@ import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 import { StagedLog } from '../log/staged-log.ts';
+import { threadSurroundings } from './surroundings-fixtures.ts';
 
 const BELL_BYTES = 128;
 const SCRATCH_BYTES = 1 << 16;
@@ -96,7 +98,7 @@ export class Brokers {
         home: homeOf?.(id),
         peers: peers[id - 1],
       };
-      this.#brokers.set(id, new Broker(data, (notice) => this.notices.push(notice)));
+      this.#brokers.set(id, new Broker(data, threadSurroundings, (notice) => this.notices.push(notice)));
     }
   }
 
@@ -197,7 +199,7 @@ export class Brokers {
     const pieces: Uint8Array[] = [];
     const { log } = this.replica(brokerId, partition);
     for (let offset = log.logStart; offset < log.leo; ) {
-      const piece = this.get(brokerId).inspect(partition, offset, 1 << 20);
+      const piece = inspectReplica(this.get(brokerId), partition, offset, 1 << 20);
       if (piece.nextOffset <= offset) throw new Error(`broker ${brokerId} cannot be read at ${offset}`);
       pieces.push(piece.bytes);
       offset = piece.nextOffset;
