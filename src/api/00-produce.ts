@@ -1,9 +1,13 @@
+import { createRequire } from 'node:module';
 import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { decompress } from '../log/codecs.ts';
-import { compactionObstacle } from '../log/compaction-records.ts';
 import { batchBytes, CRC_FROM, checkProducedBatch, readCrc } from '../log/record-batch.ts';
+
+/** Only compacted topics have their records looked at. */
+const require = createRequire(import.meta.url);
+const records = (): typeof import('../log/compaction-records.ts') => require('../log/compaction-records.js');
 
 /** CRC-32C of a stretch of the memory the batch lies in. */
 export type ChecksumOf = (at: number, length: number) => number;
@@ -35,7 +39,7 @@ export function admitBatch(
 
 /** What compaction could not read would keep it from cleaning anything behind it: it is refused here, once for all. */
 function admitToCompacted(bytes: Uint8Array, at: number): ErrorCode {
-  switch (compactionObstacle(bytes, at, decompress)) {
+  switch (records().compactionObstacle(bytes, at, decompress)) {
     case undefined:
       return 'NONE';
     case 'unsupported codec':

@@ -1,10 +1,10 @@
 import type { Buffer } from 'node:buffer';
+import { createRequire } from 'node:module';
 import { ProducerStates } from '../core/producer-states.ts';
 import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
 import { readWhole } from './checkpoint-files.ts';
 import type { Disk } from './disk.ts';
 import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
-import { decodeProducers, encodeProducers } from './producer-snapshot.ts';
 import {
   nextOffset,
   readBaseOffset,
@@ -15,6 +15,10 @@ import {
   readProducerId,
 } from './record-batch.ts';
 import { DamagedSegmentError, type Segment } from './segment.ts';
+
+/** Needed where a segment ends: a broker starts without. */
+const require = createRequire(import.meta.url);
+const format = (): typeof import('./producer-snapshot.ts') => require('./producer-snapshot.js');
 
 /** The log that they have written to. */
 export interface ProducedLog {
@@ -158,7 +162,7 @@ export class ProducerLog implements KnownProducers {
   /** The log begins anew at `offset`, of which `snapshot` tells, if anybody does. */
   restartedAt(offset: number, snapshot: Buffer | undefined): void {
     for (const known of this.#listed().keys()) this.#remove(known);
-    const states = snapshot === undefined ? undefined : decodeProducers(snapshot)?.states;
+    const states = snapshot === undefined ? undefined : format().decodeProducers(snapshot)?.states;
     this.#states = states ?? new ProducerStates();
     if (states !== undefined) this.#listed().set(offset, snapshot);
   }
@@ -189,7 +193,7 @@ export class ProducerLog implements KnownProducers {
   /** Undefined where it is damaged, or of another log: then it is removed. */
   #read(offset: number): ProducerStates | undefined {
     const bytes = this.#listed().get(offset) ?? readWhole(this.#disk, this.#path(offset));
-    const snapshot = bytes === undefined ? undefined : decodeProducers(bytes);
+    const snapshot = bytes === undefined ? undefined : format().decodeProducers(bytes);
     const { states, place } = snapshot ?? {};
     const epoch = this.#log.epochAt(offset - 1);
     const isAnother = epoch !== -1 && place !== undefined && place.leaderEpoch !== epoch;
@@ -213,7 +217,7 @@ export class ProducerLog implements KnownProducers {
   }
 
   #encode(states: ProducerStates, offset: number): Buffer {
-    return encodeProducers(states, { offset, leaderEpoch: this.#log.epochAt(offset - 1) });
+    return format().encodeProducers(states, { offset, leaderEpoch: this.#log.epochAt(offset - 1) });
   }
 
   /** Those that are neither where a segment begins nor where the log ended last. */

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { createRequire } from 'node:module';
 import { isCompacted, type TopicConfig } from '../config.ts';
 import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
@@ -12,7 +13,10 @@ import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimesta
 import { indexOfSegment, limitIndexes, Segment } from './segment.ts';
 import { SpareFiles } from './spare-files.ts';
 import { StagedBatches } from './staged-batches.ts';
-import { firstRecordSince } from './timestamp-search.ts';
+
+/** It reads records, which most logs never do. */
+const require = createRequire(import.meta.url);
+const search = (): typeof import('./timestamp-search.ts') => require('./timestamp-search.js');
 
 /** Indexes hold offsets as distances from a segment's base in 32 bits. */
 const OFFSETS_A_SEGMENT_MAX = 2 ** 31 - 1;
@@ -202,7 +206,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
       for (let found = segment.findTime(timestamp); found !== undefined; ) {
         const { bytes, at, position } = found;
         const after = at + batchBytes(bytes, at);
-        const record = firstRecordSince(bytes, at, after, timestamp);
+        const record = search().firstRecordSince(bytes, at, after, timestamp);
         if (record !== undefined && record.offset >= end) return undefined;
         // What was deleted is not found; the oldest that is left is not older.
         if (record !== undefined && record.offset >= this.#logStart) return record;
