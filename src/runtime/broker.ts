@@ -7,15 +7,12 @@ import type { ErrorCode } from '../errors.ts';
 import { RING_EVERY_BYTES } from '../limits.ts';
 import { type DiskError, remedyOf } from '../log/disk.ts';
 import {
-  BatchAttribute,
   CRC_FROM,
   nextOffset,
-  readAttributes,
-  writeAttributes,
+  writeAppendTime,
   writeBaseOffset,
   writeCrc,
   writeLeaderEpoch,
-  writeMaxTimestamp,
 } from '../log/record-batch.ts';
 import type { PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
@@ -113,7 +110,7 @@ export class Broker implements BrokerHost, RolesHost {
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
     this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
     this.#removal.sweep();
-    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress));
+    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress), data.sides);
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
       if (addresses.id !== data.id) this.#peers.add(addresses);
@@ -147,6 +144,8 @@ export class Broker implements BrokerHost, RolesHost {
     if (peer === undefined) throw new Error(`broker ${this.id} knows no broker ${brokerId}`);
     return peer.table;
   }
+
+  readonly isLinked = (brokerId: number): boolean => this.#peers.isLinked(brokerId);
 
   /** A broker has come, or come back with other memory: its port serves reads of logs. */
   welcome(addresses: BrokerAddresses, port: Port): void {
@@ -184,8 +183,8 @@ export class Broker implements BrokerHost, RolesHost {
     // Followers read the ring meanwhile. Nothing is answered or committed before it is written here.
     this.flush();
     if (this.#commit()) worked = true;
-    for (const { tail } of this.#peers.all) {
-      if (!tail.pass()) continue;
+    for (const { tail, isLinked } of this.#peers.all) {
+      if (!isLinked || !tail.pass()) continue;
       worked = true;
       // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
       this.#commit();
@@ -345,8 +344,9 @@ export class Broker implements BrokerHost, RolesHost {
 
   refreshHwm(replica: Replica): void {
     const { leader, epoch } = replica.info;
+    if (replica.isLeader || leader === -1 || !this.isLinked(leader)) return;
     // Of a log that was not held against its leader's nobody knows what the HWM says.
-    if (replica.isLeader || leader === -1 || this.table.loadLeoIn(epoch, replica.id) === -1) return;
+    if (this.table.loadLeoIn(epoch, replica.id) === -1) return;
     const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
@@ -354,12 +354,12 @@ export class Broker implements BrokerHost, RolesHost {
   /** A follower's LEO, as far as it counts in the present reign. */
   readonly #leoOf = (brokerId: number, partitionId: number): number => {
     const { epoch } = (this.replicas[partitionId] as Replica).info;
-    return this.#peers.get(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
+    return this.#peers.linked(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
   };
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
-    if (this.#peers.look()) this.#mayCommit = true;
+    if (this.#peers.look(this.catchUp)) this.#mayCommit = true;
     if (!this.#mayCommit) return false;
     this.#mayCommit = false;
     const still: Replica[] = [];
@@ -415,11 +415,10 @@ export class Broker implements BrokerHost, RolesHost {
     for (const read of replica.reads) if (read.offset < hwm) read.answer('NONE');
   }
 
-  /** What batches are to carry whose topic has LogAppendTime. The CRC covers it. */
+  /** What batches are to carry whose topic has LogAppendTime. */
   #stampTime(batch: number, length: number): void {
     const { bytes } = this.arena;
-    writeMaxTimestamp(bytes, batch, this.clock.wallClockMs());
-    writeAttributes(bytes, batch, readAttributes(bytes, batch) | BatchAttribute.LOG_APPEND_TIME);
+    writeAppendTime(bytes, batch, this.clock.wallClockMs());
     writeCrc(bytes, batch, this.kernels.crc32c(batch + CRC_FROM, length - CRC_FROM));
   }
 

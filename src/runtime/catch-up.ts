@@ -85,7 +85,8 @@ export class CatchUp {
     if (!this.#wanted.has(peer)) this.#wanted.set(peer, new Set());
     this.#asked.delete(peer);
     port.on('message', (received) => {
-      if (this.#ports.get(peer) !== port) return;
+      // Of one that is out of reach nothing arrives. Both ask again when they see each other.
+      if (this.#ports.get(peer) !== port || !this.#broker.isLinked(peer)) return;
       const message = received as LogRequest | LogAnswer;
       this.#busyUntilMs = this.#broker.clock.nowMs() + BUSY_MS;
       if (message.type === 'request') this.#serve(port, message);
@@ -99,6 +100,12 @@ export class CatchUp {
     this.#ports.delete(peer);
     this.#wanted.delete(peer);
     this.#asked.delete(peer);
+  }
+
+  /** Seen again, after what was said in between was lost, either way. */
+  reconnected(peer: number): void {
+    this.#asked.delete(peer);
+    this.#ask(peer);
   }
 
   /** Whether messages of other brokers are to be expected. */
@@ -143,7 +150,7 @@ export class CatchUp {
     const wanted = this.#wanted.get(leader);
     if (wanted === undefined) return;
     for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
-    if (wanted.size === 0 || this.#asked.has(leader)) return;
+    if (wanted.size === 0 || this.#asked.has(leader) || !this.#broker.isLinked(leader)) return;
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
     const partitions = [...wanted].map((replica): LogWish => {

@@ -23,6 +23,8 @@ export interface BrokerThreadData {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
   readonly workspace: number;
+  /** Who is cut off from whom. */
+  readonly sides: number;
   /** Where it gives its signs of life. */
   readonly vitals: number;
   readonly id: number;

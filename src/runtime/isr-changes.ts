@@ -49,11 +49,10 @@ export class IsrChanges {
     try {
       await this.#changes.change(() => {
         const info = this.#topics.find(partition);
-        if (info === undefined || !info.isr.includes(broker) || info.leader === broker) return undefined;
-        return this.#alter(
-          info,
-          info.isr.filter((id) => id !== broker),
-        );
+        if (info === undefined || info.leader === broker) return undefined;
+        if (!info.isr.includes(broker) && !info.eligible.includes(broker)) return undefined;
+        const isr = info.isr.filter((id) => id !== broker);
+        return { ...this.#alter(info, isr), losing: broker };
       });
       // Then perhaps nothing was written down.
       if (this.#changes.isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');

@@ -16,6 +16,7 @@ export interface RolesHost {
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
   tableOf(brokerId: number): PartitionTable;
+  isLinked(brokerId: number): boolean;
   /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
   meet(info: PartitionInfo): void;
   restarted(replica: Replica): void;
@@ -132,7 +133,7 @@ export class ReplicaRoles {
     const replica = this.#host.replicas[partition];
     if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
     const { info } = replica;
-    if (info.epoch !== epoch) return false;
+    if (info.epoch !== epoch || !this.#host.isLinked(follower)) return false;
     const leo = this.#host.tableOf(follower).loadLeoIn(epoch, partition);
     if (leo === -1 || leo < replica.hwm) return false;
     if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });

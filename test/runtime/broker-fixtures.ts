@@ -15,6 +15,7 @@ import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtim
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
+import { SIDES_BYTES, Sides } from '../../src/runtime/vitals.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 import { StagedLog } from '../log/staged-log.ts';
@@ -57,12 +58,15 @@ export class Brokers {
   readonly #ports: MessagePort[] = [];
   readonly #chunks = new Map<number, number>();
   readonly #bells = new Map<number, number>();
+  readonly sides: Sides;
   readonly #scratch: number;
   #partitions = 0;
 
   constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf }: BrokersOptions = {}) {
     const { arena } = this;
     this.#scratch = arena.allocate(SCRATCH_BYTES);
+    const sides = arena.allocate(SIDES_BYTES);
+    this.sides = new Sides(arena, sides);
     const addresses: BrokerAddresses[] = [];
     for (let id = 1; id <= count; id++) {
       this.#bells.set(id, arena.allocate(BELL_BYTES));
@@ -92,6 +96,7 @@ export class Brokers {
         memory: arena.memory,
         module,
         workspace,
+        sides,
         id,
         brokers: addresses,
         durability,
