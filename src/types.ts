@@ -98,6 +98,8 @@ export interface KnownProducers {
   judge(bytes: Uint8Array, at: number): SequenceVerdict;
   /** The batch of this log that the one there repeats. */
   original(bytes: Uint8Array, at: number): ProducedBatch | undefined;
+  /** As they were at an offset of the log, in Kafka's format: for a replica whose log begins there. */
+  at(offset: number): Uint8Array;
 }
 
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
@@ -135,8 +137,11 @@ export interface PartitionLog {
   offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined;
   /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */
   truncateTo(offset: number): void;
-  /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
-  restartAt(offset: number): void;
+  /**
+   * Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. `producers` are those that
+   * the leader knew there.
+   */
+  restartAt(offset: number, producers?: Uint8Array): void;
   /** The log begins at `offset`, at most at its end; batches that lie below may go. */
   deleteBefore(offset: number): void;
   /** A leader's epoch begins where the log ends, also if nothing of it follows. Batches of a newer one begin it too. */
@@ -159,6 +164,7 @@ export interface ReplicaBytes {
 export type CounterName =
   | 'batchesAppended'
   | 'batchesRefused'
+  | 'duplicateBatches'
   | 'corruptFrames'
   | 'laps'
   | 'catchUps'

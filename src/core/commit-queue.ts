@@ -31,6 +31,17 @@ export class CommitQueue {
     this.#batches.push(batch);
   }
 
+  /**
+   * Somebody more waits for a batch that is in the log: one that lies here, or that this leader has taken as a follower.
+   * It comes behind those that end no later.
+   */
+  join(batch: PendingBatch): void {
+    let index = this.#batches.length;
+    while (index > this.#head && this.#batches[index - 1].nextOffset > batch.nextOffset) index--;
+    this.#batches.splice(index, 0, batch);
+    if (index < this.#unstable) this.#unstable++;
+  }
+
   /** Tells those who wait for the leader alone, up to its stable end. Their batches stay pending. */
   tellStable(end: number, tell: (client: number, batch: PendingBatch) => void): void {
     while (this.#unstable < this.#batches.length) {

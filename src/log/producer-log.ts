@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import { ProducerStates } from '../core/producer-states.ts';
 import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
@@ -160,11 +160,12 @@ export class ProducerLog implements KnownProducers {
   }
 
   /** The log begins anew at `offset`, of which `snapshot` tells, if anybody does. */
-  restartedAt(offset: number, snapshot: Buffer | undefined): void {
+  restartedAt(offset: number, snapshot: Uint8Array | undefined): void {
     for (const known of this.#listed().keys()) this.#remove(known);
-    const states = snapshot === undefined ? undefined : format().decodeProducers(snapshot)?.states;
+    const bytes = snapshot === undefined ? undefined : Buffer.from(snapshot);
+    const states = bytes === undefined ? undefined : format().decodeProducers(bytes)?.states;
     this.#states = states ?? new ProducerStates();
-    if (states !== undefined) this.#listed().set(offset, snapshot);
+    if (states !== undefined) this.#listed().set(offset, bytes);
   }
 
   #statesAt(end: number): ProducerStates {

@@ -1,4 +1,3 @@
-import type { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import { isCompacted, type TopicConfig } from '../config.ts';
 import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
@@ -245,7 +244,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     this.#forgetEpochs(this.#leo);
   }
 
-  restartAt(offset: number, producers?: Buffer): void {
+  restartAt(offset: number, producers?: Uint8Array): void {
     this.#unstage();
     for (const segment of this.#segments) this.#remove(segment);
     this.#segments.length = 0;

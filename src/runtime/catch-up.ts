@@ -46,6 +46,8 @@ interface LogResult {
   readonly end?: number;
   /** Where the logs part at the latest: how far the leader has what the follower has of this epoch. */
   readonly epochEnd?: EpochEnd;
+  /** Of a log that begins behind what the follower has: its idempotent producers, as they were there. */
+  readonly producers?: Uint8Array;
   /** Set where the follower then has all that the leader has: later batches lie in the ring from here on. */
   readonly ringPosition?: number | undefined;
 }
@@ -192,9 +194,12 @@ export class CatchUp {
       if (epochEnd.epoch !== lastEpoch || leo > epochEnd.endOffset)
         return { id, epoch, leo, error: 'DIVERGED', logStart, epochEnd };
     }
-    if (leo < logStart || leo > log.leo) return { id, epoch, leo, error: 'OFFSET_OUT_OF_RANGE', logStart };
     let copy: LogCopy;
     try {
+      if (leo < logStart || leo > log.leo) {
+        const producers = log.producers.at(logStart);
+        return { id, epoch, leo, error: 'OFFSET_OUT_OF_RANGE', logStart, producers };
+      }
       copy = copyFrom(log, leo, room);
     } catch (error) {
       this.#broker.readFailed(replica, error);
@@ -237,7 +242,7 @@ export class CatchUp {
         this.#truncate(replica, result.epochEnd as EpochEnd);
         return true;
       case 'OFFSET_OUT_OF_RANGE':
-        this.#restart(replica, result.logStart);
+        this.#restart(replica, result);
         break;
       case 'NONE':
         this.#prove(replica);
@@ -294,8 +299,8 @@ export class CatchUp {
   }
 
   /** The leader has dropped what this replica would need next: it begins again where the leader begins. */
-  #restart(replica: Replica, logStart: number): void {
-    replica.log.restartAt(logStart);
+  #restart(replica: Replica, { logStart, producers }: LogResult): void {
+    replica.log.restartAt(logStart, producers);
     replica.hwm = Math.min(replica.hwm, logStart);
     this.#unproven.delete(replica);
     this.#broker.restarted(replica);

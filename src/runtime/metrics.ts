@@ -5,6 +5,7 @@ import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
 const counters: readonly CounterName[] = [
   'batchesAppended',
   'batchesRefused',
+  'duplicateBatches',
   'corruptFrames',
   'laps',
   'catchUps',

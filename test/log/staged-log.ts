@@ -118,8 +118,8 @@ export class StagedLog implements PartitionLog {
     this.#unstage();
   }
 
-  restartAt(offset: number): void {
-    this.disk.restartAt(offset);
+  restartAt(offset: number, producers?: Uint8Array): void {
+    this.disk.restartAt(offset, producers);
     this.#unstage();
   }
 
