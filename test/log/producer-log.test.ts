@@ -209,6 +209,29 @@ test('producers whose batches retention has dropped are known still, also after 
   assert.equal(known(again.log.producers.states), truth(batches));
 });
 
+test('a snapshot from before the oldest batch is not gone on from', async () => {
+  const disk = new FaultyDisk();
+  const { log } = await openTestLog({ disk, config: { 'retention.bytes': 20_000 } });
+  const producers = new Producers(5);
+  const batches = appendProduced(log, producers, 5);
+  log.flush();
+  const old = log.producers.at(log.leo);
+  const oldPath = `${DIRECTORY}/${String(log.leo).padStart(20, '0')}.snapshot`;
+  while (log.logStart === 0) {
+    batches.push(...appendProduced(log, producers, 10));
+    log.flush();
+    log.committed = log.leo;
+  }
+  const killed = disk.kill();
+  for (const name of snapshots(killed)) killed.remove(`${DIRECTORY}/${name}`);
+  killed.open(oldPath, 'create').write(0, [old]);
+  const { log: again } = await openTestLog({ disk: killed, logStart: log.logStart });
+  assert.equal(
+    known(again.producers.states),
+    truth(batches.filter(({ base }) => base >= again.segments[0].baseOffset)),
+  );
+});
+
 test('in memory a log that is cut knows the producers whose batches were dropped', async () => {
   const { log } = await openTestLog({ config: { 'retention.bytes': 20_000 } });
   const producers = new Producers(5);
