@@ -134,13 +134,7 @@ export class ClientLink {
   }
 
   /** What is known of producers may have to be read first. */
-  #admit(
-    replica: Replica | undefined,
-    epoch: number,
-    acks: number,
-    batch: number,
-    bytes: number,
-  ): ErrorCode {
+  #admit(replica: Replica | undefined, epoch: number, acks: number, batch: number, bytes: number): ErrorCode {
     const { arena, stage } = this.#broker;
     try {
       return admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, stage);
