@@ -120,6 +120,23 @@ const topicProperties = {
     max: 0x7fff_ffff,
     help: 'For how long a partition remembers an idempotent producer that writes nothing.',
   },
+  'replica.lag.max.messages': {
+    kind: 'whole number',
+    default: -1,
+    min: -1,
+    max: NO_BOUND,
+    unlimited: 'no bound',
+    help: 'How many records a replica in sync may be behind its leader, for longer than a burst; it is back in sync within half of them. Kafka had this once; -1 goes by time alone.',
+  },
+  'replica.lag.time.max.ms': {
+    kind: 'whole number',
+    unit: 'ms',
+    // A third of Kafka's: between threads nothing gets lost. Three sessions: one that hangs is found by its silence first.
+    default: 10_000,
+    min: 500,
+    max: NO_BOUND,
+    help: 'A replica that has not been caught up with its leader for this long is no longer in sync, and writes do not wait for it; it comes back by itself.',
+  },
   'retention.bytes': {
     kind: 'whole number',
     unit: 'bytes',

@@ -25,6 +25,7 @@ const codes = {
   KAFKA_STORAGE_ERROR: { kafka: 56, retriable: true },
   UNKNOWN_PRODUCER_ID: { kafka: 59, retriable: false },
   FENCED_LEADER_EPOCH: { kafka: 74, retriable: true },
+  UNKNOWN_LEADER_EPOCH: { kafka: 75, retriable: true },
   UNSUPPORTED_COMPRESSION_TYPE: { kafka: 76, retriable: false },
   STALE_BROKER_EPOCH: { kafka: 77, retriable: false },
   PREFERRED_LEADER_NOT_AVAILABLE: { kafka: 80, retriable: true },

@@ -1,21 +1,16 @@
-import { createRequire } from 'node:module';
 import { isCompacted, type TopicConfig } from '../config.ts';
 import { WRITE_AT_ONCE_BYTES } from '../limits.ts';
 import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../types.ts';
 import type { ClosedLog } from './closed-logs.ts';
 import type { EpochList } from './epoch-list.ts';
 import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
-import { LogDirectory } from './log-directory.ts';
+import { LogDirectory, SpareFiles } from './log-directory.ts';
 import type { OpenFiles } from './open-files.ts';
 import { type ProducedLog, ProducerLog, producedBatch } from './producer-log.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
 import { indexOfSegment, limitIndexes, Segment } from './segment.ts';
-import { SpareFiles } from './spare-files.ts';
 import { StagedBatches } from './staged-batches.ts';
-
-/** It reads records, which most logs never do. */
-const require = createRequire(import.meta.url);
-const search = (): typeof import('./timestamp-search.ts') => require('./timestamp-search.js');
+import { firstRecordSince } from './timestamp-search.ts';
 
 /** Indexes hold offsets as distances from a segment's base in 32 bits. */
 const OFFSETS_A_SEGMENT_MAX = 2 ** 31 - 1;
@@ -205,7 +200,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
       for (let found = segment.findTime(timestamp); found !== undefined; ) {
         const { bytes, at, position } = found;
         const after = at + batchBytes(bytes, at);
-        const record = search().firstRecordSince(bytes, at, after, timestamp);
+        const record = firstRecordSince(bytes, at, timestamp);
         if (record !== undefined && record.offset >= end) return undefined;
         // What was deleted is not found; the oldest that is left is not older.
         if (record !== undefined && record.offset >= this.#logStart) return record;

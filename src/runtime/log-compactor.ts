@@ -13,7 +13,7 @@ import { swapIn } from '../log/compaction-swap.ts';
 import { DiskError } from '../log/disk.ts';
 import { DamagedSegmentError } from '../log/segment.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
-import { AbortError } from './background-failure.ts';
+import { AbortError } from './background-client.ts';
 import type { CareSettings, SegmentFault } from './directory.ts';
 import type { CareHost, CareTools } from './log-care.ts';
 import { segmentLogOf } from './replica-opening.ts';
