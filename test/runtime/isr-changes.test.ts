@@ -8,7 +8,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import type { ControlRequest } from '../../src/runtime/directory.ts';
 import { IsrChanges } from '../../src/runtime/isr-changes.ts';
 import { PartitionChanges } from '../../src/runtime/partition-changes.ts';
-import type { ReplicaMoves } from '../../src/runtime/replica-moves.ts';
+import { ReplicaMoves } from '../../src/runtime/replica-moves.ts';
 import { Topics } from '../../src/runtime/topics.ts';
 import { TestCluster } from '../core/metadata/fixtures.ts';
 
@@ -59,16 +59,10 @@ class Scene {
       submit: (command: Command) => this.#submit(command),
       metadataOffset: () => this.metadata.image.offset,
       alive: () => [...this.brokers.values()].map(({ handle }) => handle),
-      // Nobody is given a replica here, or loses one.
-      moves: {
-        written: () => {},
-        add: () => {},
-        takeLeft: () => new Map(),
-        remove: () => {},
-      } as unknown as ReplicaMoves,
       greet: () => {},
       mended: () => {},
       shown: () => {},
+      moves: new ReplicaMoves({ clock: systemClock, topics, threads: () => [], opened: () => {} }),
     };
     this.#changes = new PartitionChanges(cluster);
     this.isr = new IsrChanges(
@@ -103,8 +97,8 @@ class Scene {
 
   async #submit(command: Command): Promise<unknown> {
     await Promise.resolve();
-    const { image } = this.metadata;
     const before = this.metadata.entries.length;
+    const { image } = this.metadata;
     const answer = this.metadata.run(command);
     for (const records of this.metadata.entries.slice(before)) this.#changes.written(records, image);
     return answer;
