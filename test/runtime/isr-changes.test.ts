@@ -63,6 +63,7 @@ class Scene {
       greet: () => {},
       mended: () => {},
       shown: () => {},
+      moves: new ReplicaMoves({ clock: systemClock, topics, threads: () => [], opened: () => {} }),
     };
     this.#changes = new PartitionChanges(cluster);
     this.isr = new IsrChanges(
