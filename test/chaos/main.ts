@@ -120,10 +120,11 @@ function listed(counts: Readonly<Record<string, number>>): string {
 }
 
 function tell(round: Round, startedMs: number, isVerbose: boolean): void {
-  const { seed, durability, brokers, acknowledged, faults, refusals, anomalies, trouble, story } = round;
+  const { seed, durability, brokers, acknowledged, faults, refusals, anomalies, trouble, story, times } =
+    round;
   const verdict = isBad(round) ? 'BAD' : 'well';
   print(
-    `${clockOf(startedMs)}: seed ${seed} is over and ${verdict}: ${brokers} brokers, ${durability}: ${acknowledged} acknowledged under ${listed(faults)}; refusals: ${listed(refusals)}`,
+    `${clockOf(startedMs)}: seed ${seed} is over and ${verdict}: ${brokers} brokers, ${durability}: ${acknowledged} acknowledged under ${listed(faults)}; refusals: ${listed(refusals)}; ${times}`,
   );
   if (isVerbose || isBad(round)) for (const line of story) print(line);
   if (!isBad(round)) return;

@@ -45,7 +45,7 @@ export class Nemesis {
       else if (this.#troubled.size < this.#plan.troubledMax) await this.#begin(broker);
       // Now and then for so long that a session ends.
       const longMs = this.#plan.sessionMs * 2;
-      await sleep(this.#random(16) === 0 ? this.#plan.sessionMs + this.#random(longMs) : this.#random(150));
+      await sleep(this.#random(16) === 0 ? this.#plan.sessionMs + this.#random(longMs) : this.#random(100));
     }
   }
 

@@ -26,6 +26,8 @@ export interface Round {
   /** Why it did not become whole again, where it did not. */
   readonly trouble: string | undefined;
   readonly story: readonly string[];
+  /** How long faults, their end, and the look at what came of it have taken. */
+  readonly times: string;
 }
 
 interface Plan {
@@ -83,26 +85,44 @@ export async function runRound(
       () => progress({ plan, acknowledged: counter[0], faults: nemesis.counts }),
       1_000,
     );
+    const watch = stopwatch();
     await nemesis.play(runMs);
+    watch('faults');
     let trouble = await nemesis.heal();
+    watch('healing');
     clearInterval(ticker);
     const histories = await Promise.all([clients.stop(), ...workers.map(stopWorker)]);
     // Records of calls that were under way.
     trouble ??= await nemesis.heal();
+    watch('last calls');
     const logs = await readLogs(cluster, partitions);
     const total = logs.reduce((sum, { hwm }) => sum + hwm, 0);
+    const areEqual = await replicasEqual(cluster, TOPIC, total);
+    const anomalies = check(historyOf(tasks, histories, logs));
     return {
       ...{ seed, durability, brokers, trouble, acknowledged: counter[0] },
       faults: nemesis.counts,
       story: nemesis.story,
       refusals: addUp(histories.map(({ refusals }) => refusals)),
-      anomalies: check(historyOf(tasks, histories, logs)),
-      replicasEqual: await replicasEqual(cluster, TOPIC, total),
+      anomalies,
+      replicasEqual: areEqual,
+      times: watch('checks'),
     };
   } finally {
     for (const worker of workers) await worker.terminate();
     await cluster.close();
   }
+}
+
+/** Adds how long the last part has taken; all of them so far. */
+function stopwatch(): (part: string) => string {
+  const parts: string[] = [];
+  let sinceMs = performance.now();
+  return (part) => {
+    parts.push(`${part} ${((performance.now() - sinceMs) / 1_000).toFixed(1)} s`);
+    sinceMs = performance.now();
+    return parts.join(', ');
+  };
 }
 
 /** The clients of this thread, and those of two others. */
