@@ -383,8 +383,7 @@ export class Coordinator {
     // It may have taken a sleeper's flag down without notifying it.
     this.#members.ringAll();
     this.attachments.ringAll();
-    this.#metadata.brokerEnded(handle.id);
-    void this.lives.lose(handle.id);
+    this.#metadata.brokerEnded(handle.id, this.lives.lose(handle.id));
     this.#ended(handle, cause);
   }
 
