@@ -127,7 +127,7 @@ test('without most of the voters nothing is decided and nothing acknowledged, an
     await assertReplicated(cluster, 11);
   }));
 
-test('the metadata goes on without the broker whose voter led, and its term does not rise when that is back', () =>
+test('LESSONS 17: the metadata goes on without the broker whose voter led, and its term does not rise when that is back', () =>
   withCluster({ sessionMs: SESSION_MS }, async (cluster) => {
     const { leaderId } = cluster.status().quorum;
     await cluster.faults.isolate([leaderId as number]);
