@@ -218,6 +218,12 @@ export class Coordinator {
     return this.#members.get(broker).handle.request(request);
   }
 
+  /** Ends all isolation. */
+  heal(): void {
+    this.#members.heal();
+    this.#metadata.elect();
+  }
+
   /** An id that no producer has or had. */
   newProducerId(): Promise<NewProducer> {
     return this.#producerIds.next();

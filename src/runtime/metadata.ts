@@ -155,7 +155,11 @@ export class Metadata {
     if (this.#seats.has(broker)) return;
     await this.#ending.get(broker);
     await this.#open(broker);
-    // Others wait for its voice, if they are too few.
+    this.elect();
+  }
+
+  /** Voters are there again whose voices others may have waited for. */
+  elect(): void {
     this.#controller.quorum.elect();
   }
 
