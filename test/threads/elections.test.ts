@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Cluster, connect } from '../../src/index.ts';
 import { assertRefused } from '../client/refusals.ts';
-import { assertReplicated, numbered, partitionOf, text, until, withCluster } from './fixtures.ts';
+import { assertReplicated, numbered, partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
 
 async function inSync(cluster: Cluster, count: number, partition = 0): Promise<void> {
   await until(`${count} replicas are in sync`, () => partitionOf(cluster, partition).isr.length === count);
@@ -145,6 +145,24 @@ test('committed records are not lost when the last replica in sync dies: one tha
       await assertReplicated(cluster, 300);
     },
   ));
+
+for (const enable of [true, 'false'] as const) {
+  test(`a preferred leader that is back ${enable === true ? 'leads again by itself' : 'does not if that is switched off'}`, () =>
+    withCluster(
+      {
+        config: { 'auto.leader.rebalance.enable': enable, 'leader.imbalance.check.interval.seconds': 1 },
+      },
+      async (cluster) => {
+        const { leader } = partitionOf(cluster);
+        await cluster.faults.kill(leader);
+        await cluster.faults.restart(leader);
+        await inSync(cluster, 3);
+        if (enable === true) await until('it leads', () => partitionOf(cluster).leader === leader);
+        else await sleep(1_500);
+        assert.is(partitionOf(cluster).leader === leader, enable === true);
+      },
+    ));
+}
 
 test('an election that cannot be is told of, and none is refused for others', () =>
   withCluster({ brokers: 2 }, async (cluster) => {
