@@ -17,6 +17,7 @@ import { Members } from './members.ts';
 import { Metadata } from './metadata.ts';
 import { PartitionChanges } from './partition-changes.ts';
 import { processSurroundings } from './process-surroundings.ts';
+import { type NewProducer, ProducerIds } from './producer-ids.ts';
 import { Reassignments } from './reassignments.ts';
 import { reportsOf } from './reopening.ts';
 import { ReplicaMoves } from './replica-moves.ts';
@@ -91,6 +92,7 @@ export class Coordinator {
   readonly #isr: IsrChanges;
   readonly #background = new Background();
   readonly #damages: DamageReports;
+  readonly #producerIds = new ProducerIds(() => this.#allocateProducerIds());
   readonly #listeners = new Set<ClusterListener>();
   #stopHeartbeat: (() => void) | undefined;
 
@@ -216,6 +218,17 @@ export class Coordinator {
     return this.#members.get(broker).handle.request(request);
   }
 
+  /** Ends all isolation. */
+  heal(): void {
+    this.#members.heal();
+    this.#metadata.elect();
+  }
+
+  /** An id that no producer has or had. */
+  newProducerId(): Promise<NewProducer> {
+    return this.#producerIds.next();
+  }
+
   /** As attach, for a thread that does not share this one's objects. */
   async attachThread(threadId: number, deliveryTimeoutMs: number): Promise<ThreadAttachment> {
     const attachment = await this.attachments.attach(threadId);
@@ -324,6 +337,12 @@ export class Coordinator {
     });
   }
 
+  #allocateProducerIds(): Promise<{ readonly first: number; readonly count: number }> {
+    // Blocks are given to brokers; it does not matter to which.
+    const [{ id: broker, epoch }] = this.#metadata.image.brokers();
+    return this.#metadata.submit({ type: 'allocate-producer-ids', broker, epoch });
+  }
+
   /** Those of the metadata, or so many as were asked for where there are none yet. */
   #brokersToStart(): number[] {
     const { brokers, racks = new Map<number, string>() } = this.#options;
@@ -364,8 +383,7 @@ export class Coordinator {
     // It may have taken a sleeper's flag down without notifying it.
     this.#members.ringAll();
     this.attachments.ringAll();
-    this.#metadata.brokerEnded(handle.id);
-    void this.lives.lose(handle.id);
+    this.#metadata.brokerEnded(handle.id, this.lives.lose(handle.id));
     this.#ended(handle, cause);
   }
 
