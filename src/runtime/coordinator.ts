@@ -218,6 +218,12 @@ export class Coordinator {
     return this.#members.get(broker).handle.request(request);
   }
 
+  /** Ends all isolation. */
+  heal(): void {
+    this.#members.heal();
+    this.#metadata.elect();
+  }
+
   /** An id that no producer has or had. */
   newProducerId(): Promise<NewProducer> {
     return this.#producerIds.next();
@@ -377,8 +383,7 @@ export class Coordinator {
     // It may have taken a sleeper's flag down without notifying it.
     this.#members.ringAll();
     this.attachments.ringAll();
-    this.#metadata.brokerEnded(handle.id);
-    void this.lives.lose(handle.id);
+    this.#metadata.brokerEnded(handle.id, this.lives.lose(handle.id));
     this.#ended(handle, cause);
   }
 
