@@ -53,6 +53,8 @@ export interface Observer {
   readonly invariant: string;
   /** Its thread has done something, whatever. */
   stepped?(view: BrokerView): void;
+  /** The same, and it died in the midst of it. */
+  died?(view: BrokerView): void;
   /** Something of the metadata of a partition has changed; `before` is undefined for the first that is seen of it. */
   changed?(partition: MetadataPartition, before: MetadataPartition | undefined): void;
   acknowledged?(batch: Acknowledged): void;

@@ -78,7 +78,9 @@ export class SimClient {
         if (isCurrent()) this.#ended(broker, life);
       },
       brokerHangs: (broker, life) => {
-        if (isCurrent()) this.#links.get(broker)?.link.fail(lost(`Broker ${broker}, life ${life}, hangs.`));
+        const linked = this.#links.get(broker);
+        if (!isCurrent() || linked?.life !== life) return;
+        linked.link.expire(Number.POSITIVE_INFINITY, () => lost(`Broker ${broker} hangs.`));
       },
       brokerStarted: (broker) => {
         if (isCurrent()) void this.#started(coordinator, broker);

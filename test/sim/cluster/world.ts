@@ -2,6 +2,7 @@
 import { topicConfig, topicDefaults } from '../../../src/config.ts';
 import type { MetadataPartition } from '../../../src/core/metadata/image.ts';
 import type { Member } from '../../../src/core/raft/index.ts';
+import type { Replica } from '../../../src/core/replica.ts';
 import type { Disk } from '../../../src/log/disk.ts';
 import { MemoryDisk } from '../../../src/log/memory-disk.ts';
 import { Arena } from '../../../src/runtime/arena.ts';
@@ -9,6 +10,7 @@ import { Coordinator } from '../../../src/runtime/coordinator.ts';
 import { DataDirectory, type Place } from '../../../src/runtime/data-directory.ts';
 import { foundSeat } from '../../../src/runtime/quorum-seats.ts';
 import type { ClusterSurroundings } from '../../../src/runtime/surroundings.ts';
+import { pause } from '../../../src/runtime/timers.ts';
 import { type Fault, FaultyDisk } from '../../log/faulty-disk.ts';
 import type { Dice } from '../dice.ts';
 import type { Scheduler } from '../scheduler.ts';
@@ -72,13 +74,13 @@ export class World implements WorldView, Device {
   readonly #doomed = new Map<Strand, number>();
   readonly #slow = new Map<number, number>();
   readonly #attachers: ((coordinator: Coordinator) => void)[] = [];
+  readonly #told = new WeakMap<Replica, string>();
   readonly #watchers: (() => void)[] = [];
   #process: SimProcess | undefined;
   #isMainDirty = false;
   #isHealed = false;
   #wasPowerLost = false;
   #isMade = false;
-  #isTopicMade = false;
   #uuids = 0;
   #depth = 0;
 
@@ -200,13 +202,15 @@ export class World implements WorldView, Device {
     process.coordinator = coordinator;
     this.#wasPowerLost = false;
     this.scheduler.note('the cluster is up');
-    if (!this.#isTopicMade) {
-      await coordinator.topicChanges.create(TOPIC, plan.partitions, 3, {
+    while (coordinator.knownTopic(TOPIC) === undefined) {
+      const made = coordinator.topicChanges.create(TOPIC, plan.partitions, 3, {
         'segment.bytes': plan.segmentBytes,
         'retention.ms': -1,
         'retention.bytes': -1,
       });
-      this.#isTopicMade = true;
+      await made.catch((error: Error) => this.scheduler.note(`no topic yet: ${error.message}`));
+      if (process.main.isDead) return;
+      await pause(process.main.clock, RESTART_AFTER_MS);
     }
     if (process.main.isDead) return;
     for (const attach of this.#attachers) attach(coordinator);
@@ -504,11 +508,28 @@ export class World implements WorldView, Device {
     const { broker, id } = thread;
     if (broker === undefined) return;
     const view = { id, broker, life: this.#lives.get(thread) as number };
-    if (!thread.isDead) for (const checker of this.#checkers) checker.stepped?.(view);
+    if (this.scheduler.isTraced) this.#tell(view);
+    for (const checker of this.#checkers) {
+      if (thread.isDead) checker.died?.(view);
+      else checker.stepped?.(view);
+    }
     // Also one that has died in the midst of it may have said before that something is committed.
     for (const replica of broker.replicas) {
-      if (replica === undefined || replica.state !== 'online') continue;
-      if (replica.isLeader && replica.info.topic === TOPIC) this.canon.adopt(replica);
+      if (replica?.isLeader === true && replica.info.topic === TOPIC) this.canon.adopt(replica);
+    }
+  }
+
+  /** For people: what has become of the replicas of a broker. */
+  #tell({ id, broker, life }: BrokerView): void {
+    for (const replica of broker.replicas) {
+      if (replica === undefined) continue;
+      const { log, hwm, info, state, source, stable } = replica;
+      const published = broker.table.loadLeoIn(info.epoch, replica.id);
+      const role = replica.isLeader ? 'leads' : `follows ${info.leader} by its ${source}`;
+      const line = `broker ${id} (life ${life}) ${role}, partition ${replica.id}, epoch ${info.epoch}, ${state}: LEO ${log.leo}, written ${log.written}, stable ${stable}, published ${published}, HWM ${hwm}, ISR ${info.isr.join(' ')}`;
+      if (this.#told.get(replica) === line) continue;
+      this.#told.set(replica, line);
+      this.scheduler.note(line);
     }
   }
 

@@ -12,9 +12,14 @@ export class CommittedByAll implements Observer {
     this.#world = world;
   }
 
-  stepped({ id, life, broker }: BrokerView): void {
+  died({ id, broker }: BrokerView): void {
     for (const replica of broker.replicas)
       if (replica !== undefined) this.#ends.set(`${id} ${replica.id}`, replica.log.leo);
+  }
+
+  stepped(view: BrokerView): void {
+    const { id, life, broker } = view;
+    this.died(view);
     for (const replica of broker.replicas) {
       if (replica === undefined || !replica.isLeader || replica.state !== 'online') continue;
       const { hwm, info } = replica;
