@@ -72,8 +72,15 @@ async function load(): Promise<string> {
     clock: systemClock,
     random: Math.random,
     directory,
-    context: { isAlive: () => true, hasLog: () => true, newUuid, defaults: topicDefaults('os') },
+    context: {
+      isAlive: () => true,
+      hasLog: () => true,
+      logEnd: () => 0,
+      newUuid,
+      defaults: topicDefaults('os'),
+    },
     voters: undefined,
+    sides: () => ({ areLinked: () => true, isWithCoordinator: () => true }),
     written: () => undefined,
   });
   await metadata.start();

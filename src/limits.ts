@@ -92,6 +92,9 @@ export const PRODUCER_WAITING_RECORDS_MAX = 100_000;
 /** A batch that is not answered in this time fails; Kafka's delivery.timeout.ms. */
 export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
 
+/** How long a broker keeps a produce request waiting for its commitment; Kafka's request.timeout.ms. */
+export const REQUEST_TIMEOUT_DEFAULT_MS = 30_000;
+
 /** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
 export const MAX_BLOCK_DEFAULT_MS = 60_000;
 
@@ -133,12 +136,18 @@ export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 /** How often a broker gives a sign of life, and how often it is looked for: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
 
+/** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
+export const LOOK_EVERY_MS = 200;
+
 /**
  * A broker without a sign of life for this long is fenced. Kafka waits nine seconds, for machines that do not answer over
  * a network; in a process nothing gets lost on the way, and what is longer than a full collection or a busy machine takes
  * is a hang. Fifteen signs may be missed.
  */
 export const BROKER_SESSION_MS = 3_000;
+
+/** What a disk that was made slow takes for each call: a device of the turning kind that is busy with others. */
+export const SLOW_DISK_MS = 20;
 
 /** How long a broker thread may take to bring its logs to the device at the end. */
 export const BROKER_STORE_TIMEOUT_MS = 60_000;

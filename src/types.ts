@@ -36,6 +36,14 @@ export interface PartitionInfo {
   /** -1 where nobody can lead it. */
   readonly leader: number;
   readonly epoch: number;
+  /**
+   * Replicas outside of the ISR that could lead all the same: they left while it was too small for anything to be
+   * committed since. As long as there are such, nothing is.
+   */
+  readonly eligible?: readonly number[];
+  /** Replicas that are being added, and for how many bytes a second each broker may fetch what such replicas lack. */
+  readonly adding?: readonly number[];
+  readonly throttle?: number | null;
   /** Why nobody leads it: a sentence that says what to do. */
   readonly unavailable?: string;
 }
@@ -130,7 +138,20 @@ export type CounterName =
   | 'corruptFrames'
   | 'laps'
   | 'catchUps'
-  | 'damagedSegments';
+  | 'damagedSegments'
+  | 'readsRefused'
+  | 'requestsFenced'
+  | 'requestsTimedOut'
+  | 'isrShrinks'
+  | 'isrExpansions';
+
+/** How a follower keeps up with what a broker leads: with the partition where it is furthest behind. */
+export interface FollowerLag {
+  readonly follower: number;
+  /** For how long it has not had all that the leader had, where the leader waits for it; looked at every 200 ms. */
+  readonly behindMs: number;
+  readonly records: number;
+}
 
 /** A broker's counters and lags, as they stood at one moment. */
 export interface BrokerMetrics {
@@ -139,6 +160,8 @@ export interface BrokerMetrics {
   /** Histograms: counts by bucket, for `percentiles`. */
   readonly lagHwm: Uint32Array;
   readonly lagFollower: Uint32Array;
+  /** As a leader: those that follow it. */
+  readonly followers: readonly FollowerLag[];
 }
 
 /**
@@ -146,6 +169,15 @@ export interface BrokerMetrics {
  * while, and leads nothing until it does.
  */
 export type BrokerState = 'starting' | 'running' | 'fenced' | 'offline' | 'closing' | 'closed' | 'failed';
+
+/**
+ * What a broker's disk can be made to be. Slow: each call takes some time, and blocks the broker. Full: what lies there can be
+ * read and written over, and nothing gets longer. Failing: every call is refused. Wiped: replaced by an empty one, once.
+ */
+export type DiskFault = 'slow' | 'full' | 'failing' | 'wiped' | 'sound';
+
+/** What a disk is like: one that was wiped is as sound as before. */
+export type DiskCondition = Exclude<DiskFault, 'wiped'>;
 
 /** Bytes of a replica's files that were torn or damaged: taken out by the start, or found later. */
 export interface RecoveryReport {

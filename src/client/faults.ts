@@ -1,5 +1,6 @@
-import { requireInteger } from '../errors.ts';
+import { requireInteger, requireOneOf, show, TidemarkError } from '../errors.ts';
 import type { Coordinator } from '../runtime/coordinator.ts';
+import type { DiskFault } from '../types.ts';
 
 /** Lets brokers fail, as they do by themselves when a thread dies or something blocks it. */
 export class Faults {
@@ -31,6 +32,37 @@ export class Faults {
 
   async resume(broker: number): Promise<void> {
     this.#coordinator.members.resume(this.#checked(broker));
+  }
+
+  /**
+   * Cuts these brokers off from all others and from the coordinator; they see each other. Every call makes an island of its
+   * own: isolate([2, 3]) leaves 2 and 3 together, isolate([2]) and isolate([3]) leave each alone. Clients still reach all.
+   */
+  async isolate(brokers: readonly number[]): Promise<void> {
+    if (!Array.isArray(brokers) || brokers.length === 0)
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `isolate takes the ids of the brokers to cut off, in a list; got ${show(brokers)}.`,
+      );
+    this.#coordinator.members.isolate(brokers.map((broker) => this.#checked(broker)));
+  }
+
+  /** Ends what isolate() has done, to all of them. Who was fenced meanwhile comes back, and follows. */
+  async heal(): Promise<void> {
+    this.#checkOpen();
+    this.#coordinator.members.heal();
+  }
+
+  /**
+   * Lets a broker's disk be slow, full or failing, in this life and in later ones, until it is sound again; a broker that
+   * has gone offline for it stays so until restart(). 'wiped' stops the broker, takes all that it and its vote had, and
+   * starts it again.
+   */
+  async disk(broker: number, fault: DiskFault): Promise<void> {
+    const id = this.#checked(broker);
+    const condition = requireOneOf('a disk', fault, ['slow', 'full', 'failing', 'wiped', 'sound'] as const);
+    if (condition === 'wiped') await this.#coordinator.lives.wipe(id);
+    else await this.#coordinator.members.afflict(id, condition);
   }
 
   #checked(broker: number): number {

@@ -10,12 +10,18 @@ import type { BrokerState } from '../types.ts';
 import type { Background } from './background.ts';
 import type { TaskMessage, TaskReply } from './background-tasks.ts';
 import type { BrokerNotice, BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
+import { HeldMessages } from './held-messages.ts';
 import type { BrokerThread, Clock, Port } from './surroundings.ts';
 import { timeLimit } from './timers.ts';
+
+/** What does not come from the coordinator, but from clients and from whoever looks after the host. */
+const UNHELD = new Set<ControlRequest['type']>(['attach', 'detach', 'inspect', 'afflict', 'close']);
 
 interface PendingControl {
   resolve(value: unknown): void;
   reject(error: Error): void;
+  /** Whether the answer comes through though the broker is cut off from the coordinator. */
+  readonly isUnheld: boolean;
 }
 
 /** What a broker's handle tells its owner. */
@@ -39,6 +45,8 @@ export class BrokerHandle {
   readonly life: number;
   /** Resolves when nothing of the thread is left. */
   readonly exited: Promise<void>;
+  /** Held back while the broker is cut off from the coordinator. */
+  readonly messages = new HeldMessages();
   readonly #thread: BrokerThread;
   readonly #clock: Clock;
   readonly #pending = new Map<number, PendingControl>();
@@ -67,7 +75,7 @@ export class BrokerHandle {
       });
     });
     this.#thread.on('message', (message: ControlReply | BrokerNotice | TaskMessage) => {
-      if ('notice' in message) this.#take(message);
+      if ('notice' in message) this.messages.pass(() => this.#take(message));
       else if ('task' in message) this.#work(message);
       else this.#settle(message);
     });
@@ -137,10 +145,13 @@ export class BrokerHandle {
       return Promise.reject(new TidemarkError('BROKER_FAILED', `Broker ${this.id} is not running.`));
     }
     const sequence = ++this.#sequence;
+    const isUnheld = UNHELD.has(request.type);
     const answered = new Promise<unknown>((resolve, reject) => {
-      this.#pending.set(sequence, { resolve, reject });
+      this.#pending.set(sequence, { resolve, reject, isUnheld });
     });
-    this.#thread.postMessage({ sequence, request }, transfer);
+    const post = (): void => this.#thread.postMessage({ sequence, request }, transfer);
+    if (isUnheld) post();
+    else this.messages.pass(post);
     const tooLate = () =>
       new TidemarkError('REQUEST_TIMED_OUT', `Broker ${this.id} did not answer in ${limitMs} ms.`);
     const limited =
@@ -151,7 +162,7 @@ export class BrokerHandle {
   /** Lets the thread end by itself, or ends it. */
   async close(): Promise<void> {
     if (this.hasEnded) return;
-    const doesHang = this.#state === 'fenced';
+    const doesHang = this.#state === 'fenced' && !this.messages.areHeld;
     this.#state = 'closing';
     this.#thread.postMessage({ sequence: 0, request: { type: 'close' } });
     try {
@@ -188,6 +199,11 @@ export class BrokerHandle {
 
   #settle(reply: ControlReply): void {
     const pending = this.#pending.get(reply.sequence);
+    if (pending === undefined || pending.isUnheld) this.#answer(pending, reply);
+    else this.messages.pass(() => this.#answer(this.#pending.get(reply.sequence), reply));
+  }
+
+  #answer(pending: PendingControl | undefined, reply: ControlReply): void {
     if (reply.error !== undefined) {
       const { code = 'BROKER_FAILED', error } = reply;
       pending?.reject(new TidemarkError(code, `Broker ${this.id}: ${error}`));
@@ -198,6 +214,7 @@ export class BrokerHandle {
 
   #ended(cause: Error): void {
     for (const task of this.#tasks.values()) task.abort();
+    this.messages.drop();
     if (this.hasEnded) return;
     const expected = this.#state === 'closing';
     this.#state = expected ? 'closed' : 'failed';

@@ -20,6 +20,8 @@ export interface BrokerHost {
   /** End of what this broker has published to its tail ring. */
   readonly ringPosition: number;
   tableOf(brokerId: number): PartitionTable;
+  /** Whether nothing cuts the two off from each other. */
+  isLinked(brokerId: number): boolean;
   /**
    * Copies a batch into the next frame of the tail ring and computes its CRC-32C on the way: `from` and `length` are
    * those of the bytes that the CRC covers. Nothing is published, and the next batch may take its place.
@@ -27,7 +29,7 @@ export interface BrokerHost {
   readonly stage: (from: number, length: number) => number;
   /**
    * Stamps the staged batch, publishes it to the followers, and appends it to the own log. `client` is told when
-   * the batch is stable here or committed, whichever it waits for, unless it is NOBODY.
+   * the batch is stable here or committed, whichever it waits for, or that it has waited for `timeoutMs`, unless it is NOBODY.
    */
   append(
     replica: Replica,
@@ -35,6 +37,7 @@ export interface BrokerHost {
     client: number,
     correlation: number,
     waitsFor: PendingBatch['waitsFor'],
+    timeoutMs: number,
   ): void;
   /** A batch was appended to this replica's log, from elsewhere than its own ring: flush() is to come before long. */
   staged(replica: Replica): void;

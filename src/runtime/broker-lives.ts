@@ -55,6 +55,8 @@ export class BrokerLives {
   readonly #faulty = new Map<number, Set<number>>();
   /** Brokers that are being stopped: they are given nothing any more. */
   readonly #leaving = new Set<number>();
+  /** By broker: the signs of life that were heard of it last. */
+  readonly #heard = new Map<number, number>();
   /** By broker: what is being done to it. One thing follows the other. */
   readonly #steps = new Map<number, Promise<unknown>>();
 
@@ -98,6 +100,7 @@ export class BrokerLives {
   async start(id: number): Promise<void> {
     this.#members.get(id);
     return this.#step(id, async () => {
+      this.#requireLinked(id);
       const before = this.#members.get(id).handle;
       if (!before.hasEnded)
         throw new TidemarkError(
@@ -125,6 +128,25 @@ export class BrokerLives {
       }
       this.#ended(handle, new Error('it was stopped'));
     });
+  }
+
+  /** Replaces the disk of a broker by an empty one. Its vote is another one then, and gets what the others have. */
+  async wipe(id: number): Promise<void> {
+    this.#members.get(id);
+    this.#requireLinked(id);
+    if (this.#metadata.isAlone(id))
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `Broker ${id} has the only vote on the metadata: without its disk there is no cluster any more.`,
+      );
+    await this.stop(id);
+    await this.#step(id, async () => {
+      await this.#members.get(id).handle.exited;
+      await this.#metadata.ended(id);
+      this.#directory.wipe(id);
+      await this.#bringUp(id);
+    });
+    this.#metadata.shape(() => this.#members.ids);
   }
 
   /** A broker more, for new topics: its id. */
@@ -196,6 +218,14 @@ export class BrokerLives {
     await Promise.all([this.#changes.change(() => undefined, { begin }), ...lost.map((id) => this.lose(id))]);
   }
 
+  #requireLinked(id: number): void {
+    if (this.#members.sides.isWithCoordinator(id)) return;
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `Broker ${id} is cut off, and could not be told what it is to do: call faults.heal() first.`,
+    );
+  }
+
   #requireQuorum(): void {
     if (this.#metadata.hasQuorum) return;
     throw new TidemarkError(
@@ -224,12 +254,19 @@ export class BrokerLives {
   /** Fences brokers that hang, and lets those in again that have woken. */
   lookForSigns(): void {
     const beats = new Map<number, number>();
-    for (const { handle, vitals } of this.#members.all)
-      if (handle.state === 'running' || handle.state === 'fenced') beats.set(handle.id, vitals.loadBeats());
+    const { sides } = this.#members;
+    for (const { handle, vitals } of this.#members.all) {
+      if (handle.state !== 'running' && handle.state !== 'fenced') continue;
+      if (sides.isWithCoordinator(handle.id)) this.#heard.set(handle.id, vitals.loadBeats());
+      beats.set(handle.id, this.#heard.get(handle.id) ?? 0);
+    }
     const { suspected, back } = this.#detector.look(beats, this.#cluster.clock.nowMs());
     for (const id of suspected) {
       const { handle } = this.#members.get(id);
-      const sentence = `Broker ${id} has given no sign of life for a while: something blocks its thread.`;
+      const reason = sides.isWithCoordinator(id)
+        ? 'something blocks its thread'
+        : 'it is cut off until faults.heal()';
+      const sentence = `Broker ${id} has given no sign of life for a while: ${reason}.`;
       handle.fence(sentence);
       // What clients send until they know who leads instead lies in its channel too.
       void this.lose(id).then(() =>

@@ -212,6 +212,7 @@ export class Coordinator {
     this.#stopHeartbeat?.();
     this.#changes.close();
     for (const id of this.#members.ids) this.#members.resume(id);
+    this.#members.heal();
     // Brokers give up what they have asked of the pool, and the pool what is left of it: neither waits for the other.
     const brokers = this.#members.all.map(({ handle }) => handle.close());
     await Promise.all([...brokers, this.#background.close()]);
@@ -261,9 +262,11 @@ export class Coordinator {
       context: {
         isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
         hasLog: (id, partition) => this.lives.hasLog(id, partition),
+        logEnd: (id, partition) => this.#members.logEnd(id, partition),
         newUuid,
         defaults: config,
       },
+      sides: () => this.#members.sides,
       written: (records) => this.#changes.written(records),
     });
   }
@@ -334,6 +337,9 @@ export class Coordinator {
         break;
       case 'caught-up':
         void this.#isr.expand(handle, notice.partition);
+        break;
+      case 'lagging':
+        void this.#isr.shrink(handle, notice.partition, notice.epoch, notice.followers);
         break;
       case 'recovering': {
         const { notice: _, ...progress } = notice;

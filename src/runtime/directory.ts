@@ -1,7 +1,7 @@
 import type { TopicConfig } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { RecoveryCut } from '../log/open-log.ts';
-import type { Durability, PartitionInfo } from '../types.ts';
+import type { DiskCondition, Durability, PartitionInfo } from '../types.ts';
 import type { LinkAddresses } from './client-frames.ts';
 import type { Port } from './surroundings.ts';
 
@@ -23,6 +23,8 @@ export interface BrokerThreadData {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
   readonly workspace: number;
+  /** Who is cut off from whom. */
+  readonly sides: number;
   /** Where it gives its signs of life. */
   readonly vitals: number;
   readonly id: number;
@@ -33,6 +35,8 @@ export interface BrokerThreadData {
   readonly home?: BrokerHome;
   /** A port to each other broker, for followers that read a leader's log. */
   readonly peers: ReadonlyMap<number, Port>;
+  /** What its disk is like, where that is other than sound. */
+  readonly disk?: DiskCondition | undefined;
   /** Where it is to be other than usual. */
   readonly care?: Partial<CareSettings> | undefined;
 }
@@ -151,6 +155,8 @@ export type ControlRequest =
     }
   /** What was said of the metadata up to this entry of their log was said before. */
   | { readonly type: 'metadata'; readonly offset: number }
+  /** The broker's disk is to be like this from now on: a fault that somebody wants to see. */
+  | { readonly type: 'afflict'; readonly condition: DiskCondition }
   | { readonly type: 'close' };
 
 export interface ControlReply {
@@ -177,6 +183,13 @@ export type BrokerNotice =
   | { readonly notice: 'disk-failed'; readonly message: string }
   /** A replica that is not in the ISR has all that its leader has. */
   | { readonly notice: 'caught-up'; readonly partition: number }
+  /** As the leader of this epoch: these followers have not kept up for too long, and it still waits for them. */
+  | {
+      readonly notice: 'lagging';
+      readonly partition: number;
+      readonly epoch: number;
+      readonly followers: readonly number[];
+    }
   /** Bytes of a segment are no longer what was written, from `position` on as far as anybody knows. */
   | ({ readonly notice: 'damaged'; readonly id: number; readonly bytes: number } & SegmentFault)
   /** A log, or part of it, cannot be compacted. */

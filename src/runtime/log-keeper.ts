@@ -27,6 +27,7 @@ const BROKER_EPOCH = 0;
 export interface KeeperHost extends CareHost {
   readonly table: PartitionTable;
   tableOf(brokerId: number): PartitionTable;
+  isLinked(brokerId: number): boolean;
 }
 
 /**
@@ -152,7 +153,7 @@ export class LogKeeper {
   /** A follower's log begins no earlier than its leader's, and may drop what the leader says is committed. */
   #adopt(replica: Replica): void {
     const { info, log, id } = replica;
-    if (replica.isLeader || info.leader === -1) return;
+    if (replica.isLeader || info.leader === -1 || !this.#host.isLinked(info.leader)) return;
     this.#host.refreshHwm(replica);
     log.committed = Math.max(log.committed, replica.hwm);
     const logStart = Math.min(this.#host.tableOf(info.leader).loadLogStart(id), replica.hwm);

@@ -1,7 +1,7 @@
 import { forceRing, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { TidemarkError } from '../errors.ts';
 import { BROKER_STOP_TIMEOUT_MS, PARTITIONS_PER_CHUNK } from '../limits.ts';
-import type { Durability } from '../types.ts';
+import type { DiskCondition, Durability } from '../types.ts';
 import type { Arena } from './arena.ts';
 import type { Background } from './background.ts';
 import { BrokerHandle, type HandleOwner } from './broker-handle.ts';
@@ -18,7 +18,7 @@ import { connectPeers } from './peer-ports.ts';
 import { PROGRESS_BYTES } from './progress.ts';
 import type { ClusterSurroundings, Port } from './surroundings.ts';
 import { timeLimit } from './timers.ts';
-import { VITALS_BYTES, Vitals } from './vitals.ts';
+import { COORDINATORS_SIDE, SIDES_BYTES, Sides, VITALS_BYTES, Vitals } from './vitals.ts';
 
 const BELL_BYTES = 128;
 /** Lives of one broker whose memory may be waiting to be given back. */
@@ -56,15 +56,23 @@ export interface MembersOptions {
  */
 export class Members {
   readonly #options: MembersOptions;
+  readonly #sidesAt: number;
+  /** Who is cut off from whom. */
+  readonly sides: Sides;
   readonly #byId = new Map<number, Member>();
   /** By broker: what gives back the memory of its earlier lives. */
   readonly #retiring = new Map<number, Set<Promise<void>>>();
   /** By broker. Bells are kept for all its lives: whoever still rings an old one wakes somebody for nothing. */
   readonly #bells = new Map<number, number>();
+  /** By broker: what its disk is like, where that is other than sound. */
+  readonly #disks = new Map<number, DiskCondition>();
   #lives = 0;
+  #islands = COORDINATORS_SIDE;
 
   constructor(options: MembersOptions) {
     this.#options = options;
+    this.#sidesAt = options.arena.allocate(SIDES_BYTES);
+    this.sides = new Sides(options.arena, this.#sidesAt);
   }
 
   get ids(): number[] {
@@ -94,6 +102,12 @@ export class Members {
   running(id: number): BrokerHandle | undefined {
     const handle = this.#byId.get(id)?.handle;
     return handle?.state === 'running' ? handle : undefined;
+  }
+
+  /** How far a broker's log of a partition goes, as it was published last. */
+  logEnd(id: number, partition: number): number {
+    const { table } = this.get(id);
+    return partition < table.chunkCount * PARTITIONS_PER_CHUNK ? table.loadLeo(partition) : 0;
   }
 
   /** All at once: each knows the others from the first. */
@@ -139,6 +153,7 @@ export class Members {
     const member = this.get(id);
     await member.handle.exited;
     this.#byId.delete(id);
+    this.sides.put([id], COORDINATORS_SIDE);
     const others = this.all.filter(({ handle }) => !handle.hasEnded);
     const told = others.map(({ handle }) =>
       handle.request({ type: 'part', broker: id }, Number.POSITIVE_INFINITY),
@@ -189,6 +204,33 @@ export class Members {
     this.get(id).vitals.resume();
   }
 
+  /**
+   * Cuts brokers off from all others and from the coordinator. They see each other, as those of an earlier call see each
+   * other as far as they are not named again.
+   */
+  isolate(ids: readonly number[]): void {
+    const members = ids.map((id) => this.get(id));
+    this.#islands += 1;
+    this.sides.put(ids, this.#islands);
+    for (const { handle } of members) handle.messages.hold();
+    this.ringAll();
+  }
+
+  /** Everybody sees everybody again. What coordinator and brokers had to say to each other meanwhile is heard now. */
+  heal(): void {
+    this.sides.put(this.ids, COORDINATORS_SIDE);
+    for (const { handle } of this.all) handle.messages.release();
+    this.ringAll();
+  }
+
+  /** Lets a broker's disk be like this from now on, in this life and in those to come. */
+  async afflict(id: number, condition: DiskCondition): Promise<void> {
+    const { handle } = this.get(id);
+    if (condition === 'sound') this.#disks.delete(id);
+    else this.#disks.set(id, condition);
+    if (!handle.hasEnded) await handle.request({ type: 'afflict', condition });
+  }
+
   /** After a thread's death: it may have taken a sleeper's flag down without notifying it. */
   ringAll(): void {
     for (const { addresses } of this.all) forceRing(this.#options.arena.int32, addresses.bell / 4);
@@ -228,8 +270,9 @@ export class Members {
     const workspace = arena.allocateWorkspace();
     const vitalsAt = arena.allocate(VITALS_BYTES);
     const { id } = addresses;
-    const memory = { memory: arena.memory, module, workspace, vitals: vitalsAt };
-    const data = { ...memory, durability, home, id, brokers, peers, care };
+    const memory = { memory: arena.memory, module, workspace, sides: this.#sidesAt, vitals: vitalsAt };
+    const disk = this.#disks.get(id);
+    const data = { ...memory, durability, home, disk, id, brokers, peers, care };
     const { clock } = surroundings;
     const thread = surroundings.startThread(data);
     const handle = new BrokerHandle(thread, data, ++this.#lives, { clock, owner, background });

@@ -10,6 +10,7 @@ import type { DataDirectory } from './data-directory.ts';
 import type { OpenedSeat } from './quorum-seats.ts';
 import type { Clock } from './surroundings.ts';
 import { pause } from './timers.ts';
+import type { Sides } from './vitals.ts';
 
 /** For how long a start waits for the voters to agree on a leader. */
 const START_LIMIT_MS = 10_000;
@@ -24,6 +25,8 @@ export interface MetadataSetup {
   readonly context: DecisionContext;
   /** How many voters there are to be at most. */
   readonly voters: number | undefined;
+  /** Which voters are cut off, by their brokers. */
+  readonly sides: () => Pick<Sides, 'areLinked' | 'isWithCoordinator'>;
   /** What was written down, entry by entry. */
   readonly written: (records: readonly MetadataRecord[]) => void;
 }
@@ -41,13 +44,15 @@ export class Metadata {
   #isClosed = false;
 
   constructor(setup: MetadataSetup) {
-    const { clock, random, directory, context, written } = setup;
+    const { clock, random, directory, context, sides, written } = setup;
     this.#setup = setup;
     this.#controller = new Controller({
       clock,
       random,
       bootstrap: { voters: directory.founders },
       context,
+      isLinked: (one, other) => sides().areLinked(one, other),
+      isReachable: (id) => sides().isWithCoordinator(id),
       published: (_image, _before, records) => written(records ?? []),
       failed: ({ id }, cause) => this.#voterFailed(id, cause),
     });
@@ -118,7 +123,12 @@ export class Metadata {
    * decided about that death.
    */
   brokerEnded(broker: number): void {
-    if (!this.#isAlone(broker)) this.#retire(broker);
+    if (!this.isAlone(broker)) this.#retire(broker);
+  }
+
+  /** Resolves when the files of its voter are closed. */
+  async ended(broker: number): Promise<void> {
+    await this.#ending.get(broker);
   }
 
   /** Its voter takes part again, with what it had persisted; one that is not needed has no say. */
@@ -150,7 +160,8 @@ export class Metadata {
     await this.#shaping?.catch(() => undefined);
   }
 
-  #isAlone(broker: number): boolean {
+  /** Whether no other broker has a vote. */
+  isAlone(broker: number): boolean {
     const { voters = [] } = this.#controller.quorum.leader?.voter.node.configuration ?? {};
     return voters.length === 1 && voters[0].id === broker;
   }
