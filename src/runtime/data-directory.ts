@@ -152,8 +152,7 @@ export class DataDirectory {
   wipe(broker: number): void {
     this.#disks.delete(broker);
     if (this.#place === undefined) return;
-    const path = join(this.#place.path, brokerName(broker));
-    guarded('emptied', path, () => rmSync(path, { recursive: true, force: true }));
+    this.#place.wipe(broker);
     this.#emptied.add(broker);
   }
 
@@ -189,6 +188,8 @@ export interface Place {
   disk(broker: number): Disk;
   /** The directory of a broker, where it has none yet. */
   makeHome(broker: number): Promise<void>;
+  /** Takes the directory of a broker away, with all that it holds. */
+  wipe(broker: number): void;
   /** A temporary directory is nobody else's, and has none. */
   readonly lock: Pick<DirectoryLock, 'wasPowerLost' | 'recovered'> | undefined;
   readonly close: () => void;
@@ -235,6 +236,10 @@ function placeAt(path: string, lock: DirectoryLock | undefined, close: () => voi
     brokers: () => brokersIn(path),
     disk: (id) => new FileDisk(join(path, brokerName(id))),
     makeHome: (id) => makeBrokerDirectory(path, lock !== undefined, id),
+    wipe: (id) => {
+      const home = join(path, brokerName(id));
+      guarded('emptied', home, () => rmSync(home, { recursive: true, force: true }));
+    },
   };
 }
 

@@ -27,6 +27,7 @@ export class Nemesis {
       kill: () => this.#kill(this.#anybody()),
       crash: () => this.#crash(this.#anybody()),
       stop: () => this.#stop(this.#anybody()),
+      isolate: () => this.#isolate(),
       pause: () => this.#pause(this.#anybody()),
       stall: () => this.#world.thread(this.#anybody())?.strand.stall(this.#dice.between(5, 800)),
       stallOfMain: () => this.#world.main?.stall(this.#dice.between(50, 4_000)),
@@ -122,6 +123,25 @@ export class Nemesis {
       () => `broker ${id} is resumed`,
       () => {
         if (this.#world.coordinator === coordinator) coordinator.members.resume(id);
+      },
+    );
+  }
+
+  /** One or two of them, from the rest and from the coordinator. */
+  #isolate(): void {
+    const { coordinator, scheduler } = this.#world;
+    if (coordinator === undefined) return;
+    const ids = [...new Set([this.#anybody(), this.#dice.percent(70) ? 0 : this.#anybody()])].filter(
+      (id) => id > 0,
+    );
+    this.#note(`brokers ${ids.join(' ')} are cut off`);
+    coordinator.members.isolate(ids);
+    scheduler.schedule(
+      this.#dice.between(20, 5_000),
+      'fault',
+      () => 'everybody hears everybody',
+      () => {
+        if (this.#world.coordinator === coordinator) coordinator.members.heal();
       },
     );
   }

@@ -29,6 +29,7 @@ export interface Plan {
     readonly kill: number;
     readonly crash: number;
     readonly stop: number;
+    readonly isolate: number;
     readonly pause: number;
     readonly stall: number;
     readonly stallOfMain: number;
@@ -86,6 +87,7 @@ export function drawPlan(dice: Dice): Plan {
       kill: maybe(60, 2_000),
       crash: maybe(60, 2_000),
       stop: maybe(25, 4_000),
+      isolate: maybe(40, 3_000),
       pause: maybe(40, 3_000),
       stall: maybe(50, 1_000),
       stallOfMain: maybe(30, 4_000),

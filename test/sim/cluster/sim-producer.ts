@@ -21,6 +21,7 @@ const RETRIED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_LEADER_OR_FOLLOWER',
   'FENCED_LEADER_EPOCH',
   'REQUEST_TIMED_OUT',
+  'UNKNOWN_LEADER_EPOCH',
   'UNKNOWN_TOPIC_OR_PARTITION',
 ]);
 

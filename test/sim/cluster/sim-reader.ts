@@ -1,3 +1,4 @@
+import { ANY_EPOCH } from '../../../src/api/01-fetch.ts';
 import type { FetchAnswer } from '../../../src/client/broker-link.ts';
 import { batchBytes } from '../../../src/log/record-batch.ts';
 import { recordsIn } from './canon.ts';
@@ -42,6 +43,7 @@ export class SimReader {
       maxBytes: world.plan.channelBytes / 4,
       waitMs: dice.pick(WAITS_MS),
       fromAnyReplica: isAnybody,
+      epoch: isAnybody ? ANY_EPOCH : info.epoch,
     };
     link.fetch(
       request,

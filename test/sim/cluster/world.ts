@@ -263,6 +263,7 @@ export class World implements WorldView, Device {
       brokers: () => this.ids,
       disk: (id) => this.#diskOf(id, main),
       makeHome: () => Promise.resolve(),
+      wipe: (id) => this.wipe(id),
     };
     return new DataDirectory(origin, isNew, place);
   }
@@ -426,6 +427,7 @@ export class World implements WorldView, Device {
     for (const id of this.ids) this.healDisk(id);
     this.#process?.main.goOn();
     for (const thread of this.#threads.values()) thread.strand.goOn();
+    this.coordinator?.members.heal();
     for (const id of this.ids) {
       const member = this.coordinator?.members.find(id);
       if (member !== undefined) this.coordinator?.members.resume(id);

@@ -5,7 +5,10 @@ export class CommittedByAll implements Observer {
     'The HWM rises no higher than the LEO of anybody in the maximal ISR: that of the leader, and that of the metadata';
   readonly #world: WorldView;
   readonly #hwms = new Map<string, number>();
-  /** By broker and partition: how far its log went when it did something last. */
+  /**
+   * By broker, partition and epoch: how far its log ever went, of what it had said. A leader may hear late of a broker that
+   * has died and come back with less.
+   */
   readonly #ends = new Map<string, number>();
 
   constructor(world: WorldView) {
@@ -13,8 +16,13 @@ export class CommittedByAll implements Observer {
   }
 
   died({ id, broker }: BrokerView): void {
-    for (const replica of broker.replicas)
-      if (replica !== undefined) this.#ends.set(`${id} ${replica.id}`, replica.log.leo);
+    for (const replica of broker.replicas) {
+      if (replica === undefined) continue;
+      const { epoch } = replica.info;
+      const key = `${id} ${replica.id} ${epoch}`;
+      const published = broker.table.loadLeoIn(epoch, replica.id);
+      if (published > (this.#ends.get(key) ?? -1)) this.#ends.set(key, published);
+    }
   }
 
   stepped(view: BrokerView): void {
@@ -30,17 +38,14 @@ export class CommittedByAll implements Observer {
       const committed = this.#world.partitions().find((each) => each.id === replica.id);
       const members = new Set(info.isr);
       if (committed?.epoch === info.epoch) for (const member of committed.isr) members.add(member);
-      for (const member of members) this.#check(replica.id, member, hwm, id);
+      for (const member of members) {
+        const end = this.#ends.get(`${member} ${replica.id} ${info.epoch}`) ?? -1;
+        if (end >= hwm) continue;
+        this.#world.violate(
+          this.invariant,
+          `broker ${id} says that partition ${replica.id} is committed up to ${hwm}, and broker ${member} has it up to ${end} in epoch ${info.epoch}`,
+        );
+      }
     }
-  }
-
-  #check(partition: number, member: number, hwm: number, leader: number): void {
-    const view = this.#world.brokers().find(({ id }) => id === member);
-    const end = view?.broker.replicas[partition]?.log.leo ?? this.#ends.get(`${member} ${partition}`);
-    if (end !== undefined && end >= hwm) return;
-    this.#world.violate(
-      this.invariant,
-      `broker ${leader} says that partition ${partition} is committed up to ${hwm}, and broker ${member} has it up to ${end}`,
-    );
   }
 }

@@ -5,7 +5,7 @@ import type { Observer, WorldView } from '../observer.ts';
 const HEARD_MS = 1_000;
 
 export class Elections implements Observer {
-  readonly invariant = 'Who is elected was in sync, and runs';
+  readonly invariant = 'Who is elected was in sync or has all that is committed, and runs';
   readonly #world: WorldView;
 
   constructor(world: WorldView) {
@@ -17,10 +17,11 @@ export class Elections implements Observer {
     // Of several changes at once only the last is seen.
     if (partition.partitionEpoch !== (before?.partitionEpoch ?? 0) + 1) return;
     if (before === undefined || leader === -1 || (leader === before.leader && epoch === before.epoch)) return;
-    if (!before.isr.includes(leader) && before.leader !== leader)
+    const hadAll = before.isr.includes(leader) || before.eligible.includes(leader);
+    if (!hadAll)
       this.#world.violate(
         this.invariant,
-        `broker ${leader} leads partition ${id} from epoch ${epoch} on, and the ISR was ${before.isr.join(' ')}`,
+        `broker ${leader} leads partition ${id} from epoch ${epoch} on, and the ISR was ${before.isr.join(' ')}, eligible ${before.eligible.join(' ')}`,
       );
     const deadSinceMs = this.#world.deadSinceMs(leader);
     if (deadSinceMs !== undefined && this.#world.nowMs - deadSinceMs > HEARD_MS)
