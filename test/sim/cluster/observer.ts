@@ -51,10 +51,10 @@ export interface WorldView {
 export interface Observer {
   /** What must hold, in a sentence. */
   readonly invariant: string;
-  /** Its thread has done something, whatever. */
+  /** Its thread has done something, whatever; it may have died in the midst of it. Before anybody is shown as stepped. */
+  moved?(view: BrokerView): void;
+  /** The same, and it lives. */
   stepped?(view: BrokerView): void;
-  /** The same, and it died in the midst of it. */
-  died?(view: BrokerView): void;
   /** Something of the metadata of a partition has changed; `before` is undefined for the first that is seen of it. */
   changed?(partition: MetadataPartition, before: MetadataPartition | undefined): void;
   acknowledged?(batch: Acknowledged): void;

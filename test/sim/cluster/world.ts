@@ -489,7 +489,9 @@ export class World implements WorldView, Device {
 
   #look(): void {
     this.isLooking = true;
-    for (const thread of this.#dirty) this.#lookAtThread(thread);
+    const views = [...this.#dirty].flatMap((thread) => this.#viewOf(thread) ?? []);
+    for (const view of views) for (const checker of this.#checkers) checker.moved?.(view);
+    for (const view of views) this.#lookAt(view);
     this.#dirty.clear();
     if (this.#isMainDirty) this.#lookAtMetadata();
     this.isLooking = false;
@@ -506,17 +508,17 @@ export class World implements WorldView, Device {
     if (this.plan.durability === 'memory') this.excuse(thread.id);
   }
 
-  #lookAtThread(thread: SimThread): void {
+  #viewOf(thread: SimThread): BrokerView | undefined {
     const { broker, id } = thread;
-    if (broker === undefined) return;
-    const view = { id, broker, life: this.#lives.get(thread) as number };
+    return broker && { id, broker, life: this.#lives.get(thread) as number };
+  }
+
+  #lookAt(view: BrokerView): void {
     if (this.scheduler.isTraced) this.#tell(view);
-    for (const checker of this.#checkers) {
-      if (thread.isDead) checker.died?.(view);
-      else checker.stepped?.(view);
-    }
+    if (this.#threads.get(view.id)?.broker === view.broker && this.#threads.get(view.id)?.isDead === false)
+      for (const checker of this.#checkers) checker.stepped?.(view);
     // Also one that has died in the midst of it may have said before that something is committed.
-    for (const replica of broker.replicas) {
+    for (const replica of view.broker.replicas) {
       if (replica?.isLeader === true && replica.info.topic === TOPIC) this.canon.adopt(replica);
     }
   }

@@ -15,7 +15,7 @@ export class CommittedByAll implements Observer {
     this.#world = world;
   }
 
-  died({ id, broker }: BrokerView): void {
+  moved({ id, broker }: BrokerView): void {
     for (const replica of broker.replicas) {
       if (replica === undefined) continue;
       const { epoch } = replica.info;
@@ -25,9 +25,7 @@ export class CommittedByAll implements Observer {
     }
   }
 
-  stepped(view: BrokerView): void {
-    const { id, life, broker } = view;
-    this.died(view);
+  stepped({ id, life, broker }: BrokerView): void {
     for (const replica of broker.replicas) {
       if (replica === undefined || !replica.isLeader || replica.state !== 'online') continue;
       const { hwm, info } = replica;
