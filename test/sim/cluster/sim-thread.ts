@@ -64,8 +64,9 @@ export class SimThread extends EventEmitter implements BrokerThread {
     return this.strand.isDead;
   }
 
-  get isAsleep(): boolean {
-    return this.#state === 'asleep';
+  /** Whether the main thread has heard of its end. */
+  get hasExited(): boolean {
+    return this.#hasExited;
   }
 
   postMessage(message: unknown): void {

@@ -65,6 +65,8 @@ export class World implements WorldView, Device {
   /** By broker: its thread in its present life. */
   readonly #threads = new Map<number, SimThread>();
   readonly #lives = new Map<SimThread, number>();
+  readonly #seenDead = new WeakSet<SimThread>();
+  /** By broker: when the main thread heard of its end. */
   readonly #deadSince = new Map<number, number>();
   readonly #dirty = new Set<SimThread>();
   readonly #known = new Map<number, MetadataPartition>();
@@ -498,13 +500,14 @@ export class World implements WorldView, Device {
     for (const watch of this.#watchers) watch();
     this.#process?.main.look();
     for (const thread of this.#threads.values()) {
-      if (thread.isDead && !this.#deadSince.has(thread.id)) this.#died(thread);
+      if (thread.isDead && !this.#seenDead.has(thread)) this.#died(thread);
+      if (thread.hasExited && !this.#deadSince.has(thread.id)) this.#deadSince.set(thread.id, this.nowMs);
       thread.look();
     }
   }
 
   #died(thread: SimThread): void {
-    this.#deadSince.set(thread.id, this.nowMs);
+    this.#seenDead.add(thread);
     if (this.plan.durability === 'memory') this.excuse(thread.id);
   }
 
