@@ -108,7 +108,7 @@ export class DataDirectory {
    * it can be opened again. Throws a QuorumStoreError where its files are damaged, or somebody else's.
    */
   async openSeat(broker: number): Promise<OpenedSeat> {
-    await this.#makeHome(broker);
+    await this.#place?.makeHome(broker);
     const lock = this.#place?.lock;
     return openSeat(this.#disk(broker), {
       clusterId: this.clusterId,
@@ -141,7 +141,7 @@ export class DataDirectory {
    */
   async prepare(broker: number): Promise<string> {
     if (this.#place === undefined) return newUuid();
-    await this.#makeHome(broker);
+    await this.#place.makeHome(broker);
     const found = await identify(this.#place, this.clusterId, broker);
     // In a cluster that is just beginning nobody had anything.
     if (found.isNew && !this.isNew) this.#emptied.add(broker);
@@ -164,10 +164,6 @@ export class DataDirectory {
   /** Lets go of it, and leaves word where a broker has not ended clean; a temporary one is removed. */
   close(): void {
     this.#place?.close();
-  }
-
-  async #makeHome(broker: number): Promise<void> {
-    if (this.#place !== undefined) await this.#place.makeHome(broker);
   }
 
   #disk(broker: number): Disk {

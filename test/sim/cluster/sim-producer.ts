@@ -120,7 +120,9 @@ export class SimProducer {
       settle: (baseOffset) => {
         done();
         world.scheduler.mix(baseOffset + 7);
-        if (acks !== 0) world.acknowledged({ partition: partitionId, baseOffset, ids, acks });
+        if (acks === 0) return;
+        const batch = { partition: partitionId, baseOffset, ids, acks };
+        for (const observer of world.observers) observer.acknowledged?.(batch);
       },
       fail: (error) => {
         done();

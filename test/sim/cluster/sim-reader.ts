@@ -63,7 +63,8 @@ export class SimReader {
       for (const record of recordsIn(copy, at, at + batchBytes(copy, at))) {
         // A read begins with the batch that holds the offset.
         if (record.offset < this.#offsets[partition]) continue;
-        world.read({ reader: name, partition: id, hwm, ...record });
+        const read = { reader: name, partition: id, hwm, ...record };
+        for (const observer of world.observers) observer.read?.(read);
         this.#offsets[partition] = record.offset + 1;
       }
     }

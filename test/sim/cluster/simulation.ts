@@ -9,6 +9,7 @@ import '../../../src/runtime/log-scrubber.ts';
 import { Dice } from '../dice.ts';
 import { Scheduler } from '../scheduler.ts';
 import type { Violation } from '../world.ts';
+import { describeWorld, isSettled } from './describe.ts';
 import { Nemesis } from './nemesis.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { SimClient } from './sim-client.ts';
@@ -99,24 +100,25 @@ async function recover(
   };
   await look(
     () => isWhole(world),
-    () => `${world.describe()}`,
+    () => describeWorld(world, world.coordinator),
   );
   for (const producer of producers) producer.end();
   await look(
     () => producers.every(({ unanswered }) => unanswered === 0),
     () =>
-      `${producers.map(({ unanswered }) => unanswered).join(' ')} batches are not answered; ${world.describe()}`,
+      `${producers.map(({ unanswered }) => unanswered).join(' ')} batches are not answered; ${describeWorld(world, world.coordinator)}`,
   );
   await look(
-    () => isWhole(world) && world.isSettled,
-    () => `the replicas do not come to have the same; ${world.describe()}`,
+    () => isWhole(world) && isSettled(world),
+    () => `the replicas do not come to have the same; ${describeWorld(world, world.coordinator)}`,
   );
   await look(
     () =>
       readers.every(({ offsets }) =>
         world.partitions().every(({ id, partition }) => offsets[partition] === world.canon.endOf(id)),
       ),
-    () => `readers are at ${readers.map(({ offsets }) => offsets.join(' ')).join(', ')}; ${world.describe()}`,
+    () =>
+      `readers are at ${readers.map(({ offsets }) => offsets.join(' ')).join(', ')}; ${describeWorld(world, world.coordinator)}`,
   );
 }
 

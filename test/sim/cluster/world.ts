@@ -18,16 +18,11 @@ import type { Violation } from '../world.ts';
 import { giveMemory, takeMemory } from './arena-pool.ts';
 import { Canon } from './canon.ts';
 import { allCheckers } from './checkers/index.ts';
-import {
-  type Acknowledged,
-  type BrokerView,
-  type Observer,
-  type ReadRecord,
-  TOPIC,
-  type WorldView,
-} from './observer.ts';
+import { describePartition, describeReplica } from './describe.ts';
+import { type BrokerView, type Observer, TOPIC, type WorldView } from './observer.ts';
 import { healedSyncMs, type Plan } from './plan.ts';
 import { Line, SimPort } from './sim-port.ts';
+import { SimProcess, uuidOf } from './sim-process.ts';
 import { SimThread, type ThreadWorld } from './sim-thread.ts';
 import { Strand } from './strand.ts';
 import { type Device, StrandDisk } from './strand-disk.ts';
@@ -35,20 +30,8 @@ import { type Device, StrandDisk } from './strand-disk.ts';
 const CLUSTER_ID = 'simulated';
 const RESTART_AFTER_MS = 300;
 const START_MS = [1, 30] as const;
-const HEALED_MS = [0.05, 0.5] as const;
 
 export type End = 'kill' | 'power cut';
-
-/** One life of the process with the main thread and all brokers. */
-class SimProcess {
-  readonly main: Strand;
-  readonly memory: WebAssembly.Memory;
-  coordinator: Coordinator | undefined;
-  constructor(main: Strand, memory: WebAssembly.Memory) {
-    this.main = main;
-    this.memory = memory;
-  }
-}
 
 export class World implements WorldView, Device {
   readonly plan: Plan;
@@ -147,12 +130,9 @@ export class World implements WorldView, Device {
     return this.#deadSince.get(broker);
   }
 
-  acknowledged(batch: Acknowledged): void {
-    for (const checker of this.#checkers) checker.acknowledged?.(batch);
-  }
-
-  read(record: ReadRecord): void {
-    for (const checker of this.#checkers) checker.read?.(record);
+  /** What clients are told goes to the checkers. */
+  get observers(): readonly Observer[] {
+    return this.#checkers;
   }
 
   /** Told of every cluster that has come up. */
@@ -431,45 +411,8 @@ export class World implements WorldView, Device {
     for (const thread of this.#threads.values()) thread.strand.goOn();
     this.coordinator?.members.heal();
     for (const id of this.ids) {
-      const member = this.coordinator?.members.find(id);
-      if (member !== undefined) this.coordinator?.members.resume(id);
+      if (this.coordinator?.members.find(id) !== undefined) this.coordinator.members.resume(id);
     }
-  }
-
-  get isHealed(): boolean {
-    return this.#isHealed;
-  }
-
-  get calmMs(): readonly [number, number] {
-    return HEALED_MS;
-  }
-
-  /** Whether everybody has everything, and everything is committed. */
-  get isSettled(): boolean {
-    const views = this.brokers();
-    return this.partitions().every(({ id, replicas }) => {
-      const ends = replicas.map((member) => {
-        const replica = views.find((view) => view.id === member)?.broker.replicas[id];
-        return replica === undefined || replica.log.written !== replica.log.leo ? -1 : replica.log.leo;
-      });
-      return ends[0] !== -1 && ends.every((end) => end === ends[0]) && this.canon.endOf(id) === ends[0];
-    });
-  }
-
-  /** For people: how things stand. */
-  describe(): string {
-    const states = this.coordinator?.members.all.map(({ handle }) => `${handle.id} ${handle.state}`) ?? [];
-    const views = this.brokers();
-    const partitions = this.partitions().map(({ id, leader, epoch, isr }) => {
-      const ends = views.map((view) => {
-        const replica = view.broker.replicas[id];
-        return replica === undefined
-          ? `${view.id}: none`
-          : `${view.id}: ${replica.info.leader}/${replica.info.epoch} ${replica.state} ${replica.source} ${replica.log.leo} ${replica.hwm}`;
-      });
-      return `partition ${id} is led by ${leader} in epoch ${epoch}, ISR ${isr.join(' ')} (${ends.join(', ')})`;
-    });
-    return `brokers: ${states.join(', ')}; ${partitions.join('; ')}`;
   }
 
   /** The memory can be used for another one. */
@@ -527,14 +470,10 @@ export class World implements WorldView, Device {
   }
 
   /** For people: what has become of the replicas of a broker. */
-  #tell({ id, broker, life }: BrokerView): void {
-    for (const replica of broker.replicas) {
-      if (replica === undefined) continue;
-      const { log, hwm, info, state, source, stable } = replica;
-      const published = broker.table.loadLeoIn(info.epoch, replica.id);
-      const role = replica.isLeader ? 'leads' : `follows ${info.leader} by its ${source}`;
-      const line = `broker ${id} (life ${life}) ${role}, partition ${replica.id}, epoch ${info.epoch}, ${state}: LEO ${log.leo}, written ${log.written}, stable ${stable}, published ${published}, HWM ${hwm}, ISR ${info.isr.join(' ')}`;
-      if (this.#told.get(replica) === line) continue;
+  #tell(view: BrokerView): void {
+    for (const replica of view.broker.replicas) {
+      const line = replica && describeReplica(view, replica);
+      if (replica === undefined || line === undefined || this.#told.get(replica) === line) continue;
       this.#told.set(replica, line);
       this.scheduler.note(line);
     }
@@ -547,20 +486,10 @@ export class World implements WorldView, Device {
       if (before?.partitionEpoch === partition.partitionEpoch && before.epoch === partition.epoch) continue;
       this.#known.set(partition.id, partition);
       this.scheduler.mix(partition.partitionEpoch * 64 + partition.leader);
-      if (this.scheduler.isTraced)
-        this.scheduler.note(
-          `partition ${partition.id}: leader ${partition.leader}, epoch ${partition.epoch}, ISR ${partition.isr.join(' ')}`,
-        );
+      if (this.scheduler.isTraced) this.scheduler.note(describePartition(partition));
       for (const checker of this.#checkers) checker.changed?.(partition, before);
       for (const id of partition.replicas)
         if (!partition.isr.includes(id)) this.#excused.delete(`${id} ${partition.id}`);
     }
   }
-}
-
-/** As the product's look: 16 bytes in 22 characters. */
-function uuidOf(number: number): string {
-  const bytes = Buffer.alloc(16, 1);
-  bytes.writeInt32BE(number, 8);
-  return bytes.toString('base64url');
 }
