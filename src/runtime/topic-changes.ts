@@ -55,7 +55,7 @@ export class TopicChanges {
     limitMs?: number,
   ): Promise<void> {
     return this.#change(limitMs, async (deadlineMs) => {
-      const { topics, submit } = this.#cluster;
+      const { topics } = this.#cluster;
       if (topics.has(name))
         throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
       const factor = this.#factorFor(replicationFactor);
@@ -66,8 +66,14 @@ export class TopicChanges {
       try {
         await this.#make(topic, topic.partitions);
       } catch (error) {
-        await submit({ type: 'delete-topic', name }).catch(() => undefined);
-        await this.#tell({ type: 'remove', partitions: topic.partitions.map(({ id }) => id) });
+        const deletion = { type: 'delete-topic', name } as const;
+        const limitMs = this.#cluster.clock.nowMs() + CONTROL_TIMEOUT_MS;
+        const isGone = await this.#submit(deletion, limitMs, () => !topics.has(name)).then(
+          () => true,
+          () => false,
+        );
+        // What is still written down keeps what it has: the next start makes it whole.
+        if (isGone) await this.#tell({ type: 'remove', partitions: topic.partitions.map(({ id }) => id) });
         throw error;
       }
       await this.#show(name);

@@ -56,4 +56,38 @@ test('whoever waits is answered in time, and a change behind one that is not thr
   assert.equal(gone, []);
 });
 
+for (const [what, refusal, told] of [
+  ['stays written down keeps what its brokers have', 'NOT_CONTROLLER', []],
+  ['is taken back goes from its brokers too', undefined, ['remove']],
+] as const)
+  test(`a topic that could not be made and ${what}`, async () => {
+    const written = new Set<string>();
+    const requests: string[] = [];
+    const request = ({ type }: { type: string }): Promise<void> => {
+      requests.push(type);
+      return Promise.resolve();
+    };
+    const cluster = {
+      clock: systemClock,
+      topics: {
+        has: (name: string) => written.has(name),
+        known: (name: string) => ({ name, topicId: 'id', config: {}, partitions: [{ id: 0 }] }),
+      },
+      members: {
+        all: [{ handle: { id: 1, state: 'running', isAlive: true, hasEnded: false, request } }],
+        assign: () => Promise.reject(new TidemarkError('BROKER_FAILED', 'A broker has died.')),
+      },
+      isLive: () => true,
+      submit: ({ type, name }: { type: string; name: string }) => {
+        if (type === 'create-topic') written.add(name);
+        else if (refusal !== undefined) return Promise.reject(new TidemarkError(refusal, 'Nobody leads.'));
+        else written.delete(name);
+        return Promise.resolve();
+      },
+    };
+    const changes = new TopicChanges(cluster as unknown as Cluster);
+    await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'BROKER_FAILED', /has died/);
+    assert.equal(requests, told);
+  });
+
 test.run();

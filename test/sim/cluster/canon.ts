@@ -1,5 +1,5 @@
 import type { Replica } from '../../../src/core/replica.ts';
-import { batchBytes, nextOffset, readBaseOffset } from '../../../src/log/record-batch.ts';
+import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch } from '../../../src/log/record-batch.ts';
 import { readRecords } from '../../../src/log/record-batch-reader.ts';
 
 interface CanonBatch {
@@ -28,6 +28,13 @@ export class Canon {
   /** The identities of all committed records, by offset. */
   ids(partition: number): readonly string[] {
     return this.#ids.get(partition) ?? [];
+  }
+
+  /** In which reign the batch at an offset was written. */
+  epochAt(partition: number, offset: number): number | undefined {
+    const batches = this.#batches.get(partition) ?? [];
+    const batch = batches.findLast((each) => each.baseOffset <= offset);
+    return batch && readLeaderEpoch(batch.bytes, 0);
   }
 
   /** Takes what this leader says is committed and nobody has said before. */

@@ -20,6 +20,8 @@ export interface Acknowledged {
   readonly baseOffset: number;
   readonly ids: readonly string[];
   readonly acks: 1 | -1;
+  /** The reign that its sender spoke of. */
+  readonly epoch: number;
 }
 
 export interface ReadRecord {

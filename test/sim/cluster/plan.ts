@@ -20,6 +20,10 @@ export interface Plan {
   /** Of a hundred calls of a disk those in whose midst other threads get on. */
   readonly meanwhilePercent: number;
   readonly producers: number;
+  /** Of these, with sequence numbers. */
+  readonly idempotent: number;
+  /** The topic's replica.lag.time.max.ms. */
+  readonly lagMs: number;
   readonly readers: number;
   /** Of all producers; none is 'mixed'. */
   readonly acks: readonly (0 | 1 | -1)[];
@@ -79,6 +83,8 @@ export function drawPlan(dice: Dice): Plan {
     ] as const),
     meanwhilePercent: dice.pick([0, 2, 20]),
     producers: dice.pick([1, 2, 3]),
+    idempotent: dice.pick([0, 1, 1]),
+    lagMs: dice.pick([500, 1_000, 10_000]),
     readers: dice.pick([1, 2]),
     acks: dice.pick([[-1], [-1], [-1, 1], [-1, 1, 0]] as const),
     sendEveryMs: dice.pick([4, 15, 40]),

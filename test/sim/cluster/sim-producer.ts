@@ -1,18 +1,16 @@
 import type { ErrorCode, TidemarkError } from '../../../src/errors.ts';
 import { encodeBatch } from '../../log/record-batch-fixtures.ts';
+import { NumberedRecords } from './sim-batches.ts';
 import type { SimClient } from './sim-client.ts';
 
 /** Batches of a partition that wait for an answer. */
 const IN_FLIGHT_MAX = 5;
 /** Nothing more is written meanwhile. */
 const WAITING_MAX = 10;
-const RECORDS_MAX = 3;
 const RETRY_MS = [2, 60] as const;
-/** The header of a batch, and what a record has besides its value, at most. */
-const OVERHEAD_BYTES = 200;
 
 /** What a producer may hear and try again. */
-const RETRIED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+export const RETRIED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BROKER_FAILED',
   'KAFKA_STORAGE_ERROR',
   'LEADER_NOT_AVAILABLE',
@@ -35,20 +33,23 @@ interface Outgoing {
 /** Writes numbered records, and tries again for as long as it takes. */
 export class SimProducer {
   readonly #client: SimClient;
+  readonly #records: NumberedRecords;
   readonly #waiting: Outgoing[] = [];
   readonly #inFlight = new Map<number, number>();
   readonly #stop: () => void;
-  #records = 0;
   #underWay = 0;
   #isLater = false;
+  #isEnded = false;
 
   constructor(client: SimClient) {
     this.#client = client;
+    this.#records = new NumberedRecords(client);
     this.#stop = client.strand.clock.every(client.world.plan.sendEveryMs, () => this.#write());
   }
 
   /** Nothing new is written any more. */
   end(): void {
+    this.#isEnded = true;
     this.#stop();
   }
 
@@ -56,26 +57,17 @@ export class SimProducer {
     return this.#waiting.length + this.#underWay;
   }
 
+  /** Several batches at once, for when another thread is in the midst of something. */
+  burst(): void {
+    for (let n = 0; n < IN_FLIGHT_MAX && !this.#isEnded; n++) this.#write();
+  }
+
   #write(): void {
-    const { dice, world, name } = this.#client;
-    const { plan } = world;
+    const { dice, world } = this.#client;
     if (this.#waiting.length >= WAITING_MAX) return;
-    const partition = dice.below(plan.partitions);
-    const room = Math.min(plan.ringBytes / 4, plan.channelBytes / 4) - OVERHEAD_BYTES;
-    const ids: string[] = [];
-    const values: Buffer[] = [];
-    let left = room;
-    for (let n = 1 + dice.below(RECORDS_MAX); n > 0; n--) {
-      const size = Math.min(dice.pick(plan.valueBytes), left - OVERHEAD_BYTES / 2);
-      if (size < 10 && ids.length > 0) break;
-      this.#records += 1;
-      const id = `${name}-${this.#records}`;
-      ids.push(id);
-      values.push(Buffer.from(`${id}:`.padEnd(size, '.')));
-      left -= size + OVERHEAD_BYTES / 4;
-    }
+    const { partition, ids, values } = this.#records.next();
     const bytes = encodeBatch(values.map((value) => ({ value })));
-    this.#waiting.push({ partition, ids, acks: dice.pick(plan.acks), bytes });
+    this.#waiting.push({ partition, ids, acks: dice.pick(world.plan.acks), bytes });
     this.#send();
   }
 
@@ -121,7 +113,7 @@ export class SimProducer {
         done();
         world.scheduler.mix(baseOffset + 7);
         if (acks === 0) return;
-        const batch = { partition: partitionId, baseOffset, ids, acks };
+        const batch = { partition: partitionId, baseOffset, ids, acks, epoch };
         for (const observer of world.observers) observer.acknowledged?.(batch);
       },
       fail: (error) => {

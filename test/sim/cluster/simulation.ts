@@ -10,6 +10,7 @@ import { Dice } from '../dice.ts';
 import { Scheduler } from '../scheduler.ts';
 import type { Violation } from '../world.ts';
 import { describeWorld, isSettled } from './describe.ts';
+import { IdempotentProducer } from './idempotent-producer.ts';
 import { Nemesis } from './nemesis.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { SimClient } from './sim-client.ts';
@@ -68,7 +69,11 @@ async function simulate(world: World, dice: Dice, seconds: number): Promise<void
   const { scheduler, plan } = world;
   const clients = (kind: string, count: number): SimClient[] =>
     Array.from({ length: count }, (_, n) => new SimClient(`${kind}${n + 1}`, world, dice.fork()));
-  const producers = clients('p', plan.producers).map((client) => new SimProducer(client));
+  const producers = [
+    ...clients('p', plan.producers).map((client) => new SimProducer(client)),
+    ...clients('i', plan.idempotent).map((client) => new IdempotentProducer(client)),
+  ];
+  for (const producer of producers) world.onMeanwhile(() => producer.burst());
   const readers = clients('r', plan.readers).map((client) => new SimReader(client));
   const nemesis = new Nemesis(world, dice.fork());
   world.boot();
@@ -84,7 +89,7 @@ async function simulate(world: World, dice: Dice, seconds: number): Promise<void
 /** Without faults all partitions are soon led, in sync, written to and read. */
 async function recover(
   world: World,
-  producers: readonly SimProducer[],
+  producers: readonly (SimProducer | IdempotentProducer)[],
   readers: readonly SimReader[],
 ): Promise<void> {
   const { scheduler } = world;

@@ -60,6 +60,7 @@ export class World implements WorldView, Device {
   readonly #slow = new Map<number, number>();
   readonly #attachers: ((coordinator: Coordinator) => void)[] = [];
   readonly #told = new WeakMap<Replica, string>();
+  readonly #bursts: (() => void)[] = [];
   readonly #watchers: (() => void)[] = [];
   #process: SimProcess | undefined;
   #isMainDirty = false;
@@ -140,6 +141,11 @@ export class World implements WorldView, Device {
     this.#attachers.push(attach);
   }
 
+  /** Called when others get on while a thread is in the midst of something. */
+  onMeanwhile(burst: () => void): void {
+    this.#bursts.push(burst);
+  }
+
   /** Called between any two events. */
   onLook(watch: () => void): void {
     this.#watchers.push(watch);
@@ -184,10 +190,14 @@ export class World implements WorldView, Device {
     process.coordinator = coordinator;
     this.#wasPowerLost = false;
     this.scheduler.note('the cluster is up');
-    while (coordinator.knownTopic(TOPIC) === undefined) {
+    while (!coordinator.topics.has(TOPIC)) {
+      // What is left of a creation that has failed.
+      if (coordinator.knownTopic(TOPIC) !== undefined)
+        await coordinator.topicChanges.delete(TOPIC).catch(() => undefined);
       const made = coordinator.topicChanges.create(TOPIC, plan.partitions, 3, {
         'segment.bytes': plan.segmentBytes,
         'retention.ms': -1,
+        'replica.lag.time.max.ms': plan.lagMs,
         'retention.bytes': -1,
       });
       await made.catch((error: Error) => this.scheduler.note(`no topic yet: ${error.message}`));
@@ -336,6 +346,7 @@ export class World implements WorldView, Device {
     }
     if (this.#depth > 0 || strand.isDead || !this.#dice.percent(this.plan.meanwhilePercent)) return;
     this.#depth += 1;
+    for (const burst of this.#bursts) if (this.#dice.percent(30)) burst();
     for (const thread of this.#threads.values())
       if (thread.strand !== strand && this.#dice.percent(50)) thread.passMeanwhile();
     this.#depth -= 1;

@@ -2,7 +2,7 @@ import type { Acknowledged, Observer, WorldView } from '../observer.ts';
 
 export class Answers implements Observer {
   readonly invariant =
-    'What was acknowledged with acks=all is committed where its sender was told, and stays there';
+    'What was acknowledged with acks=all is committed where its sender was told, in no later reign than it spoke of, and stays there';
   readonly #world: WorldView;
   /** By partition: what lies at an offset. */
   readonly #told = new Map<number, Map<number, string>>();
@@ -11,12 +11,18 @@ export class Answers implements Observer {
     this.#world = world;
   }
 
-  acknowledged({ partition, baseOffset, ids, acks }: Acknowledged): void {
+  acknowledged({ partition, baseOffset, ids, acks, epoch }: Acknowledged): void {
     if (acks !== -1) return;
     const told = this.#told.get(partition) ?? new Map<number, string>();
     this.#told.set(partition, told);
     for (const [n, id] of ids.entries()) told.set(baseOffset + n, id);
     this.#compare(partition, baseOffset, ids);
+    const written = this.#world.canon.epochAt(partition, baseOffset);
+    if (written !== undefined && written > epoch)
+      this.#world.violate(
+        this.invariant,
+        `record ${ids[0]} of partition ${partition} was meant for epoch ${epoch}, and is committed in ${written}`,
+      );
   }
 
   ended(): void {

@@ -5,6 +5,7 @@ import { CommittedBytes } from './committed-bytes.ts';
 import { Elections } from './elections.ts';
 import { EndState } from './end-state.ts';
 import { EpochEntries } from './epoch-entries.ts';
+import { ExactlyOnce } from './exactly-once.ts';
 import { InSyncHasAll } from './in-sync-has-all.ts';
 import { OneLeader } from './one-leader.ts';
 import { PartitionEpochs } from './partition-epochs.ts';
@@ -23,6 +24,7 @@ export function allCheckers(world: WorldView): Observer[] {
     new InSyncHasAll(world),
     new Answers(world),
     new Reads(world),
+    new ExactlyOnce(world),
     new EndState(world),
   ];
 }
