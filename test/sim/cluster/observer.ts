@@ -44,8 +44,6 @@ export interface WorldView {
   partitions(): readonly MetadataPartition[];
   /** Of whom the records of a partition were taken on purpose: nothing is expected of it before it is in sync again. */
   isExcused(broker: number, partition: number): boolean;
-  /** Since when the main thread knows that a broker has no thread; undefined where it has one. */
-  deadSinceMs(broker: number): number | undefined;
   /** The first violation ends the run. */
   violate(invariant: string, detail: string): void;
 }

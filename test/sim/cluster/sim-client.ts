@@ -88,6 +88,8 @@ export class SimClient {
       topicsChanged: () => undefined,
     });
     for (const endpoint of attachment.endpoints) this.#linkTo(endpoint);
+    // Those that have come, or come back, while this client was being attached.
+    for (const { handle } of coordinator.members.alive) void this.#started(coordinator, handle.id);
     this.#schedulePump(0);
   }
 

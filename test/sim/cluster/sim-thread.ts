@@ -64,11 +64,6 @@ export class SimThread extends EventEmitter implements BrokerThread {
     return this.strand.isDead;
   }
 
-  /** Whether the main thread has heard of its end. */
-  get hasExited(): boolean {
-    return this.#hasExited;
-  }
-
   postMessage(message: unknown): void {
     const { request } = message as Partial<Control>;
     const copy = cloned(message);

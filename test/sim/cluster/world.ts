@@ -49,8 +49,6 @@ export class World implements WorldView, Device {
   readonly #threads = new Map<number, SimThread>();
   readonly #lives = new Map<SimThread, number>();
   readonly #seenDead = new WeakSet<SimThread>();
-  /** By broker: when the main thread heard of its end. */
-  readonly #deadSince = new Map<number, number>();
   readonly #dirty = new Set<SimThread>();
   readonly #known = new Map<number, MetadataPartition>();
   /** Broker and partition: what was taken there on purpose. */
@@ -125,10 +123,6 @@ export class World implements WorldView, Device {
 
   isExcused(broker: number, partition: number): boolean {
     return this.#excused.has(`${broker} ${partition}`);
-  }
-
-  deadSinceMs(broker: number): number | undefined {
-    return this.#deadSince.get(broker);
   }
 
   /** What clients are told goes to the checkers. */
@@ -293,7 +287,6 @@ export class World implements WorldView, Device {
         const thread = new SimThread(threadWorld, data, dice.between(...START_MS));
         this.#threads.set(data.id, thread);
         this.#lives.set(thread, this.#lives.size + 1);
-        this.#deadSince.delete(data.id);
         return thread;
       },
     };
@@ -455,7 +448,6 @@ export class World implements WorldView, Device {
     this.#process?.main.look();
     for (const thread of this.#threads.values()) {
       if (thread.isDead && !this.#seenDead.has(thread)) this.#died(thread);
-      if (thread.hasExited && !this.#deadSince.has(thread.id)) this.#deadSince.set(thread.id, this.nowMs);
       thread.look();
     }
   }
