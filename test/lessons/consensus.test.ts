@@ -10,6 +10,11 @@ import { withBrokers } from '../runtime/broker-fixtures.ts';
 import { openStore, settled, TestMachine, TestQuorum } from '../runtime/quorum-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, withCluster } from '../threads/fixtures.ts';
 
+function leaderOf({ quorum }: TestQuorum): Voter {
+  if (quorum.leader === undefined) throw new Error('nobody leads');
+  return quorum.leader.voter;
+}
+
 test('LESSONS 15: nobody who produces waits for the metadata: records are committed while nothing can be decided', () =>
   withCluster({}, async (cluster) => {
     const producer = cluster.producer({ acks: 'all' });
@@ -78,7 +83,7 @@ test('LESSONS 16: producing writes nothing to the metadata, whatever its acks', 
 
 test('LESSONS 16: of two sides of a broken network one decides, and what the other would have is never made', async () => {
   const played = await new TestQuorum(3).startAll();
-  const before = played.quorum.leader?.voter as Voter;
+  const before = leaderOf(played);
   const old = before.self.id;
   played.isLinked = (from, to) => (from === old) === (to === old);
   const lost = before.propose(Buffer.from('of the minority')).then(
@@ -111,13 +116,13 @@ test('LESSONS 17: messages that are late, doubled and out of order do not drive 
   receive = (message) => played.quorum.receive(message);
   await played.startAll();
   await played.clock.pass(5_000);
-  const { term } = (played.quorum.leader?.voter as Voter).node;
+  const { term } = leaderOf(played).node;
   for (let n = 0; n < 20; n++) {
     const proposed = played.propose(`entry ${n}`);
     await played.clock.pass(5_000);
     await proposed;
   }
-  assert.is((played.quorum.leader?.voter as Voter).node.term, term);
+  assert.is(leaderOf(played).node.term, term);
   await played.quorum.close();
 });
 
@@ -145,7 +150,7 @@ test('LESSONS 18: voters that have lost their leader do not ask for votes all at
     const { term } = voter.node;
     played.isLinked = (from, to) => from !== id && to !== id;
     await played.clock.pass(12_000);
-    const next = played.quorum.leader?.voter as Voter;
+    const next = leaderOf(played);
     assert.is.not(next.self.id, id);
     assert.ok(next.node.term <= term + 2, `from term ${term} to ${next.node.term}`);
     played.isLinked = () => true;
