@@ -62,7 +62,13 @@ export async function runRound(
   const random = seededRandom(seed);
   const plan = drawPlan(random);
   const { durability, brokers, partitions, sessionMs } = plan;
-  const config = { 'min.insync.replicas': 2, 'segment.bytes': 1 << 20, 'retention.bytes': -1 } as const;
+  // So short that what hangs or is slow leaves the ISR by time, long before it is missed for its silence.
+  const config = {
+    'min.insync.replicas': 2,
+    'replica.lag.time.max.ms': 700,
+    'segment.bytes': 1 << 20,
+    'retention.bytes': -1,
+  } as const;
   const cluster = await Cluster.start({
     brokers,
     durability,
