@@ -58,16 +58,31 @@ class Mover {
   /** Everybody runs, and every partition goes where it has not been asked to go. */
   async settle(): Promise<void> {
     while (this.#down.size > 0) await this.#restart();
-    await until('everybody runs', () =>
+    await this.#eventually('everybody runs', () =>
       this.#cluster.status().brokers.every(({ state }) => state === 'running'),
     );
     await this.#cluster.admin.reassign(this.#targets(PARTITIONS, 3));
-    await until('all is where it should be', async () => {
+    await this.#eventually('all is where it should be', async () => {
       if ((await this.#cluster.admin.listReassignments()).length > 0) return false;
       return Array.from({ length: PARTITIONS }, (_, n) => partitionOf(this.#cluster, n)).every(
         ({ isr, replicas, leader }) => leader !== -1 && isr.length === 3 && replicas.length === 3,
       );
     });
+  }
+
+  /** On a busy machine it may take a while; where it never comes, what there is instead is told. */
+  async #eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+    let failure: unknown;
+    for (let tries = 0; tries < 4; tries++) {
+      failure = await until(what, holds).then(
+        () => undefined,
+        (error) => error,
+      );
+      if (failure === undefined) return;
+    }
+    const { brokers, topics } = this.#cluster.status();
+    const moves = await this.#cluster.admin.listReassignments();
+    throw new Error(`${(failure as Error).message}: ${JSON.stringify({ brokers, topics, moves })}`);
   }
 
   #reassign(): Promise<void> {
