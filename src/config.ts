@@ -4,7 +4,7 @@ import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_MIN_BYTES } from './l
 import type { Durability } from './types.ts';
 
 /** Rows of the table from which validation, defaults, help and documentation come. Names are Kafka's. */
-type Property = WholeNumber | Fraction | Choice;
+export type Property = WholeNumber | Fraction | Choice;
 
 interface WholeNumber {
   readonly kind: 'whole number';
@@ -111,6 +111,31 @@ const topicProperties = {
     min: 1,
     max: 128,
     help: 'With acks=all: how many replicas must be in sync for a write to be taken.',
+  },
+  'producer.id.expiration.ms': {
+    kind: 'whole number',
+    unit: 'ms',
+    default: DAY_MS,
+    min: 1,
+    max: 0x7fff_ffff,
+    help: 'For how long a partition remembers an idempotent producer that writes nothing.',
+  },
+  'replica.lag.max.messages': {
+    kind: 'whole number',
+    default: -1,
+    min: -1,
+    max: NO_BOUND,
+    unlimited: 'no bound',
+    help: 'How many records a replica in sync may be behind its leader, for longer than a burst; it is back in sync within half of them. Kafka had this once; -1 goes by time alone.',
+  },
+  'replica.lag.time.max.ms': {
+    kind: 'whole number',
+    unit: 'ms',
+    // A third of Kafka's: between threads nothing gets lost. Three sessions: one that hangs is found by its silence first.
+    default: 10_000,
+    min: 500,
+    max: NO_BOUND,
+    help: 'A replica that has not been caught up with its leader for this long is no longer in sync, and writes do not wait for it; it comes back by itself.',
   },
   'retention.bytes': {
     kind: 'whole number',
@@ -219,7 +244,7 @@ export function topicConfig(
       const advice = meant === '' ? ' `npx tidemark topic-properties` lists those that there are.' : meant;
       throw new TidemarkError('INVALID_CONFIG', `Unknown configuration property '${name}'.${advice}`);
     }
-    config[name] = accept(name, properties[name], value);
+    config[name] = acceptProperty(name, properties[name], value);
   }
   const accepted = config as TopicConfig;
   if (accepted['min.compaction.lag.ms'] > accepted['max.compaction.lag.ms']) {
@@ -232,7 +257,8 @@ export function topicConfig(
   return accepted;
 }
 
-function accept(name: string, property: Property, value: unknown): number | string {
+/** A value as it is kept; a refusal names the property and its bounds. */
+export function acceptProperty(name: string, property: Property, value: unknown): number | string {
   const accepted =
     property.kind === 'whole number' ? acceptWhole(property, value) : acceptOther(property, value);
   if (accepted !== undefined) return accepted;

@@ -21,6 +21,12 @@ export const PARTITIONS_A_TOPIC_MAX = 10_000;
 /** Ids of idempotent producers go to brokers in blocks, so that hardly any producer waits for the metadata log. */
 export const PRODUCER_ID_BLOCK = 1_000;
 
+/**
+ * Idempotent producers that a partition remembers, about a kilobyte each. Of more those go first that have written least
+ * lately: one that comes back is told that nobody knows it.
+ */
+export const PRODUCERS_A_PARTITION_MAX = 10_000;
+
 /** What one broker keeps of its own appends for its followers; a follower further behind reads the log. */
 export const TAIL_RING_BYTES = 8 * MIB;
 
@@ -92,6 +98,9 @@ export const PRODUCER_WAITING_RECORDS_MAX = 100_000;
 /** A batch that is not answered in this time fails; Kafka's delivery.timeout.ms. */
 export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
 
+/** How long a broker keeps a produce request waiting for its commitment; Kafka's request.timeout.ms. */
+export const REQUEST_TIMEOUT_DEFAULT_MS = 30_000;
+
 /** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
 export const MAX_BLOCK_DEFAULT_MS = 60_000;
 
@@ -132,6 +141,9 @@ export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 
 /** How often a broker gives a sign of life, and how often it is looked for: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
+
+/** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
+export const LOOK_EVERY_MS = 200;
 
 /**
  * A broker without a sign of life for this long is fenced. Kafka waits nine seconds, for machines that do not answer over

@@ -1,3 +1,5 @@
+import type { ErrorCode } from './errors.ts';
+
 /**
  * What a caller hands in: strings are written as UTF-8; a null value is a tombstone. Other fields are refused, `partition`
  * among them: the key chooses the partition. A record that was read may be sent on as it is, and goes by its key too.
@@ -41,8 +43,9 @@ export interface PartitionInfo {
    * committed since. As long as there are such, nothing is.
    */
   readonly eligible?: readonly number[];
-  /** Replicas that are being added, and for how many bytes a second each broker may fetch what such replicas lack. */
+  /** Replicas that come and that go, and for how many bytes a second each broker may fetch what such replicas lack. */
   readonly adding?: readonly number[];
+  readonly removing?: readonly number[];
   readonly throttle?: number | null;
   /** Why nobody leads it: a sentence that says what to do. */
   readonly unavailable?: string;
@@ -77,6 +80,31 @@ export interface TimestampedOffset {
   readonly timestamp: number;
 }
 
+/** A batch of an idempotent producer: what a partition remembers of it. */
+export interface ProducedBatch {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** -1 in a batch that has no place in a sequence. */
+  readonly firstSequence: number;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  /** The largest of its records. */
+  readonly timestamp: number;
+}
+
+/** What the next batch of an idempotent producer is to a partition. Only 'next' may be appended. */
+export type SequenceVerdict = 'next' | 'duplicate' | 'gap' | 'stale epoch' | 'unknown producer';
+
+/** The idempotent producers of a log. */
+export interface KnownProducers {
+  /** What the batch there, of an idempotent producer, would be: what is staged counts. Reads what it has to know first. */
+  judge(bytes: Uint8Array, at: number): SequenceVerdict;
+  /** The batch of this log that the one there repeats. */
+  original(bytes: Uint8Array, at: number): ProducedBatch | undefined;
+  /** As they were at an offset of the log, in Kafka's format: for a replica whose log begins there. */
+  at(offset: number): Uint8Array;
+}
+
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
 export interface PartitionLog {
   /** The first offset that can be read. */
@@ -89,6 +117,7 @@ export interface PartitionLog {
   committed: number;
   /** The newest epoch that has begun here; -1 where there is none. */
   readonly lastEpoch: number;
+  readonly producers: KnownProducers;
   /**
    * Takes a whole batch with its offsets stamped, which must begin at the LEO. It is staged: `source` has to stay as
    * it is until flush(). With a guard it may be overwritten meanwhile, and then nothing is kept of all that is staged.
@@ -111,8 +140,11 @@ export interface PartitionLog {
   offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined;
   /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */
   truncateTo(offset: number): void;
-  /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
-  restartAt(offset: number): void;
+  /**
+   * Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. `producers` are those that
+   * the leader knew there.
+   */
+  restartAt(offset: number, producers?: Uint8Array): void;
   /** The log begins at `offset`, at most at its end; batches that lie below may go. */
   deleteBefore(offset: number): void;
   /** A leader's epoch begins where the log ends, also if nothing of it follows. Batches of a newer one begin it too. */
@@ -135,10 +167,24 @@ export interface ReplicaBytes {
 export type CounterName =
   | 'batchesAppended'
   | 'batchesRefused'
+  | 'duplicateBatches'
   | 'corruptFrames'
   | 'laps'
   | 'catchUps'
-  | 'damagedSegments';
+  | 'damagedSegments'
+  | 'readsRefused'
+  | 'requestsFenced'
+  | 'requestsTimedOut'
+  | 'isrShrinks'
+  | 'isrExpansions';
+
+/** How a follower keeps up with what a broker leads: with the partition where it is furthest behind. */
+export interface FollowerLag {
+  readonly follower: number;
+  /** For how long it has not had all that the leader had, where the leader waits for it; looked at every 200 ms. */
+  readonly behindMs: number;
+  readonly records: number;
+}
 
 /** A broker's counters and lags, as they stood at one moment. */
 export interface BrokerMetrics {
@@ -147,6 +193,8 @@ export interface BrokerMetrics {
   /** Histograms: counts by bucket, for `percentiles`. */
   readonly lagHwm: Uint32Array;
   readonly lagFollower: Uint32Array;
+  /** As a leader: those that follow it. */
+  readonly followers: readonly FollowerLag[];
 }
 
 /**
@@ -177,6 +225,39 @@ export interface RecoveryReport {
   /** What was reported alone is as it was: see `reason` for what can be done. */
   readonly action: 'cut' | 'removed' | 'set aside' | 'reported';
   readonly reason: string;
+}
+
+/** A partition that is getting other replicas. */
+export interface Reassignment {
+  readonly topic: string;
+  readonly partition: number;
+  /** Those it has meanwhile: those it will have, the preferred leader first, and those that go then. */
+  readonly replicas: readonly number[];
+  readonly adding: readonly number[];
+  readonly removing: readonly number[];
+  readonly throttleBytesPerSecond?: number;
+  /** One for each replica that is added. */
+  readonly progress: readonly ReplicaProgress[];
+}
+
+export interface ReplicaProgress {
+  readonly broker: number;
+  /** How many of the records that the leader has at present. */
+  readonly doneRecords: number;
+  readonly totalRecords: number;
+  /** It is, and waits for the others. */
+  readonly inSync: boolean;
+}
+
+/** What has come of the election of a partition's leader. */
+export interface ElectionResult {
+  readonly topic: string;
+  readonly partition: number;
+  /** Who leads it now; -1 where nobody does. */
+  readonly leader: number;
+  /** Why nothing has changed. */
+  readonly code?: ErrorCode;
+  readonly error?: string;
 }
 
 /** How far a start has looked through the log of a replica. */

@@ -1,7 +1,7 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { type ErrorCode, errorCode, TidemarkError } from '../errors.ts';
-import { RING_EVERY_BYTES } from '../limits.ts';
+import { REQUEST_TIMEOUT_DEFAULT_MS, RING_EVERY_BYTES } from '../limits.ts';
 import { copyBytes } from '../log/copy.ts';
 import { CRC_FROM, writeCrc } from '../log/record-batch.ts';
 import type { ArenaView } from '../runtime/arena.ts';
@@ -45,6 +45,8 @@ export interface FetchRequest {
   readonly maxBytes: number;
   readonly waitMs: number;
   readonly fromAnyReplica: boolean;
+  /** Of the leader that is meant, or ANY_EPOCH. */
+  readonly epoch: number;
 }
 
 export interface FetchAnswer {
@@ -61,6 +63,8 @@ export interface TimeRequest {
   readonly partitionId: number;
   readonly timestamp: number;
   readonly fromAnyReplica: boolean;
+  /** Of the leader that is meant, or ANY_EPOCH. */
+  readonly epoch: number;
 }
 
 export interface TimeAnswer {
@@ -218,6 +222,7 @@ export class BrokerLink {
     int32[at / 4 + 1] = batch.partitionId;
     int32[at / 4 + 2] = batch.epoch;
     int32[at / 4 + 3] = batch.acks;
+    int32[at / 4 + 4] = REQUEST_TIMEOUT_DEFAULT_MS;
     const target = at + PRODUCE_HEADER_BYTES;
     copyBytes(bytes, target, encoded);
     writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
@@ -244,6 +249,7 @@ export class BrokerLink {
     int32[at / 4 + 3] = request.waitMs;
     putOffset(int32, at / 4 + 4, request.offset);
     int32[at / 4 + 6] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
+    int32[at / 4 + 7] = request.epoch;
     this.#pending.set(correlation, { sentAtMs: this.#now() + request.waitMs, take, fail });
     this.#send(FETCH_BYTES);
     return true;
@@ -262,6 +268,7 @@ export class BrokerLink {
     int32[at / 4 + 1] = request.partitionId;
     putOffset(int32, at / 4 + 2, request.timestamp);
     int32[at / 4 + 4] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
+    int32[at / 4 + 5] = request.epoch;
     this.#pending.set(correlation, { sentAtMs: this.#now(), takeTime, fail });
     this.#send(OFFSET_FOR_TIME_BYTES);
     return true;
@@ -355,9 +362,14 @@ const sentences: Partial<Record<ErrorCode, string>> = {
   MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
   CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
   INVALID_RECORD:
-    'The topic is compacted, and takes records with a key alone, in batches that can be read; nothing was written.',
+    'The broker refused the batch: its header does not fit what it holds, or the topic is compacted and takes records with a key alone; nothing was written.',
   UNSUPPORTED_COMPRESSION_TYPE:
     'The topic is compacted, and the codec of the batch is none that compaction can read; use gzip, snappy, lz4 or none.',
+  FENCED_LEADER_EPOCH:
+    'Another broker leads the partition by now, or the same one anew; nothing of the batch was written.',
+  UNKNOWN_LEADER_EPOCH: 'The broker has not heard yet that it leads the partition; nothing was written.',
+  REQUEST_TIMED_OUT:
+    'The batch was written, but not by all replicas in sync in time; whether it will be kept is not known, and sending it again may write it twice.',
   NOT_LEADER_OR_FOLLOWER:
     'Another broker leads the partition by now. A batch that had been written may be kept; sending it again may write it twice.',
   UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',

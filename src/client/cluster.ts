@@ -1,3 +1,4 @@
+import { type ClusterConfigInput, clusterConfig } from '../cluster-config.ts';
 import { type TopicConfig, type TopicConfigInput, topicConfig, topicDefaults } from '../config.ts';
 import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
 import { BROKERS_A_PROCESS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
@@ -12,8 +13,10 @@ import { AdminRequests } from './admin-requests.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { Faults } from './faults.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
+import { type AddBrokerOptions, checkAddition, checkRacks, type Racks } from './rack-check.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import { type ReasonRequest, reasonFor } from './reasons.ts';
+import { checkRemoval, type RemoveBrokerOptions } from './replica-check.ts';
 import { Session } from './session.ts';
 import { type ClusterStatus, statusOf } from './status.ts';
 
@@ -28,14 +31,19 @@ export interface ClusterOptions {
    * change of topics, leaders or in-sync replicas. Default: one for each broker, up to 5, and an odd number.
    */
   readonly controllers?: number;
+  /**
+   * Where brokers stand, by broker or in their order: a topic's replicas are spread over as many racks as can be. Kept
+   * until another rack is given.
+   */
+  readonly racks?: Racks;
   /** What an acknowledgement means. Default 'os': written to the page cache by the in-sync replicas. */
   readonly durability?: Durability;
   /** Where topics are kept. Omitted: a temporary directory, which is removed on close. */
   readonly dataDir?: string;
   /** This version has no Kafka listener yet. */
   readonly listen?: false;
-  /** Defaults for topics, under Kafka's property names. */
-  readonly config?: TopicConfigInput;
+  /** Defaults for topics, and what holds for the cluster, under Kafka's property names. */
+  readonly config?: TopicConfigInput & ClusterConfigInput;
   /** After this time without an answer a request fails with REQUEST_TIMED_OUT. */
   readonly deliveryTimeoutMs?: number;
   /** Told while a start looks through logs that were not closed. */
@@ -67,6 +75,7 @@ const INSPECT_BYTES = 1 << 20;
 const OPTIONS = [
   'brokers',
   'controllers',
+  'racks',
   'durability',
   'dataDir',
   'listen',
@@ -109,7 +118,7 @@ export class Cluster {
 
   /** Starts the brokers; resolves when they serve. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
-    const { brokers, controllers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } =
+    const { brokers, controllers, racks, durability, dataDir, config, deliveryTimeoutMs, onRecovery } =
       checkedOptions(options);
     const directory = await openDataDirectory(dataDir, durability, brokers, controllers);
     const coordinator = await Coordinator.start({
@@ -117,6 +126,8 @@ export class Cluster {
       directory,
       brokers,
       controllers,
+      racks,
+      rebalanceEveryMs: clusterConfig(options.config).rebalanceEveryMs,
       config,
       onRecovery,
       care: options.care,
@@ -128,6 +139,7 @@ export class Cluster {
         known: (name: string) => coordinator.topics.get(name),
         find: async (name: string) => coordinator.topics.get(name),
         reasonFor: (request: ReasonRequest) => reasonFor(coordinator, request),
+        newProducerId: () => coordinator.newProducerId(),
       };
       const session = new Session(
         coordinator.arena,
@@ -192,18 +204,21 @@ export class Cluster {
   }
 
   /** A broker more, for the replicas of new topics; resolves to its id when it serves. */
-  async addBroker(): Promise<number> {
+  async addBroker(options: AddBrokerOptions = {}): Promise<number> {
     this.#checkOpen();
-    return this.#coordinator.lives.add();
+    return this.#coordinator.lives.add(checkAddition(options));
   }
 
   /**
-   * Ends a broker that holds no replica; others are refused. Resolves to the path of its directory, which stays, where
-   * it has one.
+   * Ends a broker that holds no replica; others are refused, unless their replicas are to be moved to other brokers
+   * first. Resolves to the path of its directory, which stays, where it has one.
    */
-  async removeBroker(id: number): Promise<string | undefined> {
+  async removeBroker(id: number, options: RemoveBrokerOptions = {}): Promise<string | undefined> {
     this.#checkOpen();
-    return this.#coordinator.lives.remove(id);
+    const { reassign, throttle, timeoutMs } = checkRemoval(options);
+    const { lives, reassignments } = this.#coordinator;
+    if (reassign) await reassignments.drain(id, throttle, timeoutMs);
+    return lives.remove(id);
   }
 
   /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */
@@ -266,6 +281,8 @@ export class Cluster {
         return this.#requests.answer(argument as AdminRequest);
       case 'reason':
         return reasonFor(this.#coordinator, argument as ReasonRequest);
+      case 'producer-id':
+        return this.#coordinator.newProducerId();
       case 'status':
         return this.status();
       default:
@@ -277,6 +294,7 @@ export class Cluster {
 interface CheckedOptions {
   readonly brokers: number | undefined;
   readonly controllers: number | undefined;
+  readonly racks: ReadonlyMap<number, string>;
   readonly durability: Durability;
   readonly dataDir: string | undefined;
   readonly config: TopicConfig;
@@ -321,6 +339,7 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
     );
   }
   return {
+    racks: checkRacks(options.racks),
     controllers:
       options.controllers === undefined
         ? undefined
@@ -331,7 +350,7 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
         : requireInteger('brokers', options.brokers, 1, BROKERS_A_PROCESS_MAX),
     durability,
     dataDir,
-    config: topicConfig(options.config, topicDefaults(durability)),
+    config: topicConfig(clusterConfig(options.config).topics, topicDefaults(durability)),
     deliveryTimeoutMs: requireInteger(
       'deliveryTimeoutMs',
       options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_DEFAULT_MS,

@@ -1,4 +1,5 @@
 import { crc32c } from '../../native-free/crc32c/index.ts';
+import { ANY_EPOCH } from '../api/01-fetch.ts';
 import { type ErrorCode, requireInteger, requireOptions, TidemarkError } from '../errors.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
 import { batchBytes, CRC_FROM, readCrc } from '../log/record-batch.ts';
@@ -91,6 +92,7 @@ export async function read(session: Session, topicName: string, options: ReadOpt
       maxBytes: Math.min(maxBytes, READ_MAX_BYTES),
       waitMs,
       fromAnyReplica,
+      epoch: fromAnyReplica ? ANY_EPOCH : info.epoch,
     };
     const refuse = (code: ErrorCode): void => {
       void refusal(session, broker, info, code, offset).then(reject);
@@ -138,7 +140,8 @@ function offsetSince(
       if (error !== 'NONE') void refusal(session, link.broker, info, error).then(reject);
       else resolve(offset === -1 ? hwm : offset);
     };
-    link.offsetForTime({ partitionId: info.id, timestamp, fromAnyReplica }, take, reject);
+    const epoch = fromAnyReplica ? ANY_EPOCH : info.epoch;
+    link.offsetForTime({ partitionId: info.id, timestamp, fromAnyReplica, epoch }, take, reject);
     session.engaged();
   });
 }

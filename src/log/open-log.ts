@@ -1,8 +1,7 @@
 import { isCompacted, type TopicConfig } from '../config.ts';
 import { CLEANED_SUFFIX, finishSwaps, SWAP_SUFFIX } from './compaction-swap.ts';
 import { type Disk, DiskError } from './disk.ts';
-import { readEpochs } from './epoch-file.ts';
-import { EpochList, type EpochStart } from './epoch-list.ts';
+import { EpochList, type EpochStart, readEpochs } from './epoch-list.ts';
 import {
   baseOffsetOf,
   DAMAGED_SUFFIX,
@@ -210,6 +209,7 @@ class Opening {
       spares: [...names]
         .filter((name) => name.endsWith(DELETED_SUFFIX))
         .map((name) => `${directory}/${name}`),
+      names,
     });
     return { log, damage: undefined, cuts: this.#cuts };
   }

@@ -139,9 +139,11 @@ export type ControlRequest =
   /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */
   | { readonly type: 'heal'; readonly partition: number }
   | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
-  /** Topics that were deleted: their replicas end here, and their files go. */
-  | { readonly type: 'remove'; readonly partitions: readonly number[] }
-  /** The same for those that were deleted while this broker did not run: directories, and whose they were. */
+  /** Replicas that come here: their logs are made, and filled from their leaders. What is here already stays. */
+  | { readonly type: 'add'; readonly partitions: readonly PartitionAssignment[] }
+  /** Topics that were deleted, or partitions that went to other brokers: their replicas end here, and their files go. */
+  | { readonly type: 'remove'; readonly partitions: readonly number[]; readonly haveMoved?: boolean }
+  /** The same for those of which this broker did not hear, since it did not run: directories, and whose they were. */
   | { readonly type: 'discard'; readonly directories: ReadonlyMap<string, string> }
   /** A topic is to be like this from now on. */
   | { readonly type: 'configure'; readonly partitions: readonly number[]; readonly config: TopicConfig }
@@ -183,6 +185,13 @@ export type BrokerNotice =
   | { readonly notice: 'disk-failed'; readonly message: string }
   /** A replica that is not in the ISR has all that its leader has. */
   | { readonly notice: 'caught-up'; readonly partition: number }
+  /** As the leader of this epoch: these followers have not kept up for too long, and it still waits for them. */
+  | {
+      readonly notice: 'lagging';
+      readonly partition: number;
+      readonly epoch: number;
+      readonly followers: readonly number[];
+    }
   /** Bytes of a segment are no longer what was written, from `position` on as far as anybody knows. */
   | ({ readonly notice: 'damaged'; readonly id: number; readonly bytes: number } & SegmentFault)
   /** A log, or part of it, cannot be compacted. */

@@ -1,18 +1,22 @@
 import type { TopicConfig } from '../config.ts';
-import { commonEnd, type Replica } from '../core/replica.ts';
+import { roleChange } from '../core/partition-follower.ts';
+import { admitFollower, beginReign, hwmAtStart } from '../core/partition-leader.ts';
+import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
+import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
+import { type Opening, openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
 /** What changes of roles ask of the broker. */
 export interface RolesHost {
   readonly id: number;
   readonly table: PartitionTable;
   readonly catchUp: CatchUp;
+  readonly metrics: Metrics;
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
   tableOf(brokerId: number): PartitionTable;
@@ -37,6 +41,8 @@ export class ReplicaRoles {
   readonly #opening: ReplicaOpening;
   /** Partitions whose logs are being mended, as they were heard of last. */
   readonly #mending = new Map<number, PartitionInfo>();
+  /** Replicas that are about to end here. */
+  readonly #ending = new Set<number>();
   /** What opens logs at present. */
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosing = false;
@@ -82,16 +88,52 @@ export class ReplicaRoles {
     return opened;
   }
 
+  /** Replicas that come here, in order to be filled from their leaders. What is here already, or being made, stays. */
+  add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const missing = partitions.filter(({ info: { id } }) => {
+      if (this.#ending.has(id)) return true;
+      return !this.#mending.has(id) && this.#host.replicas[id] === undefined && !this.#opening.isFaulty(id);
+    });
+    for (const { info } of missing) this.#mending.set(info.id, info);
+    // A replica of the same partition that goes has to have gone.
+    const before = Promise.allSettled([...this.#underWay]);
+    return this.#tracked(before.then(() => this.#add(missing)));
+  }
+
+  async #add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const { replicas } = this.#host;
+    this.#opening.expect(partitions.length);
+    this.#uninstallNamesakes(partitions);
+    const opened: OpenedReplica[] = [];
+    for (const assignment of partitions) {
+      const { id } = assignment.info;
+      while (replicas.length <= id) replicas.push(undefined);
+      this.#requireOpen();
+      // It hears who leads only once it is there, as at every change of the leader.
+      const unled = { ...assignment, info: { ...assignment.info, leader: -1 } };
+      const found = this.#opening.openNow(unled) ?? (await openReplica(this.#opening, unled, this.#host));
+      opened.push(this.#mended(assignment.info, found));
+    }
+    return opened;
+  }
+
+  /** What was heard of it meanwhile holds, and not what the opening began with. */
+  #mended(before: PartitionInfo, { replica, opened }: Opening): OpenedReplica {
+    const info = this.#mending.get(before.id) ?? before;
+    this.#mending.delete(before.id);
+    if (replica === undefined) return opened;
+    this.#install(replica);
+    this.#become(replica, info);
+    return opened;
+  }
+
   /** Partitions that this broker leads from now on, after a start. Their followers learn of it afterwards. */
   lead(reigns: readonly Reign[]): void {
     for (const { info, followers } of reigns) {
       const replica = this.#host.replicas[info.id];
       if (replica === undefined) continue;
       replica.become(info);
-      // What the whole ISR has is committed, also where nobody had the time to write it down.
-      const common = followers.map((end) => commonEnd(replica.log, end));
-      const hwm = replica.hasEnoughInSync ? Math.min(replica.log.leo, ...common) : 0;
-      this.#reign(replica, Math.max(replica.hwm, hwm));
+      this.#reign(replica, hwmAtStart(replica, followers));
     }
   }
 
@@ -116,14 +158,8 @@ export class ReplicaRoles {
     this.#opening.expect(faulty.length);
     for (const id of faulty) {
       this.#requireOpen();
-      const { replica, opened } = await openReplica(this.#opening, id, this.#host);
-      // What was heard meanwhile holds, and not what the mending began with.
-      const info = this.#mending.get(id) as PartitionInfo;
-      this.#mending.delete(id);
-      mended.push(opened);
-      if (replica === undefined) continue;
-      this.#install(replica);
-      this.#become(replica, info);
+      const before = this.#mending.get(id) as PartitionInfo;
+      mended.push(this.#mended(before, await openReplica(this.#opening, id, this.#host)));
     }
     return mended;
   }
@@ -131,13 +167,8 @@ export class ReplicaRoles {
   /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
   admit(partition: number, epoch: number, follower: number): boolean {
     const replica = this.#host.replicas[partition];
-    if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
-    const { info } = replica;
-    if (info.epoch !== epoch || !this.#host.isLinked(follower)) return false;
-    const leo = this.#host.tableOf(follower).loadLeoIn(epoch, partition);
-    if (leo === -1 || leo < replica.hwm) return false;
-    if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
-    return true;
+    if (replica === undefined || !this.#host.isLinked(follower)) return false;
+    return admitFollower(replica, epoch, follower, this.#host.tableOf(follower).loadLeoIn(epoch, partition));
   }
 
   /**
@@ -159,12 +190,14 @@ export class ReplicaRoles {
     }
   }
 
-  /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
+  /** Replicas end here; `removing` takes their files away before anybody opens others of the same names. */
   remove(
     partitions: readonly number[],
+    reason: ErrorCode,
     removing: (removed: readonly Replica[], faulty: ReadonlyMap<string, string>) => Promise<void>,
   ): Promise<void> {
     const opening = [...this.#underWay];
+    for (const id of partitions) this.#ending.add(id);
     const removed = async (): Promise<void> => {
       // What is being opened ends too.
       await Promise.allSettled(opening);
@@ -173,9 +206,10 @@ export class ReplicaRoles {
       const faulty = new Map<string, string>();
       for (const id of partitions) {
         const replica = replicas[id];
+        this.#ending.delete(id);
         this.#opening.forgetFault(id, faulty);
         if (replica === undefined) continue;
-        this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
+        this.#host.dismiss(replica, reason);
         replica.becomeOffline();
         catchUp.forget(replica);
         replicas[id] = undefined;
@@ -195,6 +229,16 @@ export class ReplicaRoles {
       const log = segmentLogOf(replica);
       if (log !== undefined) log.config = config;
       if (replica.isLeader && !replica.hasEnoughInSync) this.#host.disown(replica);
+    }
+  }
+
+  /** The disk has failed: nobody gets anything of these replicas any more. */
+  takeOffline(): void {
+    for (const replica of this.#host.replicas) {
+      if (replica === undefined) continue;
+      replica.becomeOffline();
+      replica.uncommitted = false;
+      this.#host.dismiss(replica, 'KAFKA_STORAGE_ERROR');
     }
   }
 
@@ -222,15 +266,25 @@ export class ReplicaRoles {
     const { info: before, isLeader: hasLed } = replica;
     const host = this.#host;
     // Without a change of the epoch it has only been opened, and hears for the first time who leads.
-    const isNewReign = info.epoch > before.epoch || info.leader !== before.leader;
-    // What the old leader has told is committed.
-    if (isNewReign) host.refreshHwm(replica);
-    // From here on the old leader counts on this replica no more, whatever it has or takes.
-    if (isNewReign) host.table.storeReign(info.id, -1);
+    const change = roleChange(before, info, host.id);
+    if (change === 'outdated') return;
+    if (change !== 'same reign') {
+      // What the old leader has told is committed.
+      host.refreshHwm(replica);
+      // From here on the old leader counts on this replica no more, whatever it has or takes.
+      host.table.storeReign(info.id, -1);
+    }
     replica.become(info);
-    if (!isNewReign) {
-      if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
-    } else if (replica.isLeader) {
+    if (replica.isLeader) this.#countMembers(before.isr, info.isr);
+    if (change === 'leaves') {
+      // It is about to go, and only there for those who have not heard of that.
+      host.catchUp.forget(replica);
+      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
+    } else if (change === 'same reign') {
+      // It may have new followers.
+      if (replica.isLeader) host.meet(info);
+      else if (!info.isr.includes(host.id)) host.catchUp.report(replica);
+    } else if (change === 'leads') {
       host.catchUp.forget(replica);
       replica.taken.clear();
       if (replica.state === 'online') this.#reign(replica, replica.hwm);
@@ -242,18 +296,21 @@ export class ReplicaRoles {
     if (replica.isLeader && !replica.hasEnoughInSync) host.disown(replica);
   }
 
-  /** The epoch stands in the log before any batch of it does, and before anybody reads there. */
+  #countMembers(before: readonly number[], after: readonly number[]): void {
+    if (before.some((id) => !after.includes(id))) this.#host.metrics.count('isrShrinks');
+    if (after.some((id) => !before.includes(id))) this.#host.metrics.count('isrExpansions');
+  }
+
+  /** The epoch stands in the log before anybody reads there. */
   #reign(replica: Replica, hwm: number): void {
     const { log, id, info } = replica;
     this.#host.meet(info);
     try {
-      log.beginEpoch(info.epoch);
+      beginReign(replica, hwm);
     } catch (error) {
       this.#host.diskFailed(error);
       return;
     }
-    replica.hwm = hwm;
-    log.committed = hwm;
     this.#host.restarted(replica);
     this.#host.table.storeReign(id, info.epoch);
     this.#host.table.storeHwm(id, hwm);

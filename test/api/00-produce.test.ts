@@ -13,7 +13,7 @@ import {
   writeAttributes,
   writeCrc,
 } from '../../src/log/record-batch.ts';
-import type { PartitionLog } from '../../src/types.ts';
+import type { KnownProducers, PartitionLog, SequenceVerdict } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 
 const AT = 16;
@@ -67,14 +67,22 @@ test('a sound batch is admitted, whatever the acks', () => {
   for (const acks of [0, 1, -1]) assert.is(admit({ acks }), 'NONE');
 });
 
+test('acks are all, one or none', () => {
+  for (const acks of [-2, 2, 100]) assert.is(admit({ acks }), 'INVALID_REQUIRED_ACKS');
+});
+
 test('a partition that the broker does not hold is unknown', () => {
   assert.is(admit({ replica: undefined }), 'UNKNOWN_TOPIC_OR_PARTITION');
 });
 
-test('a follower admits nothing, and neither does a leader of another epoch', () => {
-  assert.is(admit({ replica: replicaOf({ brokerId: 2 }) }), 'NOT_LEADER_OR_FOLLOWER');
-  assert.is(admit({ epoch: 4 }), 'NOT_LEADER_OR_FOLLOWER');
-  assert.is(admit({ epoch: 6 }), 'NOT_LEADER_OR_FOLLOWER');
+test('a follower admits nothing, and neither does a leader in another epoch than its client means', () => {
+  const follower = replicaOf({ brokerId: 2 });
+  assert.is(admit({ replica: follower }), 'NOT_LEADER_OR_FOLLOWER');
+  assert.is(admit({ epoch: 4 }), 'FENCED_LEADER_EPOCH');
+  assert.is(admit({ epoch: 6 }), 'UNKNOWN_LEADER_EPOCH');
+  // Who knows less than the broker has to learn, and who knows more has to wait until the broker has learned.
+  assert.is(admit({ epoch: 4, replica: follower }), 'FENCED_LEADER_EPOCH');
+  assert.is(admit({ epoch: 6, replica: follower }), 'UNKNOWN_LEADER_EPOCH');
 });
 
 test('max.message.bytes is the largest batch, and one byte more is too large', () => {
@@ -101,19 +109,29 @@ test('a length that is not the length of what was sent is found', () => {
   assert.is(admit({ batch: withByte(11, (byte) => byte - 1) }), 'CORRUPT_MESSAGE');
 });
 
+const wrong: Record<string, Uint8Array> = {
+  'one record too many': withByte(60, (byte) => byte + 1),
+  'last offset delta beyond the count': withByte(26, (byte) => byte + 1),
+  'control batch': encodeBatch([{ value: null }], { attributes: BatchAttribute.CONTROL }),
+  'transaction without producer': encodeBatch([{ value: null }], {
+    attributes: BatchAttribute.TRANSACTIONAL,
+  }),
+  'producer without sequence': encodeBatch([{ value: null }], { producer: [7, 0, -1] }),
+};
+
 test('a sound checksum over a bad header does not help', () => {
-  const wrong: Record<string, Uint8Array> = {
-    'old format': withByte(16, () => 1),
-    'one record too many': withByte(60, (byte) => byte + 1),
-    'last offset delta beyond the count': withByte(26, (byte) => byte + 1),
-    'control batch': encodeBatch([{ value: null }], { attributes: BatchAttribute.CONTROL }),
-    'transaction without producer': encodeBatch([{ value: null }], {
-      attributes: BatchAttribute.TRANSACTIONAL,
-    }),
-    'producer without sequence': encodeBatch([{ value: null }], { producer: [7, 0, -1] }),
-  };
-  for (const [name, bytes] of Object.entries(wrong)) {
-    assert.is(admit({ batch: withSoundCrc(bytes) }), 'CORRUPT_MESSAGE', name);
+  for (const [name, bytes] of Object.entries(wrong))
+    assert.is(admit({ batch: withSoundCrc(bytes) }), 'INVALID_RECORD', name);
+  assert.is(admit({ batch: withSoundCrc(withByte(16, () => 1)) }), 'CORRUPT_MESSAGE');
+  const codec = withByte(22, (byte) => byte | 7);
+  assert.is(admit({ batch: withSoundCrc(codec) }), 'UNSUPPORTED_COMPRESSION_TYPE');
+});
+
+test('a bad header that was not sent so is damage, and may be sent again', () => {
+  for (const [name, sent] of Object.entries(wrong)) {
+    const damaged = withSoundCrc(sent.slice());
+    damaged[damaged.length - 1] ^= 1;
+    assert.is(admit({ batch: damaged }), 'CORRUPT_MESSAGE', name);
   }
 });
 
@@ -168,6 +186,37 @@ test('a topic that is not compacted takes records without keys, and asks nobody 
   const lie = sound.slice();
   writeAttributes(lie, 0, 4);
   assert.is(admit({ batch: withSoundCrc(lie) }), 'NONE');
+});
+
+/** A partition whose log says this of every batch with a producer. */
+function replicaThatSays(verdict: SequenceVerdict): Replica {
+  const producers = { judge: () => verdict } as unknown as KnownProducers;
+  const info = { id: 0, topic: 't', partition: 0, replicas: [1, 2, 3], isr: [1, 2, 3], leader: 1, epoch: 5 };
+  return new Replica(info, topicConfig({}), { written: 0, producers } as PartitionLog, 1);
+}
+
+test('of an idempotent producer only the next batch is admitted; the others are told apart', () => {
+  const batch = encodeBatch([{ value: key }], { producer: [7, 0, 4] });
+  const codes: Record<SequenceVerdict, ErrorCode> = {
+    next: 'NONE',
+    duplicate: 'DUPLICATE_SEQUENCE_NUMBER',
+    gap: 'OUT_OF_ORDER_SEQUENCE_NUMBER',
+    'stale epoch': 'INVALID_PRODUCER_EPOCH',
+    'unknown producer': 'UNKNOWN_PRODUCER_ID',
+  };
+  for (const [verdict, code] of Object.entries(codes)) {
+    const replica = replicaThatSays(verdict as SequenceVerdict);
+    for (const acks of [0, 1, -1]) assert.is(admit({ replica, batch, acks }), code);
+    assert.is(admit({ replica }), 'NONE', 'one without a producer id has no sequence');
+  }
+});
+
+test('what is refused for another reason is not looked at by its sequence', () => {
+  const batch = encodeBatch([{ value: key }], { producer: [7, 0, 4] });
+  batch[batch.length - 1] ^= 1;
+  const replica = replicaThatSays('duplicate');
+  assert.is(admit({ replica, batch }), 'CORRUPT_MESSAGE');
+  assert.is(admit({ replica, batch: sound, epoch: 4 }), 'FENCED_LEADER_EPOCH');
 });
 
 function compressed(batch: Uint8Array, codec: number): Uint8Array {

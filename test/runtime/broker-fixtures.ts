@@ -2,19 +2,22 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import { ringBytes, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { BrokerLink } from '../../src/client/broker-link.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { NOBODY, type PendingBatch } from '../../src/core/commit-queue.ts';
 import type { Replica } from '../../src/core/replica.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { CRC_FROM } from '../../src/log/record-batch.ts';
-import { Arena } from '../../src/runtime/arena.ts';
+import { Arena, ArenaView, kernelsOver } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
 import { inspectReplica } from '../../src/runtime/broker-control.ts';
-import type { ClientLink } from '../../src/runtime/client-link.ts';
+import { channelsOf } from '../../src/runtime/client-frames.ts';
+import { ClientLink } from '../../src/runtime/client-link.ts';
 import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
+import type { Clock } from '../../src/runtime/surroundings.ts';
 import { SIDES_BYTES, Sides } from '../../src/runtime/vitals.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
@@ -23,6 +26,7 @@ import { threadSurroundings } from './surroundings-fixtures.ts';
 
 const BELL_BYTES = 128;
 const SCRATCH_BYTES = 1 << 16;
+const CHANNEL_BYTES = 1 << 16;
 /** A lap takes some tens of rounds to mend. */
 const ROUNDS_MAX = 1_000;
 const module = compileKernels();
@@ -34,6 +38,8 @@ export interface BrokersOptions {
   readonly durability?: Durability;
   /** Where a broker's files lie; in memory, if nothing is said. */
   readonly homeOf?: (brokerId: number) => BrokerHome;
+  /** Their time, if the test lets it pass. */
+  readonly clock?: Clock;
 }
 
 /** Who waits for a batch, and for what. */
@@ -41,6 +47,7 @@ export interface Waiter {
   readonly client?: number;
   readonly correlation?: number;
   readonly waitsFor?: PendingBatch['waitsFor'];
+  readonly timeoutMs?: number;
 }
 
 export interface ProducedAnswer {
@@ -62,7 +69,9 @@ export class Brokers {
   readonly #scratch: number;
   #partitions = 0;
 
-  constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf }: BrokersOptions = {}) {
+  constructor(options: BrokersOptions = {}) {
+    const { count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf } = options;
+    const surroundings = { ...threadSurroundings, clock: options.clock ?? threadSurroundings.clock };
     const { arena } = this;
     this.#scratch = arena.allocate(SCRATCH_BYTES);
     const sides = arena.allocate(SIDES_BYTES);
@@ -103,7 +112,7 @@ export class Brokers {
         home: homeOf?.(id),
         peers: peers[id - 1],
       };
-      this.#brokers.set(id, new Broker(data, threadSurroundings, (notice) => this.notices.push(notice)));
+      this.#brokers.set(id, new Broker(data, surroundings, (notice) => this.notices.push(notice)));
     }
   }
 
@@ -160,6 +169,28 @@ export class Brokers {
     return answers;
   }
 
+  /** A client with its channels to a broker; its answers come with pump(), and the broker's passes are the test's. */
+  connect(brokerId: number, client: number): BrokerLink {
+    const { arena } = this;
+    const shape = { link: 0, requestCapacity: CHANNEL_BYTES, responseCapacity: CHANNEL_BYTES };
+    const brokerBell = this.#bells.get(brokerId) as number;
+    const clientBell = arena.allocate(BELL_BYTES);
+    const { end } = channelsOf({ ...shape, clientBell, brokerBell });
+    const addresses = { ...shape, link: arena.allocate(end), clientBell, brokerBell };
+    const broker = this.get(brokerId);
+    broker.attach(client, new ClientLink(broker, client, addresses));
+    const view = new ArenaView(arena.memory);
+    const kernels = kernelsOver(view, arena.allocateWorkspace(), module);
+    return new BrokerLink(
+      view,
+      kernels,
+      brokerId,
+      addresses,
+      () => 0,
+      async () => undefined,
+    );
+  }
+
   /** The first broker appends a batch as a leader does that has admitted it, and writes it. */
   append(
     partition: number,
@@ -177,7 +208,7 @@ export class Brokers {
     records = 1,
     valueBytes = 100,
     damage: (batch: Uint8Array) => void = () => {},
-    { client = NOBODY, correlation = 0, waitsFor = 'committed' }: Waiter = {},
+    { client = NOBODY, correlation = 0, waitsFor = 'committed', timeoutMs = 60_000 }: Waiter = {},
   ): void {
     const leader = this.get(1);
     const value = new Uint8Array(valueBytes).fill(1 + (this.replica(1, partition).log.leo % 255));
@@ -185,7 +216,7 @@ export class Brokers {
     damage(batch);
     this.arena.bytes.set(batch, this.#scratch);
     leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
-    leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor);
+    leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor, timeoutMs);
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */
