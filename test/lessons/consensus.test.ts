@@ -10,11 +10,6 @@ import { withBrokers } from '../runtime/broker-fixtures.ts';
 import { openStore, settled, TestMachine, TestQuorum } from '../runtime/quorum-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, withCluster } from '../threads/fixtures.ts';
 
-function leaderOf({ quorum }: TestQuorum): Voter {
-  if (quorum.leader === undefined) throw new Error('nobody leads');
-  return quorum.leader.voter;
-}
-
 test('LESSONS 15: nobody who produces waits for the metadata: records are committed while nothing can be decided', () =>
   withCluster({}, async (cluster) => {
     const producer = cluster.producer({ acks: 'all' });
@@ -83,7 +78,7 @@ test('LESSONS 16: producing writes nothing to the metadata, whatever its acks', 
 
 test('LESSONS 16: of two sides of a broken network one decides, and what the other would have is never made', async () => {
   const played = await new TestQuorum(3).startAll();
-  const before = leaderOf(played);
+  const before = played.quorum.leader?.voter as Voter;
   const old = before.self.id;
   played.isLinked = (from, to) => (from === old) === (to === old);
   const lost = before.propose(Buffer.from('of the minority')).then(
@@ -116,13 +111,18 @@ test('LESSONS 17: messages that are late, doubled and out of order do not drive 
   receive = (message) => played.quorum.receive(message);
   await played.startAll();
   await played.clock.pass(5_000);
-  const { term } = leaderOf(played).node;
+  const leading = (): Voter => {
+    const { leader } = played.quorum;
+    if (leader === undefined) throw new Error('no voter leads');
+    return leader.voter;
+  };
+  const { term } = leading().node;
   for (let n = 0; n < 20; n++) {
     const proposed = played.propose(`entry ${n}`);
     await played.clock.pass(5_000);
     await proposed;
   }
-  assert.is(leaderOf(played).node.term, term);
+  assert.is(leading().node.term, term);
   await played.quorum.close();
 });
 
@@ -150,7 +150,7 @@ test('LESSONS 18: voters that have lost their leader do not ask for votes all at
     const { term } = voter.node;
     played.isLinked = (from, to) => from !== id && to !== id;
     await played.clock.pass(12_000);
-    const next = leaderOf(played);
+    const next = played.quorum.leader?.voter as Voter;
     assert.is.not(next.self.id, id);
     assert.ok(next.node.term <= term + 2, `from term ${term} to ${next.node.term}`);
     played.isLinked = () => true;
