@@ -128,6 +128,7 @@ export class Cluster {
         known: (name: string) => coordinator.topics.get(name),
         find: async (name: string) => coordinator.topics.get(name),
         reasonFor: (request: ReasonRequest) => reasonFor(coordinator, request),
+        newProducerId: () => coordinator.newProducerId(),
       };
       const session = new Session(
         coordinator.arena,
@@ -266,6 +267,8 @@ export class Cluster {
         return this.#requests.answer(argument as AdminRequest);
       case 'reason':
         return reasonFor(this.#coordinator, argument as ReasonRequest);
+      case 'producer-id':
+        return this.#coordinator.newProducerId();
       case 'status':
         return this.status();
       default:

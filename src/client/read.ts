@@ -91,6 +91,7 @@ export async function read(session: Session, topicName: string, options: ReadOpt
       maxBytes: Math.min(maxBytes, READ_MAX_BYTES),
       waitMs,
       fromAnyReplica,
+      timeoutMs: session.deliveryTimeoutMs,
     };
     const refuse = (code: ErrorCode): void => {
       void refusal(session, broker, info, code, offset).then(reject);
@@ -138,7 +139,11 @@ function offsetSince(
       if (error !== 'NONE') void refusal(session, link.broker, info, error).then(reject);
       else resolve(offset === -1 ? hwm : offset);
     };
-    link.offsetForTime({ partitionId: info.id, timestamp, fromAnyReplica }, take, reject);
+    link.offsetForTime(
+      { partitionId: info.id, timestamp, fromAnyReplica, timeoutMs: session.deliveryTimeoutMs },
+      take,
+      reject,
+    );
     session.engaged();
   });
 }

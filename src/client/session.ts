@@ -8,9 +8,22 @@ import { nowMs } from '../runtime/clock.ts';
 import { KeepAlive, yieldToEventLoop } from '../runtime/timers.ts';
 import type { TopicInfo } from '../runtime/topics.ts';
 import { BrokerLink } from './broker-link.ts';
+import type { ProducerIdentity } from './producer-identity.ts';
 import type { ReasonRequest } from './reasons.ts';
 
 const EXPIRY_CHECK_MS = 500;
+
+/** What clients of a session hear of. */
+export interface SessionListener {
+  /** About twice a second while requests are unanswered, or the session is held. */
+  tick(): void;
+  /** Topics, their leaders or their configurations have changed. */
+  topicsChanged(): void;
+  /** There is a link to a broker that has come, or come back. */
+  brokerStarted(): void;
+  /** The connection has ended; links fail after this. */
+  ended(error: TidemarkError): void;
+}
 
 /** What a session asks of the coordinator, which may live in another thread. */
 export interface Directory {
@@ -20,6 +33,8 @@ export interface Directory {
   find(name: string): Promise<TopicInfo | undefined>;
   /** Why a broker has refused something, as far as anybody knows. */
   reasonFor(request: ReasonRequest): Promise<string | undefined>;
+  /** For an idempotent producer: one that no other has ever had. */
+  newProducerId(): Promise<ProducerIdentity>;
 }
 
 /** A client thread's connection to a cluster: one bell, and a link to each broker. */
@@ -33,8 +48,9 @@ export class Session {
   /** By broker: which of its lives the link is to. */
   readonly #lives = new Map<number, number>();
   readonly #keepAlive: KeepAlive;
-  readonly #tickListeners = new Set<() => void>();
-  readonly #topicListeners = new Set<() => void>();
+  readonly #listeners = new Set<SessionListener>();
+  /** Who has something to send that no link knows of yet. */
+  #holders = 0;
   readonly #ended: Promise<void>;
   #state: 'open' | 'closed' = 'open';
 
@@ -82,13 +98,22 @@ export class Session {
     return this.directory.reasonFor(request).catch(() => undefined);
   }
 
-  /** Calls back about twice a second while requests are unanswered. */
-  onTick(listener: () => void): void {
-    this.#tickListeners.add(listener);
+  listen(listener: SessionListener): void {
+    this.#listeners.add(listener);
   }
 
-  offTick(listener: () => void): void {
-    this.#tickListeners.delete(listener);
+  unlisten(listener: SessionListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** The event loop is kept alive until this is released. */
+  hold(): void {
+    this.#holders++;
+    this.#keepAlive.hold(true);
+  }
+
+  release(): void {
+    this.#holders--;
   }
 
   /** Call after a request was made: while one is unanswered the event loop is kept alive. */
@@ -96,28 +121,17 @@ export class Session {
     this.#keepAlive.hold(true);
   }
 
-  /** Calls back when topics, their leaders or their configurations have changed. */
-  onTopics(listener: () => void): void {
-    this.#topicListeners.add(listener);
-  }
-
-  offTopics(listener: () => void): void {
-    this.#topicListeners.delete(listener);
-  }
-
   /** What the directory knows has changed. */
   topicsChanged(): void {
-    for (const listener of this.#topicListeners) listener();
+    for (const listener of this.#listeners) listener.topicsChanged();
   }
 
   /** A link to a broker that has come, or come back. */
   brokerStarted({ broker, life, addresses }: ClientEndpoint): void {
     if (this.#state === 'closed' || (this.#lives.get(broker) ?? 0) >= life) return;
     this.#lives.set(broker, life);
-    this.#links.set(
-      broker,
-      new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs, () => this.reasonFor({ broker })),
-    );
+    this.#links.set(broker, new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs));
+    for (const listener of this.#listeners) listener.brokerStarted();
   }
 
   /** Nothing of the memory of its link is used from here on. */
@@ -126,13 +140,13 @@ export class Session {
     const link = this.#links.get(broker);
     this.#lives.set(broker, life);
     this.#links.delete(broker);
-    link?.fail(unknownFate(`Broker ${broker} has failed`, cause));
+    link?.fail(brokerFailed(`Broker ${broker} has failed`, cause));
   }
 
   /** It hangs: what it was asked is not waited for any longer. */
   brokerHangs(broker: number, life: number, cause: unknown): void {
     if (this.#lives.get(broker) !== life) return;
-    const error = unknownFate(`Broker ${broker} does not answer`, cause);
+    const error = brokerFailed(`Broker ${broker} does not answer`, cause);
     this.#links.get(broker)?.expire(Number.POSITIVE_INFINITY, () => error);
   }
 
@@ -140,8 +154,7 @@ export class Session {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    const error = new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.');
-    for (const link of this.#links.values()) link.fail(error);
+    this.#end(new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.'));
     this.#sleeper.ring();
     await this.#ended;
     this.#keepAlive.end();
@@ -155,8 +168,13 @@ export class Session {
       'The connection to the brokers is broken; start again.',
       { cause },
     );
-    for (const link of this.#links.values()) link.fail(error);
+    this.#end(error);
     this.#keepAlive.end();
+  }
+
+  #end(error: TidemarkError): void {
+    for (const listener of this.#listeners) listener.ended(error);
+    for (const link of this.#links.values()) link.fail(error);
   }
 
   readonly #hasWork = (): boolean => {
@@ -173,7 +191,7 @@ export class Session {
         link.pump();
         outstanding += link.outstanding;
       }
-      if (outstanding === 0) this.#keepAlive.hold(false);
+      if (outstanding === 0 && this.#holders === 0) this.#keepAlive.hold(false);
       if (!this.#hasWork()) {
         await this.#sleeper.sleep(this.#hasWork);
         turnStartedMs = nowMs();
@@ -188,22 +206,20 @@ export class Session {
   }
 
   #expire(): void {
-    for (const listener of this.#tickListeners) listener();
-    const sentBeforeMs = nowMs() - this.deliveryTimeoutMs;
+    for (const listener of this.#listeners) listener.tick();
+    const now = nowMs();
+    let outstanding = this.#holders;
     for (const link of this.#links.values()) {
       link.expire(
-        sentBeforeMs,
-        () =>
-          new TidemarkError(
-            'REQUEST_TIMED_OUT',
-            `Broker ${link.broker} did not answer in ${this.deliveryTimeoutMs} ms; whether the record was written is not known.`,
-          ),
+        now,
+        () => new TidemarkError('REQUEST_TIMED_OUT', `Broker ${link.broker} did not answer in time.`),
       );
+      outstanding += link.outstanding;
     }
+    if (outstanding === 0) this.#keepAlive.hold(false);
   }
 }
 
-function unknownFate(what: string, cause: unknown): TidemarkError {
-  const sentence = `${what}; whether the record was written is not known.`;
-  return new TidemarkError('BROKER_FAILED', sentence, { cause });
+function brokerFailed(what: string, cause: unknown): TidemarkError {
+  return new TidemarkError('BROKER_FAILED', `${what}.`, { cause });
 }

@@ -175,6 +175,11 @@ export class Coordinator {
     return this.#metadata.status;
   }
 
+  #ids = 0;
+  async newProducerId(): Promise<{ producerId: number; producerEpoch: number }> {
+    return { producerId: ++this.#ids, producerEpoch: 0 };
+  }
+
   /** Of what has changed last about topics. */
   get topicsVersion(): number {
     return this.#topics.version;

@@ -1,3 +1,5 @@
+import { nowMs } from './clock.ts';
+
 /** The value, or the error that `late` makes when it takes longer than that. Leaves no timer behind. */
 export function timeLimit<T>(promise: Promise<T>, limitMs: number, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -44,4 +46,38 @@ export class KeepAlive {
   end(): void {
     clearInterval(this.#timer);
   }
+}
+
+/** One timer for the earliest of the times it is set to. It does not keep the event loop alive. */
+export class Alarm {
+  readonly #wake: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #atMs = Number.POSITIVE_INFINITY;
+
+  constructor(wake: () => void) {
+    this.#wake = wake;
+  }
+
+  set(atMs: number): void {
+    if (atMs >= this.#atMs) return;
+    clearTimeout(this.#timer);
+    this.#atMs = atMs;
+    // A timer may be early by a part of a millisecond.
+    const delayMs = Math.max(0, Math.ceil(atMs - nowMs()) + 1);
+    this.#timer = setTimeout(() => {
+      this.#atMs = Number.POSITIVE_INFINITY;
+      this.#wake();
+    }, delayMs);
+    this.#timer.unref();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#atMs = Number.POSITIVE_INFINITY;
+  }
+}
+
+/** From 0 up to 1, to spread out what would otherwise happen at the same moment. */
+export function randomFraction(): number {
+  return Math.random();
 }

@@ -1,7 +1,7 @@
 // A producer without threads: the test plays the brokers, and decides when and how they answer.
 import type { OutboundBatch } from '../../src/client/broker-link.ts';
 import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
-import type { Session } from '../../src/client/session.ts';
+import type { Session, SessionListener } from '../../src/client/session.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { TidemarkError } from '../../src/errors.ts';
 import type { TopicInfo } from '../../src/runtime/topics.ts';
@@ -35,7 +35,7 @@ export class ProducerBench {
   /** The topic is known only to those who ask for it; as in an attached thread. */
   isKnown = true;
   isOpen = true;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<SessionListener>();
 
   constructor(options: BenchOptions = {}) {
     const { partitions = 1, brokers = 1, config, isRunning = true, ...producerOptions } = options;
@@ -50,7 +50,11 @@ export class ProducerBench {
         return bench.isOpen;
       },
       deliveryTimeoutMs: 1_000,
-      directory: { known: (name: string) => (this.isKnown && name === topic.name ? topic : undefined), find },
+      directory: {
+        known: (name: string) => (this.isKnown && name === topic.name ? topic : undefined),
+        find,
+        newProducerId: async () => ({ producerId: 1, producerEpoch: 0 }),
+      },
       topic: async (name: string) => {
         const found = await find(name);
         if (found === undefined)
@@ -59,17 +63,17 @@ export class ProducerBench {
       },
       link: (broker: number) => (isRunning ? this.#link(broker) : undefined),
       engaged: () => {},
-      onTick: (listener: () => void) => this.#listeners.add(listener),
-      offTick: (listener: () => void) => this.#listeners.delete(listener),
-      onTopics: () => undefined,
-      offTopics: () => undefined,
+      hold: () => undefined,
+      release: () => undefined,
+      listen: (listener: SessionListener) => this.#listeners.add(listener),
+      unlisten: (listener: SessionListener) => this.#listeners.delete(listener),
     };
     this.producer = new Producer(session as unknown as Session, producerOptions);
   }
 
   /** What the session's clock does twice a second. */
   tick(): void {
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener.tick();
   }
 
   get listeners(): number {
