@@ -2,6 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { topicDefaults } from '../src/config.ts';
 import { Cluster } from '../src/index.ts';
+import { systemClock } from '../src/runtime/clock.ts';
 import { openDataDirectory } from '../src/runtime/data-directory.ts';
 import { Metadata } from '../src/runtime/metadata.ts';
 import { newUuid } from '../src/runtime/uuid.ts';
@@ -68,9 +69,18 @@ async function load(): Promise<string> {
   const startedMs = performance.now();
   const directory = await openDataDirectory(dataDir, 'os', 3, undefined);
   const metadata = new Metadata({
+    clock: systemClock,
+    random: Math.random,
     directory,
-    context: { isAlive: () => true, hasLog: () => true, newUuid, defaults: topicDefaults('os') },
+    context: {
+      isAlive: () => true,
+      hasLog: () => true,
+      logEnd: () => 0,
+      newUuid,
+      defaults: topicDefaults('os'),
+    },
     voters: undefined,
+    sides: () => ({ areLinked: () => true, isWithCoordinator: () => true }),
     written: () => undefined,
   });
   await metadata.start();

@@ -150,17 +150,26 @@ const topicProperties = {
     max: NO_BOUND,
     help: 'The age at which a new segment is begun, though the old one is not full.',
   },
+  'unclean.leader.election.enable': {
+    kind: 'choice',
+    default: 'false',
+    choices: ['true', 'false'],
+    help: 'Whether a replica that may lack acknowledged records leads where no other one can.',
+  },
 } as const satisfies Record<string, Property>;
 
 type Table = typeof topicProperties;
 export type PropertyName = keyof Table;
 
 type ValueOf<Row> = Row extends { readonly choices: readonly (infer Value)[] } ? Value : number;
-/** Numbers may come as strings, since that is how Kafka's clients send them; lists in any order, or as arrays. */
+/**
+ * Numbers and truth values may come as strings, since that is how Kafka's clients send them; lists in any order, or as
+ * arrays.
+ */
 type InputOf<Row> = Row extends { readonly kind: 'list' }
   ? ValueOf<Row> | 'delete,compact' | readonly ('delete' | 'compact')[]
   : Row extends { readonly kind: 'choice' }
-    ? ValueOf<Row>
+    ? ValueOf<Row> | ('true' extends ValueOf<Row> ? boolean : never)
     : number | `${number}`;
 
 export type TopicConfig = { readonly [name in PropertyName]: ValueOf<Table[name]> };
@@ -245,7 +254,8 @@ function acceptOther(property: Fraction | Choice, value: unknown): number | stri
     const number = isText ? Number(value) : value;
     return typeof number === 'number' && number >= 0 && number <= 1 ? number : undefined;
   }
-  const parts = property.kind === 'list' ? partsOf(value) : value;
+  const plain = typeof value === 'boolean' ? String(value) : value;
+  const parts = property.kind === 'list' ? partsOf(plain) : plain;
   return property.choices.find((choice) => choice === parts);
 }
 

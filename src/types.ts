@@ -36,6 +36,14 @@ export interface PartitionInfo {
   /** -1 where nobody can lead it. */
   readonly leader: number;
   readonly epoch: number;
+  /**
+   * Replicas outside of the ISR that could lead all the same: they left while it was too small for anything to be
+   * committed since. As long as there are such, nothing is.
+   */
+  readonly eligible?: readonly number[];
+  /** Replicas that are being added, and for how many bytes a second each broker may fetch what such replicas lack. */
+  readonly adding?: readonly number[];
+  readonly throttle?: number | null;
   /** Why nobody leads it: a sentence that says what to do. */
   readonly unavailable?: string;
 }

@@ -1,4 +1,4 @@
-import { requireInteger } from '../errors.ts';
+import { requireInteger, show, TidemarkError } from '../errors.ts';
 import type { Coordinator } from '../runtime/coordinator.ts';
 
 /** Lets brokers fail, as they do by themselves when a thread dies or something blocks it. */
@@ -31,6 +31,25 @@ export class Faults {
 
   async resume(broker: number): Promise<void> {
     this.#coordinator.members.resume(this.#checked(broker));
+  }
+
+  /**
+   * Cuts these brokers off from all others and from the coordinator; they see each other. Every call makes an island of its
+   * own: isolate([2, 3]) leaves 2 and 3 together, isolate([2]) and isolate([3]) leave each alone. Clients still reach all.
+   */
+  async isolate(brokers: readonly number[]): Promise<void> {
+    if (!Array.isArray(brokers) || brokers.length === 0)
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `isolate takes the ids of the brokers to cut off, in a list; got ${show(brokers)}.`,
+      );
+    this.#coordinator.members.isolate(brokers.map((broker) => this.#checked(broker)));
+  }
+
+  /** Ends what isolate() has done, to all of them. Who was fenced meanwhile comes back, and follows. */
+  async heal(): Promise<void> {
+    this.#checkOpen();
+    this.#coordinator.members.heal();
   }
 
   #checked(broker: number): number {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { partitionDirectory } from '../log/file-names.ts';
+import { systemClock } from '../runtime/clock.ts';
 import type { Coordinator } from '../runtime/coordinator.ts';
 import { pause } from '../runtime/timers.ts';
 import type { PartitionInfo, RecoveryReport } from '../types.ts';
@@ -27,7 +28,7 @@ export async function reasonFor(
   for (let waitedMs = 0; waitedMs < REASON_WAIT_MS; waitedMs += REASON_LOOK_MS) {
     const reason = look();
     if (reason !== undefined) return reason;
-    await pause(REASON_LOOK_MS);
+    await pause(systemClock, REASON_LOOK_MS);
   }
   return damaged === undefined ? undefined : adviceOn(coordinator, broker, damaged, []);
 }

@@ -1,4 +1,4 @@
-import { nowMs } from '../runtime/clock.ts';
+import { nowMs, systemClock } from '../runtime/clock.ts';
 import { Alarm, randomFraction } from '../runtime/timers.ts';
 import { backoffMs } from './backoff.ts';
 
@@ -9,7 +9,7 @@ interface Retried {
 /** Who waits before another try, and until when. */
 export class Retries {
   readonly #waiting = new Map<Retried, number>();
-  readonly #alarm = new Alarm(() => this.#resumeDue());
+  readonly #alarm = new Alarm(systemClock, () => this.#resumeDue());
 
   /** Resumes it once, after a while that grows with its failures, unless `goOn` was called before. */
   waitAfter(failures: number, retried: Retried): void {

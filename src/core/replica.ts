@@ -102,8 +102,11 @@ export class Replica {
     this.taken.truncateTo(written);
   }
 
+  /** As it was written down: a replica that the leader lets in counts once it may no longer be passed over (KIP-966). */
   get hasEnoughInSync(): boolean {
-    return this.info.isr.length >= this.config['min.insync.replicas'];
+    const { isr, eligible } = this.info;
+    if (eligible !== undefined && eligible.length > 0) return false;
+    return isr.length >= this.config['min.insync.replicas'];
   }
 
   get isLeader(): boolean {

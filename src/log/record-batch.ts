@@ -127,9 +127,10 @@ export function readMaxTimestamp(bytes: Uint8Array, at: number): number {
   return readInt64(bytes, at + MAX_TIMESTAMP);
 }
 
-/** Lies under the CRC. */
-export function writeMaxTimestamp(bytes: Uint8Array, at: number, timestamp: number): void {
+/** All its records have this time, whatever they say themselves. Lies under the CRC. */
+export function writeAppendTime(bytes: Uint8Array, at: number, timestamp: number): void {
   writeInt64(bytes, at + MAX_TIMESTAMP, timestamp);
+  writeAttributes(bytes, at, readAttributes(bytes, at) | BatchAttribute.LOG_APPEND_TIME);
 }
 
 /** -1: the producer is not idempotent. */

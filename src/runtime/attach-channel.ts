@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { BroadcastChannel, threadId } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
 import { CONTROL_TIMEOUT_MS } from '../limits.ts';
+import { systemClock } from './clock.ts';
 import { timeLimit } from './timers.ts';
 
 /**
@@ -129,7 +130,9 @@ export class AttachClient {
         'REQUEST_TIMED_OUT',
         `The cluster did not answer in ${CONTROL_TIMEOUT_MS} ms: is it closed?`,
       );
-    return timeLimit(answered, CONTROL_TIMEOUT_MS, late).finally(() => this.#asked.delete(sequence));
+    return timeLimit(systemClock, answered, CONTROL_TIMEOUT_MS, late).finally(() =>
+      this.#asked.delete(sequence),
+    );
   }
 
   /** Nothing is answered any more. */

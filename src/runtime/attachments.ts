@@ -1,9 +1,9 @@
 import { forceRing } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { TidemarkError } from '../errors.ts';
-import { REQUEST_CHANNEL_BYTES, RESPONSE_CHANNEL_BYTES } from '../limits.ts';
 import type { Arena } from './arena.ts';
 import { channelsOf, type LinkAddresses } from './client-frames.ts';
 import type { Member, Members } from './members.ts';
+import type { ClusterSurroundings } from './surroundings.ts';
 
 const BELL_BYTES = 128;
 
@@ -35,12 +35,14 @@ interface Attached {
 export class Attachments {
   readonly #arena: Arena;
   readonly #members: Members;
+  readonly #sizes: ClusterSurroundings['sizes'];
   readonly #byClient = new Map<number, Attached>();
   #clients = 0;
 
-  constructor(arena: Arena, members: Members) {
+  constructor(arena: Arena, members: Members, sizes: ClusterSurroundings['sizes']) {
     this.#arena = arena;
     this.#members = members;
+    this.#sizes = sizes;
   }
 
   /** Gives a client thread its bell and a link to every broker that runs. */
@@ -140,8 +142,8 @@ export class Attachments {
   #allocate(clientBell: number, brokerBell: number): LinkAddresses {
     const shape = {
       link: 0,
-      requestCapacity: REQUEST_CHANNEL_BYTES,
-      responseCapacity: RESPONSE_CHANNEL_BYTES,
+      requestCapacity: this.#sizes.requestChannelBytes,
+      responseCapacity: this.#sizes.responseChannelBytes,
     };
     const { end } = channelsOf({ ...shape, clientBell, brokerBell });
     return { ...shape, link: this.#arena.allocate(end), clientBell, brokerBell };

@@ -12,6 +12,7 @@ import type {
   TaskReply,
 } from './background-tasks.ts';
 import type { run } from './background-worker.ts';
+import { systemClock } from './clock.ts';
 import { timeLimit } from './timers.ts';
 
 /** The pool calls this function by its name. */
@@ -128,7 +129,7 @@ export class Background {
     for (const { abort } of tasks) abort();
     const ended = Promise.allSettled(tasks.map((task) => task.ended));
     // What does not end by itself leaves files that the next start drops.
-    await timeLimit(ended, CLOSE_LIMIT_MS, () => new Error('slow')).catch(() => {});
+    await timeLimit(systemClock, ended, CLOSE_LIMIT_MS, () => new Error('slow')).catch(() => {});
     for (const { fail } of tasks) fail(new Error('The thread was ended.'));
     await pool.destroy();
   }

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { type MessagePort, Worker } from 'node:worker_threads';
 import { TidemarkError } from '../errors.ts';
 import {
   BROKER_START_TIMEOUT_MS,
@@ -11,11 +10,18 @@ import type { BrokerState } from '../types.ts';
 import type { Background } from './background.ts';
 import type { TaskMessage, TaskReply } from './background-tasks.ts';
 import type { BrokerNotice, BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
+import { HeldMessages } from './held-messages.ts';
+import type { BrokerThread, Clock, Port } from './surroundings.ts';
 import { timeLimit } from './timers.ts';
+
+/** What does not come from the coordinator, but from clients and from whoever looks after the host. */
+const UNHELD = new Set<ControlRequest['type']>(['attach', 'detach', 'inspect', 'close']);
 
 interface PendingControl {
   resolve(value: unknown): void;
   reject(error: Error): void;
+  /** Whether the answer comes through though the broker is cut off from the coordinator. */
+  readonly isUnheld: boolean;
 }
 
 /** What a broker's handle tells its owner. */
@@ -25,14 +31,24 @@ export interface HandleOwner {
   noticed(broker: BrokerHandle, notice: BrokerNotice): void;
 }
 
-/** The main thread's side of one broker thread: starts it, talks to it, notices its death, ends it. */
+/** What a handle goes about with. */
+export interface HandleTools {
+  readonly clock: Clock;
+  readonly owner: HandleOwner;
+  readonly background: Background;
+}
+
+/** The main thread's side of one broker thread: talks to it, notices its death, ends it. */
 export class BrokerHandle {
   readonly id: number;
   /** No two lives of brokers have the same number; later ones have larger ones. */
   readonly life: number;
   /** Resolves when nothing of the thread is left. */
   readonly exited: Promise<void>;
-  readonly #worker: Worker;
+  /** Held back while the broker is cut off from the coordinator. */
+  readonly messages = new HeldMessages();
+  readonly #thread: BrokerThread;
+  readonly #clock: Clock;
   readonly #pending = new Map<number, PendingControl>();
   readonly #owner: HandleOwner;
   readonly #background: Background;
@@ -44,32 +60,27 @@ export class BrokerHandle {
   #error: string | undefined;
   #sequence = 0;
 
-  constructor(data: BrokerThreadData, life: number, owner: HandleOwner, background: Background) {
+  constructor(thread: BrokerThread, data: BrokerThreadData, life: number, tools: HandleTools) {
     this.id = data.id;
     this.life = life;
-    this.#owner = owner;
-    this.#background = background;
+    this.#thread = thread;
+    this.#clock = tools.clock;
+    this.#owner = tools.owner;
+    this.#background = tools.background;
     this.#stopLimitMs = data.home?.isTemporary === false ? BROKER_STORE_TIMEOUT_MS : BROKER_STOP_TIMEOUT_MS;
-    this.#worker = new Worker(new URL('./broker-thread.js', import.meta.url), {
-      name: `tidemark broker ${data.id}`,
-      workerData: data,
-      transferList: [...data.peers.values()],
-      // Loader and inspector flags of the caller are not for a broker.
-      execArgv: [],
-    });
     this.exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
+      this.#thread.once('exit', () => {
         // What the pool still does for it ends before another life opens the same files.
         Promise.allSettled(this.#serving).then(() => resolve());
       });
     });
-    this.#worker.on('message', (message: ControlReply | BrokerNotice | TaskMessage) => {
-      if ('notice' in message) this.#take(message);
+    this.#thread.on('message', (message: ControlReply | BrokerNotice | TaskMessage) => {
+      if ('notice' in message) this.messages.pass(() => this.#take(message));
       else if ('task' in message) this.#work(message);
       else this.#settle(message);
     });
-    this.#worker.on('error', (cause) => this.#ended(cause));
-    this.#worker.on('exit', (code) => this.#ended(new Error(`the thread ended with code ${code}`)));
+    this.#thread.on('error', (cause) => this.#ended(cause));
+    this.#thread.on('exit', (code) => this.#ended(new Error(`the thread ended with code ${code}`)));
   }
 
   get state(): BrokerState {
@@ -113,7 +124,8 @@ export class BrokerHandle {
   /** Resolves when the thread is up. */
   async started(): Promise<void> {
     await timeLimit(
-      once(this.#worker, 'online'),
+      this.#clock,
+      once(this.#thread, 'online'),
       BROKER_START_TIMEOUT_MS,
       () =>
         new TidemarkError(
@@ -127,40 +139,44 @@ export class BrokerHandle {
   request(
     request: ControlRequest,
     limitMs = CONTROL_TIMEOUT_MS,
-    transfer: readonly MessagePort[] = [],
+    transfer: readonly Port[] = [],
   ): Promise<unknown> {
     if (this.hasEnded) {
       return Promise.reject(new TidemarkError('BROKER_FAILED', `Broker ${this.id} is not running.`));
     }
     const sequence = ++this.#sequence;
+    const isUnheld = UNHELD.has(request.type);
     const answered = new Promise<unknown>((resolve, reject) => {
-      this.#pending.set(sequence, { resolve, reject });
+      this.#pending.set(sequence, { resolve, reject, isUnheld });
     });
-    this.#worker.postMessage({ sequence, request }, transfer);
+    const post = (): void => this.#thread.postMessage({ sequence, request }, transfer);
+    if (isUnheld) post();
+    else this.messages.pass(post);
     const tooLate = () =>
       new TidemarkError('REQUEST_TIMED_OUT', `Broker ${this.id} did not answer in ${limitMs} ms.`);
-    const limited = limitMs === Number.POSITIVE_INFINITY ? answered : timeLimit(answered, limitMs, tooLate);
+    const limited =
+      limitMs === Number.POSITIVE_INFINITY ? answered : timeLimit(this.#clock, answered, limitMs, tooLate);
     return limited.finally(() => this.#pending.delete(sequence));
   }
 
   /** Lets the thread end by itself, or ends it. */
   async close(): Promise<void> {
     if (this.hasEnded) return;
-    const doesHang = this.#state === 'fenced';
+    const doesHang = this.#state === 'fenced' && !this.messages.areHeld;
     this.#state = 'closing';
-    this.#worker.postMessage({ sequence: 0, request: { type: 'close' } });
+    this.#thread.postMessage({ sequence: 0, request: { type: 'close' } });
     try {
-      if (doesHang) await this.#worker.terminate();
-      await timeLimit(this.exited, this.#stopLimitMs, () => new Error('slow'));
+      if (doesHang) await this.#thread.terminate();
+      await timeLimit(this.#clock, this.exited, this.#stopLimitMs, () => new Error('slow'));
     } catch {
-      await this.#worker.terminate();
+      await this.#thread.terminate();
     }
     this.#state = 'closed';
   }
 
   /** Ends the thread in the midst of whatever it does, as a crash would. */
   async kill(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#thread.terminate();
     await this.exited;
   }
 
@@ -174,7 +190,7 @@ export class BrokerHandle {
 
   /** A thread that has ended meanwhile hears nothing of it. */
   #work(message: TaskMessage): void {
-    const post = (reply: TaskReply): void => this.#worker.postMessage(reply);
+    const post = (reply: TaskReply): void => this.#thread.postMessage(reply);
     const serving: Promise<void> = this.#background
       .serve(message, this.#tasks, post)
       .finally(() => this.#serving.delete(serving));
@@ -183,6 +199,11 @@ export class BrokerHandle {
 
   #settle(reply: ControlReply): void {
     const pending = this.#pending.get(reply.sequence);
+    if (pending === undefined || pending.isUnheld) this.#answer(pending, reply);
+    else this.messages.pass(() => this.#answer(this.#pending.get(reply.sequence), reply));
+  }
+
+  #answer(pending: PendingControl | undefined, reply: ControlReply): void {
     if (reply.error !== undefined) {
       const { code = 'BROKER_FAILED', error } = reply;
       pending?.reject(new TidemarkError(code, `Broker ${this.id}: ${error}`));
@@ -193,6 +214,7 @@ export class BrokerHandle {
 
   #ended(cause: Error): void {
     for (const task of this.#tasks.values()) task.abort();
+    this.messages.drop();
     if (this.hasEnded) return;
     const expected = this.#state === 'closing';
     this.#state = expected ? 'closed' : 'failed';

@@ -5,10 +5,12 @@ import type { ErrorCode } from '../errors.ts';
 import type { ArenaView } from './arena.ts';
 import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
+import type { Clock } from './surroundings.ts';
 
 /** What the parts of a broker ask of the whole: they know this, and not each other. */
 export interface BrokerHost {
   readonly id: number;
+  readonly clock: Clock;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
   readonly table: PartitionTable;
@@ -18,6 +20,8 @@ export interface BrokerHost {
   /** End of what this broker has published to its tail ring. */
   readonly ringPosition: number;
   tableOf(brokerId: number): PartitionTable;
+  /** Whether nothing cuts the two off from each other. */
+  isLinked(brokerId: number): boolean;
   /**
    * Copies a batch into the next frame of the tail ring and computes its CRC-32C on the way: `from` and `length` are
    * those of the bytes that the CRC covers. Nothing is published, and the next batch may take its place.

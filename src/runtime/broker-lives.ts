@@ -2,7 +2,6 @@ import { FailureDetector } from '../core/failure-detector.ts';
 import { TidemarkError } from '../errors.ts';
 import { BROKERS_A_PROCESS_MAX, BROKERS_MAX, HEARTBEAT_EVERY_MS, SHUT_DOWN_LIMIT_MS } from '../limits.ts';
 import type { BrokerHandle } from './broker-handle.ts';
-import { nowMs } from './clock.ts';
 import type { ClusterListener } from './coordinator.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { OpenedReplica, PartitionAssignment } from './directory.ts';
@@ -10,6 +9,7 @@ import type { Members } from './members.ts';
 import type { Metadata } from './metadata.ts';
 import type { PartitionChanges } from './partition-changes.ts';
 import { type Findings, reasonFor } from './reopening.ts';
+import type { Clock } from './surroundings.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { TopicChanges } from './topic-changes.ts';
 import type { Topics } from './topics.ts';
@@ -20,6 +20,7 @@ const SHUT_DOWN_LOOK_MS = 50;
 
 /** What the brokers' lives ask of the cluster. */
 export interface LivesCluster {
+  readonly clock: Clock;
   readonly directory: DataDirectory;
   readonly metadata: Metadata;
   readonly topics: Topics;
@@ -54,6 +55,8 @@ export class BrokerLives {
   readonly #faulty = new Map<number, Set<number>>();
   /** Brokers that are being stopped: they are given nothing any more. */
   readonly #leaving = new Set<number>();
+  /** By broker: the signs of life that were heard of it last. */
+  readonly #heard = new Map<number, number>();
   /** By broker: what is being done to it. One thing follows the other. */
   readonly #steps = new Map<number, Promise<unknown>>();
 
@@ -97,6 +100,11 @@ export class BrokerLives {
   async start(id: number): Promise<void> {
     this.#members.get(id);
     return this.#step(id, async () => {
+      if (!this.#members.sides.isWithCoordinator(id))
+        throw new TidemarkError(
+          'INVALID_ARGUMENT',
+          `Broker ${id} is cut off, and could not be told what it is to do: call faults.heal() first.`,
+        );
       const before = this.#members.get(id).handle;
       if (!before.hasEnded)
         throw new TidemarkError(
@@ -223,12 +231,19 @@ export class BrokerLives {
   /** Fences brokers that hang, and lets those in again that have woken. */
   lookForSigns(): void {
     const beats = new Map<number, number>();
-    for (const { handle, vitals } of this.#members.all)
-      if (handle.state === 'running' || handle.state === 'fenced') beats.set(handle.id, vitals.loadBeats());
-    const { suspected, back } = this.#detector.look(beats, nowMs());
+    const { sides } = this.#members;
+    for (const { handle, vitals } of this.#members.all) {
+      if (handle.state !== 'running' && handle.state !== 'fenced') continue;
+      if (sides.isWithCoordinator(handle.id)) this.#heard.set(handle.id, vitals.loadBeats());
+      beats.set(handle.id, this.#heard.get(handle.id) ?? 0);
+    }
+    const { suspected, back } = this.#detector.look(beats, this.#cluster.clock.nowMs());
     for (const id of suspected) {
       const { handle } = this.#members.get(id);
-      const sentence = `Broker ${id} has given no sign of life for a while: something blocks its thread.`;
+      const reason = sides.isWithCoordinator(id)
+        ? 'something blocks its thread'
+        : 'it is cut off until faults.heal()';
+      const sentence = `Broker ${id} has given no sign of life for a while: ${reason}.`;
       handle.fence(sentence);
       // What clients send until they know who leads instead lies in its channel too.
       void this.lose(id).then(() =>
@@ -315,7 +330,7 @@ export class BrokerLives {
   async #whileDecidable(changed: Promise<void>): Promise<void> {
     const late = (): Error => new Error('slow');
     for (let isDone = false; !isDone && this.#metadata.hasQuorum; ) {
-      isDone = await timeLimit(changed, DECISION_LOOK_MS, late).then(
+      isDone = await timeLimit(this.#cluster.clock, changed, DECISION_LOOK_MS, late).then(
         () => true,
         () => false,
       );
@@ -324,8 +339,8 @@ export class BrokerLives {
 
   /** Others lead what this broker leads, as far as they can, or come to be able soon. */
   async #handOver(id: number): Promise<void> {
-    const deadlineMs = nowMs() + SHUT_DOWN_LIMIT_MS;
-    for (let isDone = false; !isDone && nowMs() < deadlineMs; ) {
+    const deadlineMs = this.#cluster.clock.nowMs() + SHUT_DOWN_LIMIT_MS;
+    for (let isDone = false; !isDone && this.#cluster.clock.nowMs() < deadlineMs; ) {
       if (!this.#metadata.hasQuorum) return;
       const epoch = this.epochOf(id);
       const command = { type: 'shut-down-broker', broker: id, epoch } as const;
@@ -333,7 +348,7 @@ export class BrokerLives {
       isDone = !this.#metadata.image
         .partitionsLedBy(id)
         .some(({ replicas }) => replicas.some((other) => this.isLive(other)));
-      if (!isDone) await pause(SHUT_DOWN_LOOK_MS);
+      if (!isDone) await pause(this.#cluster.clock, SHUT_DOWN_LOOK_MS);
     }
   }
 

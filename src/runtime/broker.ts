@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads';
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import type { TopicConfig } from '../config.ts';
@@ -6,27 +5,21 @@ import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { RING_EVERY_BYTES } from '../limits.ts';
-import { copyOf } from '../log/copy.ts';
 import { type DiskError, remedyOf } from '../log/disk.ts';
 import {
-  BatchAttribute,
-  batchBytes,
   CRC_FROM,
   nextOffset,
-  readAttributes,
-  writeAttributes,
+  writeAppendTime,
   writeBaseOffset,
   writeCrc,
   writeLeaderEpoch,
-  writeMaxTimestamp,
 } from '../log/record-batch.ts';
-import type { PartitionInfo, ReplicaBytes } from '../types.ts';
+import type { PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHost } from './broker-host.ts';
 import { CatchUp } from './catch-up.ts';
 import type { ClientLink } from './client-link.ts';
-import { nowMs, wallClockMs } from './clock.ts';
 import type {
   BrokerAddresses,
   BrokerNotice,
@@ -47,6 +40,7 @@ import { ReplicaOpening } from './replica-opening.ts';
 import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
 import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
+import type { BrokerSurroundings, Clock, Port } from './surroundings.ts';
 
 /**
  * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
@@ -54,6 +48,7 @@ import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-f
  */
 export class Broker implements BrokerHost, RolesHost {
   readonly id: number;
+  readonly clock: Clock;
   readonly arena: ArenaView;
   readonly kernels: Kernels;
   readonly table: PartitionTable;
@@ -90,10 +85,12 @@ export class Broker implements BrokerHost, RolesHost {
   /** `notify` is for what the main thread has to know without having asked. Without a pool all work is done here. */
   constructor(
     data: Omit<BrokerThreadData, 'vitals'>,
+    surroundings: BrokerSurroundings,
     notify: (notice: BrokerNotice) => void,
     background?: BackgroundClient,
   ) {
     this.id = data.id;
+    this.clock = surroundings.clock;
     this.arena = new ArenaView(data.memory);
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
     const own = data.brokers.find(({ id }) => id === data.id) as BrokerAddresses;
@@ -108,12 +105,12 @@ export class Broker implements BrokerHost, RolesHost {
       diskFailed: this.#diskFailed,
     });
     this.#notify = notify;
-    const opening = new ReplicaOpening(data, notify, background);
+    const opening = new ReplicaOpening(data, surroundings, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
     this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
     this.#removal.sweep();
-    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress));
+    this.#peers = new Peers(this, new ProgressRow(this.arena, own.progress), data.sides);
     this.metrics = new Metrics(this.arena, own.metrics);
     for (const addresses of data.brokers) {
       if (addresses.id !== data.id) this.#peers.add(addresses);
@@ -148,8 +145,10 @@ export class Broker implements BrokerHost, RolesHost {
     return peer.table;
   }
 
+  readonly isLinked = (brokerId: number): boolean => this.#peers.isLinked(brokerId);
+
   /** A broker has come, or come back with other memory: its port serves reads of logs. */
-  welcome(addresses: BrokerAddresses, port: MessagePort): void {
+  welcome(addresses: BrokerAddresses, port: Port): void {
     this.#peers.add(addresses);
     this.catchUp.connect(addresses.id, port);
     this.#mayCommit = true;
@@ -184,8 +183,8 @@ export class Broker implements BrokerHost, RolesHost {
     // Followers read the ring meanwhile. Nothing is answered or committed before it is written here.
     this.flush();
     if (this.#commit()) worked = true;
-    for (const { tail } of this.#peers.all) {
-      if (!tail.pass()) continue;
+    for (const { tail, isLinked } of this.#peers.all) {
+      if (!isLinked || !tail.pass()) continue;
       worked = true;
       // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
       this.#commit();
@@ -215,7 +214,7 @@ export class Broker implements BrokerHost, RolesHost {
     const { log } = replica;
     const baseOffset = log.leo;
     const { bytes, int32, float64 } = this.arena;
-    const appendedAtMs = nowMs();
+    const appendedAtMs = this.clock.nowMs();
     const frame = this.#staged;
     const batch = frame + RING_HEADER_BYTES;
     float64[frame / 8 + RING_TIME_WORD] = appendedAtMs;
@@ -343,31 +342,11 @@ export class Broker implements BrokerHost, RolesHost {
     await this.#keeper.close();
   }
 
-  /** Raw batches of a replica, for comparison with its leader's. */
-  inspect(partitionId: number, offset: number, maxBytes: number): ReplicaBytes {
-    const replica = this.replicas[partitionId];
-    if (replica === undefined)
-      throw new Error(`broker ${this.id} holds no replica of partition ${partitionId}`);
-    const { logStart, leo, written } = replica.log;
-    this.refreshHwm(replica);
-    const from = Math.max(offset, logStart);
-    let bytes: Uint8Array;
-    try {
-      const extent = replica.log.read(from, maxBytes, written);
-      bytes = copyOf(extent === undefined ? [] : [extent]);
-    } catch (error) {
-      this.readFailed(replica, error);
-      throw error;
-    }
-    let next = from;
-    for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) next = nextOffset(bytes, at);
-    return { logStart, leo, hwm: replica.hwm, bytes, nextOffset: next };
-  }
-
   refreshHwm(replica: Replica): void {
     const { leader, epoch } = replica.info;
+    if (replica.isLeader || leader === -1 || !this.isLinked(leader)) return;
     // Of a log that was not held against its leader's nobody knows what the HWM says.
-    if (replica.isLeader || leader === -1 || this.table.loadLeoIn(epoch, replica.id) === -1) return;
+    if (this.table.loadLeoIn(epoch, replica.id) === -1) return;
     const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
@@ -375,12 +354,12 @@ export class Broker implements BrokerHost, RolesHost {
   /** A follower's LEO, as far as it counts in the present reign. */
   readonly #leoOf = (brokerId: number, partitionId: number): number => {
     const { epoch } = (this.replicas[partitionId] as Replica).info;
-    return this.#peers.get(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
+    return this.#peers.linked(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
   };
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
-    if (this.#peers.look()) this.#mayCommit = true;
+    if (this.#peers.look(this.catchUp)) this.#mayCommit = true;
     if (!this.#mayCommit) return false;
     this.#mayCommit = false;
     const still: Replica[] = [];
@@ -428,7 +407,7 @@ export class Broker implements BrokerHost, RolesHost {
     // Publishes the HWM: every in-sync replica has published an LEO at or above it.
     this.table.storeHwm(replica.id, hwm);
     this.table.storeLogStart(replica.id, replica.log.logStart);
-    const committedAtMs = nowMs();
+    const committedAtMs = this.clock.nowMs();
     for (let batch = replica.pending.take(hwm); batch !== undefined; batch = replica.pending.take(hwm)) {
       this.metrics.lagHwm.record(committedAtMs - batch.appendedAtMs);
       if (batch.client !== NOBODY) this.#answer(batch.client, batch, 'NONE');
@@ -436,17 +415,16 @@ export class Broker implements BrokerHost, RolesHost {
     for (const read of replica.reads) if (read.offset < hwm) read.answer('NONE');
   }
 
-  /** What batches are to carry whose topic has LogAppendTime. The CRC covers it. */
+  /** What batches are to carry whose topic has LogAppendTime. */
   #stampTime(batch: number, length: number): void {
     const { bytes } = this.arena;
-    writeMaxTimestamp(bytes, batch, wallClockMs());
-    writeAttributes(bytes, batch, readAttributes(bytes, batch) | BatchAttribute.LOG_APPEND_TIME);
+    writeAppendTime(bytes, batch, this.clock.wallClockMs());
     writeCrc(bytes, batch, this.kernels.crc32c(batch + CRC_FROM, length - CRC_FROM));
   }
 
   readonly #settled = (replica: Replica): void => {
     if (!replica.isLeader) {
-      this.#settledAtMs = nowMs();
+      this.#settledAtMs = this.clock.nowMs();
       replica.taken.settle(replica.stable, this.#recordLag);
       this.#unreported.add(replica.info.leader);
       return;

@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads';
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
@@ -14,7 +13,7 @@ import {
 } from '../log/record-batch.ts';
 import type { EpochEnd, Extent, PartitionLog } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
-import { nowMs } from './clock.ts';
+import type { Port } from './surroundings.ts';
 
 /** A follower asks a leader for what its log lacks: Kafka's Fetch between replicas, over a port. */
 interface LogRequest {
@@ -66,7 +65,7 @@ const BUSY_MS = 20;
  */
 export class CatchUp {
   readonly #broker: BrokerHost;
-  readonly #ports = new Map<number, MessagePort>();
+  readonly #ports = new Map<number, Port>();
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
@@ -74,20 +73,22 @@ export class CatchUp {
   readonly #unproven = new Set<Replica>();
   #busyUntilMs = 0;
 
-  constructor(broker: BrokerHost, ports: ReadonlyMap<number, MessagePort>) {
+  constructor(broker: BrokerHost, ports: ReadonlyMap<number, Port>) {
     this.#broker = broker;
     for (const [peer, port] of ports) this.connect(peer, port);
   }
 
   /** A broker has come, or come back: what its last life was asked for it does not know. */
-  connect(peer: number, port: MessagePort): void {
+  connect(peer: number, port: Port): void {
     this.#ports.get(peer)?.close();
     this.#ports.set(peer, port);
     if (!this.#wanted.has(peer)) this.#wanted.set(peer, new Set());
     this.#asked.delete(peer);
-    port.on('message', (message: LogRequest | LogAnswer) => {
-      if (this.#ports.get(peer) !== port) return;
-      this.#busyUntilMs = nowMs() + BUSY_MS;
+    port.on('message', (received) => {
+      // Of one that is out of reach nothing arrives. Both ask again when they see each other.
+      if (this.#ports.get(peer) !== port || !this.#broker.isLinked(peer)) return;
+      const message = received as LogRequest | LogAnswer;
+      this.#busyUntilMs = this.#broker.clock.nowMs() + BUSY_MS;
       if (message.type === 'request') this.#serve(port, message);
       else this.#take(peer, message);
     });
@@ -101,9 +102,15 @@ export class CatchUp {
     this.#asked.delete(peer);
   }
 
+  /** Seen again, after what was said in between was lost, either way. */
+  reconnected(peer: number): void {
+    this.#asked.delete(peer);
+    this.#ask(peer);
+  }
+
   /** Whether messages of other brokers are to be expected. */
   get isBusy(): boolean {
-    return this.#asked.size > 0 || nowMs() < this.#busyUntilMs;
+    return this.#asked.size > 0 || this.#broker.clock.nowMs() < this.#busyUntilMs;
   }
 
   want(replica: Replica): void {
@@ -143,7 +150,7 @@ export class CatchUp {
     const wanted = this.#wanted.get(leader);
     if (wanted === undefined) return;
     for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
-    if (wanted.size === 0 || this.#asked.has(leader)) return;
+    if (wanted.size === 0 || this.#asked.has(leader) || !this.#broker.isLinked(leader)) return;
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
     const partitions = [...wanted].map((replica): LogWish => {
@@ -154,7 +161,7 @@ export class CatchUp {
     this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
   }
 
-  #serve(port: MessagePort, request: LogRequest): void {
+  #serve(port: Port, request: LogRequest): void {
     let room = CATCH_UP_BYTES;
     const results: LogResult[] = [];
     const transfer: ArrayBuffer[] = [];
@@ -215,7 +222,7 @@ export class CatchUp {
       }
     }
     if (again) this.#ask(leader);
-    else setTimeout(() => this.#ask(leader), RETRY_MS);
+    else this.#broker.clock.schedule(RETRY_MS, () => this.#ask(leader));
   }
 
   /** False where asking again at once would give the same answer. */

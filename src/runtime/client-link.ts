@@ -154,7 +154,7 @@ export class ClientLink {
   /** A long poll: answered by the HWM, or by the clock. */
   #wait(fetch: Fetch, replica: Replica): void {
     const end = (): void => {
-      clearTimeout(timer);
+      cancel();
       replica.reads.delete(read);
       this.#waitingReads.delete(end);
     };
@@ -167,11 +167,11 @@ export class ClientLink {
         this.#respond(() => this.#writeFetched(fetch, replica, error));
       },
     };
-    const timer = setTimeout(() => {
+    const cancel = this.#broker.clock.schedule(fetch.waitMs, () => {
       this.#broker.refreshHwm(replica);
       read.answer('NONE');
       this.flush();
-    }, fetch.waitMs);
+    });
     replica.reads.add(read);
     this.#waitingReads.add(end);
   }

@@ -1,3 +1,5 @@
+import type { Clock } from './surroundings.ts';
+
 /** Milliseconds that agree between the threads of one process, with sub-microsecond steps. */
 const [seconds, nanoseconds] = process.hrtime();
 const threadOriginMs = seconds * 1000 + nanoseconds / 1e6 - performance.now();
@@ -10,3 +12,30 @@ export function nowMs(): number {
 export function wallClockMs(): number {
   return Date.now();
 }
+
+/** Lets ports, sockets and timers have their turn. */
+export function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+export const systemClock: Clock = {
+  nowMs,
+  wallClockMs,
+  schedule: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+  scheduleKept: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+  every: (periodMs, callback) => {
+    const timer = setInterval(callback, periodMs);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+  turn: yieldToEventLoop,
+};

@@ -169,7 +169,7 @@ export class Controller {
     const needed = Math.floor(voters / 2) + 1;
     let reason = 'the changes before it have not come through in time; try again later';
     if (running < needed)
-      reason = `the metadata quorum has no leader: ${running} of its ${voters} voters run, and it needs ${needed}. Restart a broker that holds one, and try again`;
+      reason = `the metadata quorum has no leader: ${running} of its ${voters} voters run, and it needs ${needed}. Restart a broker that holds one, or heal() what is cut off, and try again`;
     else if (this.quorum.leader === undefined)
       reason =
         'the metadata quorum has no leader: its voters have not agreed on one in time. Try again, and if that does not help look whether their brokers hang';

@@ -3,7 +3,7 @@ import type { TopicConfig } from '../config.ts';
 import type { BrokerIntroduction } from '../core/metadata/commands.ts';
 import { BROKER_SESSION_MS, HEARTBEAT_EVERY_MS } from '../limits.ts';
 import type { Durability, PartitionInfo, QuorumStatus, RecoveryProgress, RecoveryReport } from '../types.ts';
-import { Arena } from './arena.ts';
+import type { Arena } from './arena.ts';
 import { type Attachment, Attachments } from './attachments.ts';
 import { Background } from './background.ts';
 import type { BrokerHandle } from './broker-handle.ts';
@@ -15,11 +15,12 @@ import { IsrChanges } from './isr-changes.ts';
 import { Members } from './members.ts';
 import { Metadata } from './metadata.ts';
 import { PartitionChanges } from './partition-changes.ts';
+import { processSurroundings } from './process-surroundings.ts';
 import { reportsOf } from './reopening.ts';
+import type { ClusterSurroundings } from './surroundings.ts';
 import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
 import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
-import { newUuid } from './uuid.ts';
 
 /** What a start of many thousands of partitions may take to be written down. */
 const START_LIMIT_MS = 600_000;
@@ -47,6 +48,8 @@ export interface CoordinatorOptions {
   readonly care?: Partial<CareSettings> | undefined;
   /** The same, for how long a broker may give no sign of life. */
   readonly sessionMs?: number | undefined;
+  /** What it runs in. Default: this process, with a thread for each broker. */
+  readonly surroundings?: ClusterSurroundings | undefined;
 }
 
 /** What clients have to know of what happens to brokers and topics. */
@@ -63,7 +66,7 @@ export interface ClusterListener {
 /** The main thread's part of a cluster: which brokers there are, what becomes of their partitions, and who is attached. */
 export class Coordinator {
   readonly clusterId: string;
-  readonly arena = new Arena();
+  readonly arena: Arena;
   readonly module = compileKernels();
   /** What the start had to take out of the brokers' files, and what was found damaged since. */
   readonly recovery: RecoveryReport[] = [];
@@ -72,6 +75,7 @@ export class Coordinator {
   /** Brokers that come and go. */
   readonly lives: BrokerLives;
   readonly #options: CoordinatorOptions;
+  readonly #surroundings: ClusterSurroundings;
   readonly #directory: DataDirectory;
   readonly #metadata: Metadata;
   readonly #topics: Topics;
@@ -81,30 +85,24 @@ export class Coordinator {
   readonly #background = new Background();
   readonly #damages: DamageReports;
   readonly #listeners = new Set<ClusterListener>();
-  #heartbeat: NodeJS.Timeout | undefined;
+  #stopHeartbeat: (() => void) | undefined;
 
   private constructor(options: CoordinatorOptions) {
-    const { directory, config, durability } = options;
+    const { directory, config, durability, surroundings = processSurroundings } = options;
+    this.#surroundings = surroundings;
     this.#options = options;
+    this.arena = surroundings.newArena();
+    const { clock } = surroundings;
     this.#directory = directory;
     this.clusterId = directory.clusterId;
-    const metadata = new Metadata({
-      directory,
-      voters: options.controllers,
-      context: {
-        isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
-        hasLog: (id, partition) => this.lives.hasLog(id, partition),
-        newUuid,
-        defaults: config,
-      },
-      written: (records) => this.#changes.written(records),
-    });
+    const metadata = this.#newMetadata();
     this.#metadata = metadata;
     const topics = new Topics(() => metadata.image, config, durability === 'memory');
     this.#topics = topics;
     const members = this.#newMembers(topics);
     this.#members = members;
     this.#changes = new PartitionChanges({
+      clock,
       topics,
       submit: (command, limitMs) => metadata.submit(command, limitMs),
       metadataOffset: () => metadata.image.offset,
@@ -114,13 +112,15 @@ export class Coordinator {
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
     });
     this.#isr = new IsrChanges(
+      clock,
       topics,
       this.#changes,
       (id) => members.running(id),
       (id) => this.lives.epochOf(id),
     );
-    this.attachments = new Attachments(this.arena, members);
+    this.attachments = new Attachments(this.arena, members, surroundings.sizes);
     this.topicChanges = new TopicChanges({
+      clock,
       topics,
       members,
       submit: (command, limitMs) => metadata.submit(command, limitMs),
@@ -132,6 +132,7 @@ export class Coordinator {
       gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
     });
     this.lives = new BrokerLives({
+      clock,
       directory,
       metadata,
       topics,
@@ -213,9 +214,10 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#heartbeat);
+    this.#stopHeartbeat?.();
     this.#changes.close();
     for (const id of this.#members.ids) this.#members.resume(id);
+    this.#members.heal();
     // Brokers give up what they have asked of the pool, and the pool what is left of it: neither waits for the other.
     const brokers = this.#members.all.map(({ handle }) => handle.close());
     await Promise.all([...brokers, this.#background.close()]);
@@ -250,13 +252,34 @@ export class Coordinator {
     this.#metadata.shape(() => this.#members.ids);
     // Brokers hear up to which entry of the metadata that was.
     void this.#changes.change(() => undefined);
-    this.#heartbeat = setInterval(() => this.lives.lookForSigns(), HEARTBEAT_EVERY_MS);
-    this.#heartbeat.unref();
+    const { clock } = this.#surroundings;
+    this.#stopHeartbeat = clock.every(HEARTBEAT_EVERY_MS, () => this.lives.lookForSigns());
+  }
+
+  #newMetadata(): Metadata {
+    const { directory, controllers, config } = this.#options;
+    const { clock, random, newUuid } = this.#surroundings;
+    return new Metadata({
+      clock,
+      random,
+      directory,
+      voters: controllers,
+      context: {
+        isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
+        hasLog: (id, partition) => this.lives.hasLog(id, partition),
+        logEnd: (id, partition) => this.#members.logEnd(id, partition),
+        newUuid,
+        defaults: config,
+      },
+      sides: () => this.#members.sides,
+      written: (records) => this.#changes.written(records),
+    });
   }
 
   #newMembers(topics: Topics): Members {
     const { durability, care } = this.#options;
     return new Members({
+      surroundings: this.#surroundings,
       arena: this.arena,
       module: this.module,
       durability,

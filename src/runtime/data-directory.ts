@@ -93,7 +93,7 @@ export class DataDirectory {
 
   /** Brokers that have a seat in the quorum. Ascending. */
   get seats(): readonly number[] {
-    const ids = this.#place === undefined ? [...this.#disks.keys()] : brokersIn(this.#place.path);
+    const ids = this.#place === undefined ? [...this.#disks.keys()] : this.#place.brokers();
     return ids.filter((id) => hasSeat(this.#disk(id))).sort((one, other) => one - other);
   }
 
@@ -159,23 +159,29 @@ export class DataDirectory {
   }
 
   async #makeHome(broker: number): Promise<void> {
-    if (this.#place !== undefined) await makeBrokerDirectory(this.#place, broker);
+    if (this.#place !== undefined) await this.#place.makeHome(broker);
   }
 
   #disk(broker: number): Disk {
     let disk = this.#disks.get(broker);
     if (disk === undefined) {
-      disk = this.#place === undefined ? new MemoryDisk() : brokerDisk(this.#place, broker);
+      disk = this.#place === undefined ? new MemoryDisk() : this.#place.disk(broker);
       this.#disks.set(broker, disk);
     }
     return disk;
   }
 }
 
-interface Place {
+/** Where the files of a cluster lie, and with which names. */
+export interface Place {
   readonly path: string;
+  /** The brokers that have a directory. */
+  brokers(): number[];
+  disk(broker: number): Disk;
+  /** The directory of a broker, where it has none yet. */
+  makeHome(broker: number): Promise<void>;
   /** A temporary directory is nobody else's, and has none. */
-  readonly lock: DirectoryLock | undefined;
+  readonly lock: Pick<DirectoryLock, 'wasPowerLost' | 'recovered'> | undefined;
   readonly close: () => void;
 }
 
@@ -212,8 +218,15 @@ function brokerName(id: number): string {
   return `broker-${id}`;
 }
 
-function brokerDisk({ path }: Place, broker: number): FileDisk {
-  return new FileDisk(join(path, brokerName(broker)));
+function placeAt(path: string, lock: DirectoryLock | undefined, close: () => void): Place {
+  return {
+    path,
+    lock,
+    close,
+    brokers: () => brokersIn(path),
+    disk: (id) => new FileDisk(join(path, brokerName(id))),
+    makeHome: (id) => makeBrokerDirectory(path, lock !== undefined, id),
+  };
 }
 
 /** A cluster that begins; where it was begun before, and nobody has voted yet, under the names that were given then. */
@@ -243,7 +256,7 @@ async function openTemporary(count: number): Promise<DataDirectory> {
   const origin = newOrigin(count);
   const remove = (): void => rmSync(path, { recursive: true, force: true });
   const close = onceAndAtExit(remove, remove);
-  const place = { path, lock: undefined, close };
+  const place = placeAt(path, undefined, close);
   try {
     await found(place, origin);
     return new DataDirectory(origin, true, place);
@@ -262,7 +275,7 @@ async function openKept(path: string, count: number): Promise<DataDirectory> {
     () => (isInOrder(path) ? lock.release() : lock.leave()),
     () => lock.abandon(),
   );
-  const place = { path, lock, close };
+  const place = placeAt(path, lock, close);
   try {
     const file = join(path, CLUSTER_FILE);
     const text = guarded('read', file, () => readIfThere(file));
@@ -285,13 +298,13 @@ async function found(place: Place, origin: ClusterOrigin): Promise<void> {
   const file = join(place.path, CLUSTER_FILE);
   const isDurable = place.lock !== undefined;
   await writeClusterFile(file, origin, isDurable);
-  for (const { id } of origin.founders) await makeBrokerDirectory(place, id);
+  for (const { id } of origin.founders) await place.makeHome(id);
   try {
     // An earlier start, which was asked for more brokers and did not come to an end, may have given out more seats.
-    for (const id of brokersIn(place.path))
-      if (!origin.founders.some((founder) => founder.id === id)) unseat(brokerDisk(place, id));
+    for (const id of place.brokers())
+      if (!origin.founders.some((founder) => founder.id === id)) unseat(place.disk(id));
     await Promise.all(
-      origin.founders.map(({ id, directoryId }) => foundSeat(brokerDisk(place, id), directoryId, isDurable)),
+      origin.founders.map(({ id, directoryId }) => foundSeat(place.disk(id), directoryId, isDurable)),
     );
   } catch (cause) {
     throw refusal('made', place.path, cause);
@@ -324,7 +337,7 @@ async function identify(
   clusterId: string,
   nodeId: number,
 ): Promise<{ readonly directoryId: string; readonly isNew: boolean }> {
-  const disk = brokerDisk(place, nodeId);
+  const disk = place.disk(nodeId);
   const path = disk.locate('');
   try {
     const found = readDecoded(disk, META_PROPERTIES_FILE, decodeMetaProperties);
@@ -395,12 +408,12 @@ function refuseForeign(path: string): void {
 }
 
 /** A power cut may take what was made durable in it as long as its name is not. */
-async function makeBrokerDirectory({ path, lock }: Place, id: number): Promise<void> {
+async function makeBrokerDirectory(path: string, isDurable: boolean, id: number): Promise<void> {
   const directory = join(path, brokerName(id));
   try {
     if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return;
     mkdirSync(directory, { recursive: true });
-    if (lock !== undefined) await syncDirectory(path);
+    if (isDurable) await syncDirectory(path);
   } catch (cause) {
     throw refusal('made', directory, cause);
   }

@@ -1,9 +1,9 @@
-import type { MessagePort } from 'node:worker_threads';
 import type { TopicConfig } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { RecoveryCut } from '../log/open-log.ts';
 import type { Durability, PartitionInfo } from '../types.ts';
 import type { LinkAddresses } from './client-frames.ts';
+import type { Port } from './surroundings.ts';
 
 /** Where one broker's shared regions lie. */
 export interface BrokerAddresses {
@@ -23,6 +23,8 @@ export interface BrokerThreadData {
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
   readonly workspace: number;
+  /** Who is cut off from whom. */
+  readonly sides: number;
   /** Where it gives its signs of life. */
   readonly vitals: number;
   readonly id: number;
@@ -32,7 +34,7 @@ export interface BrokerThreadData {
   /** Where its files lie; undefined where it keeps none. */
   readonly home?: BrokerHome;
   /** A port to each other broker, for followers that read a leader's log. */
-  readonly peers: ReadonlyMap<number, MessagePort>;
+  readonly peers: ReadonlyMap<number, Port>;
   /** Where it is to be other than usual. */
   readonly care?: Partial<CareSettings> | undefined;
 }
@@ -129,7 +131,7 @@ export type ControlRequest =
       readonly follower: number;
     }
   /** A broker has come, or come back: its memory, and a port to it. Its last life's memory is used no more. */
-  | { readonly type: 'welcome'; readonly addresses: BrokerAddresses; readonly port: MessagePort }
+  | { readonly type: 'welcome'; readonly addresses: BrokerAddresses; readonly port: Port }
   /** A broker was removed: its memory is used no more. */
   | { readonly type: 'part'; readonly broker: number }
   /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */

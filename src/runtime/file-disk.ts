@@ -21,7 +21,7 @@ import {
 import { isAbsolute, join } from 'node:path';
 import { SETTLE_NAMES_MS } from '../limits.ts';
 import { type Disk, DiskError, type DiskFile, requireInside } from '../log/disk.ts';
-import { pause } from './timers.ts';
+import { systemClock } from './clock.ts';
 
 /** What one system call takes on Linux and macOS; more is refused there. */
 const PIECES_MAX = 1024;
@@ -281,8 +281,7 @@ export class FileDisk implements Disk {
   settleDirectory(path: string): Promise<void> {
     let settled = this.#settling.get(path);
     if (settled === undefined) {
-      if (this.#settling.size === 0)
-        this.#settlingTurn = pause(SETTLE_NAMES_MS).then(() => this.#settling.clear());
+      if (this.#settling.size === 0) this.#settlingTurn = settling().then(() => this.#settling.clear());
       // One after the other: what the first brings to the device, others need not bring again.
       settled = this.#settlingTurn = this.#settlingTurn.then(() => this.syncDirectory(path));
       this.#settling.set(path, settled);
@@ -358,4 +357,10 @@ export class FileDisk implements Disk {
       throw diskError(operation, location, error);
     }
   }
+}
+
+function settling(): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.schedule(SETTLE_NAMES_MS, resolve);
+  });
 }

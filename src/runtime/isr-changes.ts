@@ -3,6 +3,7 @@ import type { MetadataPartition } from '../core/metadata/image.ts';
 import { TidemarkError } from '../errors.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { PartitionChanges } from './partition-changes.ts';
+import type { Clock } from './surroundings.ts';
 import { pause } from './timers.ts';
 import type { Topics } from './topics.ts';
 
@@ -11,6 +12,7 @@ const ADMIT_RETRY_MS = 20;
 
 /** Who leaves the ISR for a while, and who comes back. */
 export class IsrChanges {
+  readonly #clock: Clock;
   readonly #topics: Topics;
   readonly #changes: PartitionChanges;
   readonly #runningOf: (broker: number) => BrokerHandle | undefined;
@@ -24,11 +26,13 @@ export class IsrChanges {
 
   /** `runningOf` has a broker that takes requests, beats, and has its disk; `epochOf` that of its registration. */
   constructor(
+    clock: Clock,
     topics: Topics,
     changes: PartitionChanges,
     runningOf: (broker: number) => BrokerHandle | undefined,
     epochOf: (broker: number) => number,
   ) {
+    this.#clock = clock;
     this.#topics = topics;
     this.#changes = changes;
     this.#runningOf = runningOf;
@@ -45,11 +49,10 @@ export class IsrChanges {
     try {
       await this.#changes.change(() => {
         const info = this.#topics.find(partition);
-        if (info === undefined || !info.isr.includes(broker) || info.leader === broker) return undefined;
-        return this.#alter(
-          info,
-          info.isr.filter((id) => id !== broker),
-        );
+        if (info === undefined || info.leader === broker) return undefined;
+        if (!info.isr.includes(broker) && !info.eligible.includes(broker)) return undefined;
+        const isr = info.isr.filter((id) => id !== broker);
+        return { ...this.#alter(info, isr), losing: broker };
       });
       // Then perhaps nothing was written down.
       if (this.#changes.isClosing) throw new TidemarkError('CLOSED', 'The cluster is closing.');
@@ -99,7 +102,7 @@ export class IsrChanges {
       }
       info = this.#candidate(handle, partition);
       if (info === undefined) return;
-      await pause(ADMIT_RETRY_MS);
+      await pause(this.#clock, ADMIT_RETRY_MS);
       info = this.#candidate(handle, partition);
     }
   }

@@ -16,10 +16,12 @@ import type { LogCompactor } from './log-compactor.ts';
 import type { LogScrubber } from './log-scrubber.ts';
 import type { Metrics } from './metrics.ts';
 import { SegmentDamages } from './segment-damages.ts';
+import type { Clock } from './surroundings.ts';
 
 /** What the care for logs asks of its broker. */
 export interface CareHost {
   readonly id: number;
+  readonly clock: Clock;
   readonly replicas: readonly (Replica | undefined)[];
   readonly metrics: Metrics;
   readonly catchUp: CatchUp;
@@ -60,7 +62,7 @@ export class LogCare {
   readonly #host: CareHost;
   readonly #tools: CareTools;
   readonly #settings: CareSettings;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stopTicking: () => void;
   #workers: Promise<Workers> | undefined;
   #isClosing = false;
 
@@ -69,8 +71,7 @@ export class LogCare {
     this.#tools = tools;
     this.#settings = { ...defaults, ...tools.settings };
     this.damages = new SegmentDamages(host, tools.notify);
-    this.#timer = setInterval(() => this.#tick(), this.#settings.everyMs);
-    this.#timer.unref();
+    this.#stopTicking = host.clock.every(this.#settings.everyMs, () => void this.#tick());
   }
 
   /** What a read has thrown: damage is one segment's alone, and anything else takes the replicas offline. */
@@ -92,7 +93,7 @@ export class LogCare {
 
   /** Ends what is under way: the logs are about to be closed. */
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stopTicking();
     this.#isClosing = true;
     const workers = await this.#workers;
     await Promise.all([workers?.compactor.close(), workers?.scrubber.close()]);

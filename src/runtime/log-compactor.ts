@@ -14,7 +14,6 @@ import { DiskError } from '../log/disk.ts';
 import { DamagedSegmentError } from '../log/segment.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import { AbortError } from './background-failure.ts';
-import { wallClockMs } from './clock.ts';
 import type { CareSettings, SegmentFault } from './directory.ts';
 import type { CareHost, CareTools } from './log-care.ts';
 import { segmentLogOf } from './replica-opening.ts';
@@ -114,7 +113,11 @@ export class LogCompactor {
   #plan(replica: Replica, log: SegmentLog): CompactionPlan | undefined {
     this.#host.refreshHwm(replica);
     try {
-      const state = { cleanedTo: log.cleanedTo, committed: replica.hwm, nowMs: wallClockMs() };
+      const state = {
+        cleanedTo: log.cleanedTo,
+        committed: replica.hwm,
+        nowMs: this.#host.clock.wallClockMs(),
+      };
       return planCompaction(log.sealed, state, log.config);
     } catch (error) {
       if (!(error instanceof DamagedSegmentError)) throw error;
@@ -151,10 +154,10 @@ export class LogCompactor {
     const { files, root, background, settings } = this.#tools;
     const signal = AbortSignal.any([this.#closing.signal, this.#leaving.signal]);
     const bytesPerSecond = settings.compactionBytesPerSecond;
-    const job = jobOf(candidate);
+    const job = jobOf(candidate, this.#host.clock.wallClockMs());
     try {
       if (root === undefined || background === undefined)
-        return await inSlices(compact(files.disk, job), bytesPerSecond, signal);
+        return await inSlices(this.#host.clock, compact(files.disk, job), bytesPerSecond, signal);
       return await background.run({ kind: 'compact', root, job, bytesPerSecond }, { signal });
     } catch (error) {
       if (error instanceof AbortError || signal.aborted) return undefined;
@@ -207,7 +210,7 @@ function shapeOf({ sealed, bytes }: SegmentLog): string {
   ].join();
 }
 
-function jobOf({ log, plan }: Candidate): CompactionJob {
+function jobOf({ log, plan }: Candidate, nowMs: number): CompactionJob {
   const { config, directory } = log;
   return {
     directory,
@@ -218,7 +221,7 @@ function jobOf({ log, plan }: Candidate): CompactionJob {
     segmentBytes: config['segment.bytes'],
     indexIntervalBytes: config['index.interval.bytes'],
     batchBytesMax: config['max.message.bytes'],
-    nowMs: wallClockMs(),
+    nowMs,
     mapBytesMax: COMPACTION_MAP_BYTES,
   };
 }

@@ -15,7 +15,6 @@ import type { ClosedLog } from '../log/closed-logs.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import type { BackgroundClient } from './background-client.ts';
-import { wallClockMs } from './clock.ts';
 import type { BrokerHome, BrokerNotice, BrokerThreadData, DeletedRecords } from './directory.ts';
 import { type CareHost, LogCare } from './log-care.ts';
 import type { PartitionTable } from './partition-table.ts';
@@ -28,6 +27,7 @@ const BROKER_EPOCH = 0;
 export interface KeeperHost extends CareHost {
   readonly table: PartitionTable;
   tableOf(brokerId: number): PartitionTable;
+  isLinked(brokerId: number): boolean;
 }
 
 /**
@@ -39,7 +39,7 @@ export class LogKeeper {
   readonly #host: KeeperHost;
   readonly #opening: ReplicaOpening;
   readonly #home: BrokerHome | undefined;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stopTending: () => void;
   /** By file: what it says at present. */
   readonly #written = new Map<string, string>();
   #tending: Promise<void> | undefined;
@@ -63,8 +63,7 @@ export class LogKeeper {
       settings: care,
       saveCleaned: () => this.#saveCleaned(),
     });
-    this.#timer = setInterval(() => this.tend(), CHECKPOINT_EVERY_MS);
-    this.#timer.unref();
+    this.#stopTending = host.clock.every(CHECKPOINT_EVERY_MS, () => void this.tend());
   }
 
   /** One round of housekeeping, unless one is under way. */
@@ -100,7 +99,7 @@ export class LogKeeper {
 
   /** No append comes any more: everything written is brought to the device, and the last word is that all of it was. */
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stopTending();
     await this.care.close();
     await this.#tending;
     if (this.#state === 'open' && this.#home?.isTemporary === false) {
@@ -138,7 +137,7 @@ export class LogKeeper {
 
   async #tend(): Promise<void> {
     if (this.#state !== 'open') return;
-    const nowMs = wallClockMs();
+    const nowMs = this.#host.clock.wallClockMs();
     for (const replica of this.#host.replicas) {
       if (replica === undefined || replica.state !== 'online') continue;
       this.#adopt(replica);
@@ -154,7 +153,7 @@ export class LogKeeper {
   /** A follower's log begins no earlier than its leader's, and may drop what the leader says is committed. */
   #adopt(replica: Replica): void {
     const { info, log, id } = replica;
-    if (replica.isLeader || info.leader === -1) return;
+    if (replica.isLeader || info.leader === -1 || !this.#host.isLinked(info.leader)) return;
     this.#host.refreshHwm(replica);
     log.committed = Math.max(log.committed, replica.hwm);
     const logStart = Math.min(this.#host.tableOf(info.leader).loadLogStart(id), replica.hwm);

@@ -4,7 +4,7 @@ import type { OpenFiles } from '../log/open-files.ts';
 import { type ScanFile, scanHere } from '../log/open-log.ts';
 import type { SegmentScan, SegmentScanOptions } from '../log/segment-scan.ts';
 import type { BackgroundClient } from './background-client.ts';
-import { yieldToEventLoop } from './timers.ts';
+import type { Clock } from './surroundings.ts';
 
 /** Where another thread finds the files of this disk. */
 interface ScanPool {
@@ -16,6 +16,7 @@ interface ScanPool {
 export class LogScans {
   readonly #files: OpenFiles;
   readonly #pool: ScanPool | undefined;
+  readonly #clock: Clock;
   readonly #progress: (doneBytes: number, totalBytes: number) => void;
   readonly #scanHere: ScanFile;
   #totalBytes = 0;
@@ -26,10 +27,12 @@ export class LogScans {
   constructor(
     files: OpenFiles,
     pool: ScanPool | undefined,
+    clock: Clock,
     progress: (doneBytes: number, totalBytes: number) => void,
   ) {
     this.#files = files;
     this.#pool = pool;
+    this.#clock = clock;
     this.#progress = progress;
     this.#scanHere = scanHere(files);
   }
@@ -38,7 +41,7 @@ export class LogScans {
   async scan(path: string, options: SegmentScanOptions): Promise<SegmentScan> {
     const bytes = this.#files.get(path).size;
     this.#totalBytes += bytes;
-    await yieldToEventLoop();
+    await this.#clock.turn();
     const found = await (this.#totalBytes > SCAN_HERE_MAX_BYTES
       ? this.#scanThere(path, options)
       : this.#scanInTurn(path, options));
@@ -62,7 +65,7 @@ export class LogScans {
   /** Ports and timers have their turn between two files. */
   #scanInTurn(path: string, options: SegmentScanOptions): Promise<SegmentScan> {
     const scan = async (): Promise<SegmentScan> => {
-      await yieldToEventLoop();
+      await this.#clock.turn();
       return this.#scanHere(path, options);
     };
     const mine = this.#turn.then(scan, scan);

@@ -6,7 +6,6 @@ import { ScrubSchedule } from '../log/scrub-schedule.ts';
 import type { Segment } from '../log/segment.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import { AbortError } from './background-failure.ts';
-import { nowMs } from './clock.ts';
 import type { CareSettings } from './directory.ts';
 import type { CareHost, CareTools } from './log-care.ts';
 import { segmentLogOf } from './replica-opening.ts';
@@ -33,7 +32,7 @@ export class LogScrubber {
   readonly #schedule: ScrubSchedule;
   #running: Promise<void> | undefined;
   #current: { readonly log: SegmentLog; readonly abort: AbortController } | undefined;
-  #resting: NodeJS.Timeout | undefined;
+  #stopResting: (() => void) | undefined;
   #state: 'open' | 'closed' = 'open';
 
   constructor(host: CareHost, tools: ScrubberTools) {
@@ -44,7 +43,7 @@ export class LogScrubber {
 
   /** Checks what has its turn, unless that is under way. A log that is `busy` is passed over. */
   start(busy: (log: SegmentLog) => boolean): void {
-    if (this.#running !== undefined || this.#resting !== undefined || this.#state === 'closed') return;
+    if (this.#running !== undefined || this.#stopResting !== undefined || this.#state === 'closed') return;
     this.#running = this.#checkNext(busy)
       .catch((error) => {
         this.#host.diskFailed(error);
@@ -63,17 +62,16 @@ export class LogScrubber {
 
   async close(): Promise<void> {
     this.#state = 'closed';
-    clearTimeout(this.#resting);
+    this.#stopResting?.();
     this.#current?.abort.abort();
     await this.#running;
   }
 
   #rest(busy: (log: SegmentLog) => boolean): void {
-    this.#resting = setTimeout(() => {
-      this.#resting = undefined;
+    this.#stopResting = this.#host.clock.schedule(REST_MS, () => {
+      this.#stopResting = undefined;
       this.start(busy);
-    }, REST_MS);
-    this.#resting.unref();
+    });
   }
 
   /** False where nothing has its turn. */
@@ -93,7 +91,7 @@ export class LogScrubber {
       const fault = await background
         .run({ kind: 'scrub', root, segment: scrubbed, bytesPerSecond }, { signal: abort.signal })
         .catch((error: unknown) => faultOf(error, candidate));
-      this.#schedule.checked(path, nowMs());
+      this.#schedule.checked(path, this.#host.clock.nowMs());
       const stands = log.segmentAt(path) === segment && segment.bytes === bytes;
       if (fault === undefined || !stands || replica.state !== 'online') return true;
       const { position, offset: fromOffset, sentence } = fault;
@@ -119,7 +117,7 @@ export class LogScrubber {
         if (!this.#tools.damages.isKnown(segment)) candidates.set(segment.path, { replica, log, segment });
     }
     const isBusy = (path: string): boolean => busy((candidates.get(path) as Candidate).log);
-    const path = this.#schedule.next(candidates.keys(), nowMs(), isBusy);
+    const path = this.#schedule.next(candidates.keys(), this.#host.clock.nowMs(), isBusy);
     return path === undefined ? undefined : candidates.get(path);
   }
 }

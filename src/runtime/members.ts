@@ -1,7 +1,6 @@
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { forceRing, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { TidemarkError } from '../errors.ts';
-import { BROKER_STOP_TIMEOUT_MS, PARTITIONS_PER_CHUNK, TAIL_RING_BYTES } from '../limits.ts';
+import { BROKER_STOP_TIMEOUT_MS, PARTITIONS_PER_CHUNK } from '../limits.ts';
 import type { Durability } from '../types.ts';
 import type { Arena } from './arena.ts';
 import type { Background } from './background.ts';
@@ -17,8 +16,9 @@ import { METRICS_BYTES, Metrics } from './metrics.ts';
 import { PARTITION_CHUNK_BYTES, PartitionTable } from './partition-table.ts';
 import { connectPeers } from './peer-ports.ts';
 import { PROGRESS_BYTES } from './progress.ts';
+import type { ClusterSurroundings, Port } from './surroundings.ts';
 import { timeLimit } from './timers.ts';
-import { VITALS_BYTES, Vitals } from './vitals.ts';
+import { COORDINATORS_SIDE, SIDES_BYTES, Sides, VITALS_BYTES, Vitals } from './vitals.ts';
 
 const BELL_BYTES = 128;
 /** Lives of one broker whose memory may be waiting to be given back. */
@@ -37,6 +37,7 @@ export interface Member {
 
 /** What all brokers have in common. */
 export interface MembersOptions {
+  readonly surroundings: ClusterSurroundings;
   readonly arena: Arena;
   readonly module: WebAssembly.Module;
   readonly durability: Durability;
@@ -55,15 +56,21 @@ export interface MembersOptions {
  */
 export class Members {
   readonly #options: MembersOptions;
+  readonly #sidesAt: number;
+  /** Who is cut off from whom. */
+  readonly sides: Sides;
   readonly #byId = new Map<number, Member>();
   /** By broker: what gives back the memory of its earlier lives. */
   readonly #retiring = new Map<number, Set<Promise<void>>>();
   /** By broker. Bells are kept for all its lives: whoever still rings an old one wakes somebody for nothing. */
   readonly #bells = new Map<number, number>();
   #lives = 0;
+  #islands = COORDINATORS_SIDE;
 
   constructor(options: MembersOptions) {
     this.#options = options;
+    this.#sidesAt = options.arena.allocate(SIDES_BYTES);
+    this.sides = new Sides(options.arena, this.#sidesAt);
   }
 
   get ids(): number[] {
@@ -95,32 +102,38 @@ export class Members {
     return handle?.state === 'running' ? handle : undefined;
   }
 
+  /** How far a broker's log of a partition goes, as it was published last. */
+  logEnd(id: number, partition: number): number {
+    const { table } = this.get(id);
+    return partition < table.chunkCount * PARTITIONS_PER_CHUNK ? table.loadLeo(partition) : 0;
+  }
+
   /** All at once: each knows the others from the first. */
   async startAll(ids: readonly number[]): Promise<void> {
-    const ports = connectPeers(ids);
+    const ports = connectPeers(ids, this.#options.surroundings.connect);
     const all = ids.map((id) => this.#allocate(id));
-    for (const addresses of all)
-      this.#spawn(addresses, all, ports.get(addresses.id) as Map<number, MessagePort>);
+    for (const addresses of all) this.#spawn(addresses, all, ports.get(addresses.id) as Map<number, Port>);
     await Promise.all(this.all.map(({ handle }) => handle.started()));
   }
 
   /** A broker that is new, or whose thread has ended: resolves when the new thread is up. */
   async start(id: number, home: BrokerHome | undefined): Promise<Member> {
+    const { connect, clock } = this.#options.surroundings;
     const late = (): TidemarkError =>
       new TidemarkError(
         'BROKER_FAILED',
         `Broker ${id} cannot start yet: another broker does not answer, and may still look at the memory of its last life. Try again later.`,
       );
     for (let kept = this.#retiring.get(id); kept !== undefined && kept.size >= RETIRING_LIVES_MAX; )
-      await timeLimit(Promise.race(kept), BROKER_STOP_TIMEOUT_MS, late);
+      await timeLimit(clock, Promise.race(kept), BROKER_STOP_TIMEOUT_MS, late);
     const before = this.#byId.get(id);
     await before?.handle.exited;
     const others = this.all.filter(({ handle }) => handle.id !== id && !handle.hasEnded);
-    const ports = new Map<number, MessagePort>();
-    const theirs = others.map(({ handle }): [BrokerHandle, MessagePort] => {
-      const { port1, port2 } = new MessageChannel();
-      ports.set(handle.id, port1);
-      return [handle, port2];
+    const ports = new Map<number, Port>();
+    const theirs = others.map(({ handle }): [BrokerHandle, Port] => {
+      const [port, theirs] = connect();
+      ports.set(handle.id, port);
+      return [handle, theirs];
     });
     const addresses = this.#allocate(id);
     const known = this.all.filter(({ handle }) => handle.id !== id).map((member) => member.addresses);
@@ -138,6 +151,7 @@ export class Members {
     const member = this.get(id);
     await member.handle.exited;
     this.#byId.delete(id);
+    this.sides.put([id], COORDINATORS_SIDE);
     const others = this.all.filter(({ handle }) => !handle.hasEnded);
     const told = others.map(({ handle }) =>
       handle.request({ type: 'part', broker: id }, Number.POSITIVE_INFINITY),
@@ -188,20 +202,40 @@ export class Members {
     this.get(id).vitals.resume();
   }
 
+  /**
+   * Cuts brokers off from all others and from the coordinator. They see each other, as those of an earlier call see each
+   * other as far as they are not named again.
+   */
+  isolate(ids: readonly number[]): void {
+    const members = ids.map((id) => this.get(id));
+    this.#islands += 1;
+    this.sides.put(ids, this.#islands);
+    for (const { handle } of members) handle.messages.hold();
+    this.ringAll();
+  }
+
+  /** Everybody sees everybody again. What coordinator and brokers had to say to each other meanwhile is heard now. */
+  heal(): void {
+    this.sides.put(this.ids, COORDINATORS_SIDE);
+    for (const { handle } of this.all) handle.messages.release();
+    this.ringAll();
+  }
+
   /** After a thread's death: it may have taken a sleeper's flag down without notifying it. */
   ringAll(): void {
     for (const { addresses } of this.all) forceRing(this.#options.arena.int32, addresses.bell / 4);
   }
 
   #allocate(id: number): BrokerAddresses & { readonly chunks: number[] } {
-    const { arena } = this.#options;
+    const { arena, surroundings } = this.#options;
+    const { tailRingBytes } = surroundings.sizes;
     const bell = this.#bells.get(id) ?? arena.allocate(BELL_BYTES);
     this.#bells.set(id, bell);
     const addresses = {
       id,
       bell,
-      ring: arena.allocate(ringBytes(TAIL_RING_BYTES)),
-      ringCapacity: TAIL_RING_BYTES,
+      ring: arena.allocate(ringBytes(tailRingBytes)),
+      ringCapacity: tailRingBytes,
       progress: arena.allocate(PROGRESS_BYTES),
       metrics: arena.allocate(METRICS_BYTES),
       chunks: [],
@@ -219,16 +253,18 @@ export class Members {
   #spawn(
     addresses: BrokerAddresses & { readonly chunks: number[] },
     brokers: readonly BrokerAddresses[],
-    peers: Map<number, MessagePort>,
+    peers: Map<number, Port>,
     home = this.#options.homeOf(addresses.id),
   ): Member {
-    const { arena, module, durability, background, owner, care } = this.#options;
+    const { arena, module, durability, background, owner, care, surroundings } = this.#options;
     const workspace = arena.allocateWorkspace();
     const vitalsAt = arena.allocate(VITALS_BYTES);
     const { id } = addresses;
-    const memory = { memory: arena.memory, module, workspace, vitals: vitalsAt };
+    const memory = { memory: arena.memory, module, workspace, sides: this.#sidesAt, vitals: vitalsAt };
     const data = { ...memory, durability, home, id, brokers, peers, care };
-    const handle = new BrokerHandle(data, ++this.#lives, owner, background);
+    const { clock } = surroundings;
+    const thread = surroundings.startThread(data);
+    const handle = new BrokerHandle(thread, data, ++this.#lives, { clock, owner, background });
     const member: Member = {
       handle,
       addresses,

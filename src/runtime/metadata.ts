@@ -5,11 +5,12 @@ import { nextQuorumChange, type VoterCandidate } from '../core/quorum-shape.ts';
 import { TidemarkError } from '../errors.ts';
 import { QuorumStoreError } from '../log/quorum-store.ts';
 import type { QuorumStatus } from '../types.ts';
-import { nowMs } from './clock.ts';
 import { Controller } from './controller.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { OpenedSeat } from './quorum-seats.ts';
+import type { Clock } from './surroundings.ts';
 import { pause } from './timers.ts';
+import type { Sides } from './vitals.ts';
 
 /** For how long a start waits for the voters to agree on a leader. */
 const START_LIMIT_MS = 10_000;
@@ -18,10 +19,14 @@ const SHAPE_PAUSE_MS = 200;
 const SHAPE_LIMIT_MS = 30_000;
 
 export interface MetadataSetup {
+  readonly clock: Clock;
+  readonly random: () => number;
   readonly directory: DataDirectory;
   readonly context: DecisionContext;
   /** How many voters there are to be at most. */
   readonly voters: number | undefined;
+  /** Which voters are cut off, by their brokers. */
+  readonly sides: () => Pick<Sides, 'areLinked' | 'isWithCoordinator'>;
   /** What was written down, entry by entry. */
   readonly written: (records: readonly MetadataRecord[]) => void;
 }
@@ -39,13 +44,15 @@ export class Metadata {
   #isClosed = false;
 
   constructor(setup: MetadataSetup) {
-    const { directory, context, written } = setup;
+    const { clock, random, directory, context, sides, written } = setup;
     this.#setup = setup;
     this.#controller = new Controller({
-      clock: { nowMs, schedule },
-      random: Math.random,
+      clock,
+      random,
       bootstrap: { voters: directory.founders },
       context,
+      isLinked: (one, other) => sides().areLinked(one, other),
+      isReachable: (id) => sides().isWithCoordinator(id),
       published: (_image, _before, records) => written(records ?? []),
       failed: ({ id }, cause) => this.#voterFailed(id, cause),
     });
@@ -199,7 +206,7 @@ export class Metadata {
       } catch {
         // Whatever has come between is looked at anew.
       }
-      await pause(SHAPE_PAUSE_MS);
+      await pause(this.#setup.clock, SHAPE_PAUSE_MS);
     }
   }
 
@@ -215,13 +222,6 @@ export class Metadata {
       `The voter of broker ${broker} has ended, because its files could not be written: ${(cause as Error).message}`,
     );
   }
-}
-
-/** Without keeping the process for it. */
-function schedule(delayMs: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }
 
 function refused(cause: unknown): TidemarkError {

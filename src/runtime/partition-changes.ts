@@ -4,6 +4,7 @@ import { TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { OpenedReplica } from './directory.ts';
+import type { Clock } from './surroundings.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { TopicInfo, Topics } from './topics.ts';
 
@@ -22,6 +23,7 @@ export interface ChangeOptions {
 
 /** What changes ask of the cluster. */
 export interface ChangedCluster {
+  readonly clock: Clock;
   readonly topics: Topics;
   submit(command: Command, limitMs: number): Promise<unknown>;
   /** Up to which entry of their log the metadata are known. */
@@ -122,7 +124,7 @@ export class PartitionChanges {
         // Without a quorum nothing can be decided; with one, what is refused is refused.
         if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
       }
-      await pause(TRY_PAUSE_MS);
+      await pause(this.#cluster.clock, TRY_PAUSE_MS);
     }
   }
 
@@ -143,7 +145,7 @@ export class PartitionChanges {
       const own = (news.get(handle) ?? []).filter(({ leader }) => leader === handle.id);
       if (own.length === 0) return;
       const told = handle.request({ type: 'reform', partitions: own });
-      await timeLimit(told, LEADER_READY_MS, () => new Error('slow'));
+      await timeLimit(this.#cluster.clock, told, LEADER_READY_MS, () => new Error('slow'));
     });
     // A leader that fails meanwhile, or hangs, brings a change of its own.
     await Promise.allSettled(ready);

@@ -2,11 +2,11 @@ import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { AHEAD_MAX_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
-import { nowMs } from './clock.ts';
 import type { BrokerAddresses } from './directory.ts';
 import { LeaderTail } from './leader-tail.ts';
 import { PartitionTable } from './partition-table.ts';
 import { ProgressRow } from './progress.ts';
+import { Sides } from './vitals.ts';
 
 /** A peer as this broker sees it: what it reads of it, and the bell it rings. */
 export interface Peer {
@@ -20,6 +20,13 @@ export interface Peer {
   /** The peer's progress as a follower of this broker, when it was last looked at, and when that was news. */
   seenChanges: number;
   seenAtMs: number;
+  /** Whether the two are on one side. If not, nothing of the peer's memory is looked at, and its bell is not rung. */
+  isLinked: boolean;
+}
+
+/** Whoever asks peers for something, and hears that he has to ask again. */
+interface Reconnecting {
+  reconnected(peer: number): void;
 }
 
 /** The other brokers, in their present lives: one that starts again has other memory, and begins here from zero. */
@@ -30,14 +37,29 @@ export class Peers {
   readonly #byId = new Map<number, Peer>();
   /** This broker's own, as a follower. */
   readonly #progress: ProgressRow;
+  readonly #sides: Sides;
+  /** Of the sides, as `isLinked` goes by them. */
+  #sideChanges: number;
 
-  constructor(host: BrokerHost, progress: ProgressRow) {
+  constructor(host: BrokerHost, progress: ProgressRow, sides: number) {
     this.#host = host;
     this.#progress = progress;
+    this.#sides = new Sides(host.arena, sides);
+    this.#sideChanges = this.#sides.changes;
+  }
+
+  isLinked(id: number): boolean {
+    return this.#sides.areLinked(this.#host.id, id);
   }
 
   get(id: number): Peer | undefined {
     return this.#byId.get(id);
+  }
+
+  /** The peer, if it can be seen at the moment. */
+  linked(id: number): Peer | undefined {
+    const peer = this.#byId.get(id);
+    return peer?.isLinked === true ? peer : undefined;
   }
 
   /** A broker has come, or come back: nothing of its last life holds. */
@@ -55,6 +77,7 @@ export class Peers {
       ),
       seenChanges: 0,
       seenAtMs: 0,
+      isLinked: this.isLinked(addresses.id),
     };
     this.#byId.set(addresses.id, peer);
     this.all.push(peer);
@@ -75,7 +98,7 @@ export class Peers {
     // Of nobody that leads at present: a sync may end when its leader has gone.
     if (peer === undefined) return;
     this.#progress.advance(leader, peer.tail.cursor);
-    ringBell(this.#host.arena.int32, peer.addresses.bell / 4);
+    if (peer.isLinked) ringBell(this.#host.arena.int32, peer.addresses.bell / 4);
   }
 
   /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
@@ -92,19 +115,25 @@ export class Peers {
 
   /** Whether a leader has published, or a follower has got on. */
   hasNews(): boolean {
-    for (const { tail, progress, seenChanges } of this.all)
-      if (tail.hasWork() || progress.loadChanges(this.#host.id) !== seenChanges) return true;
+    if (this.#sides.changes !== this.#sideChanges) return true;
+    for (const { tail, progress, seenChanges, isLinked } of this.all)
+      if (isLinked && (tail.hasWork() || progress.loadChanges(this.#host.id) !== seenChanges)) return true;
     return false;
   }
 
-  /** Whether a follower has got on since the last look. */
-  look(): boolean {
+  /**
+   * Whether a follower has got on since the last look. `lost` hears of peers that may have been out of sight: what was
+   * asked of them in between is lost.
+   */
+  look(lost: Reconnecting): boolean {
+    if (this.#sides.changes !== this.#sideChanges) this.#relink(lost);
     let isNews = false;
     for (const peer of this.all) {
+      if (!peer.isLinked) continue;
       const changes = peer.progress.loadChanges(this.#host.id);
       if (changes === peer.seenChanges) continue;
       peer.seenChanges = changes;
-      peer.seenAtMs = nowMs();
+      peer.seenAtMs = this.#host.clock.nowMs();
       isNews = true;
     }
     return isNews;
@@ -112,16 +141,25 @@ export class Peers {
 
   /** Whether a follower that moves is far behind what the own ring has published, which ends at `ringEnd`. */
   areBehind(ringEnd: number): boolean {
-    for (const { isFollower, progress, seenAtMs } of this.all) {
-      if (!isFollower || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES) continue;
-      if (nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
+    for (const { isFollower, isLinked, progress, seenAtMs } of this.all) {
+      if (!isFollower || !isLinked || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES)
+        continue;
+      if (this.#host.clock.nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
     }
     return false;
   }
 
   /** Those who follow partitions led here; one that is awake costs one look. */
   ringFollowers(): void {
-    for (const { isFollower, addresses } of this.all)
-      if (isFollower) ringBell(this.#host.arena.int32, addresses.bell / 4);
+    for (const { isFollower, isLinked, addresses } of this.all)
+      if (isFollower && isLinked) ringBell(this.#host.arena.int32, addresses.bell / 4);
+  }
+
+  #relink(lost: Reconnecting): void {
+    this.#sideChanges = this.#sides.changes;
+    for (const peer of this.all) {
+      peer.isLinked = this.isLinked(peer.addresses.id);
+      if (peer.isLinked) lost.reconnected(peer.addresses.id);
+    }
   }
 }

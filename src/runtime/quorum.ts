@@ -6,17 +6,14 @@ import {
   type Message,
   type RaftOptions,
 } from '../core/raft/index.ts';
+import type { Clock } from './surroundings.ts';
 import { type Machine, type Place, ProposalError, Voter, type VoterStore } from './voter.ts';
 
 /** Between two looks for a leader, while a request waits for one. */
 const LEADER_RETRY_MS = 5;
 
-/** Time, as the quorum sees it: that of the process, or a simulated one. */
-export interface QuorumClock {
-  nowMs(): number;
-  /** Calls back once, after about this time; the function it returns calls that off. */
-  schedule(delayMs: number, callback: () => void): () => void;
-}
+/** What of time the quorum has to do with. */
+export type QuorumClock = Pick<Clock, 'nowMs' | 'schedule'>;
 
 export interface QuorumSetup {
   readonly clock: QuorumClock;
@@ -26,6 +23,8 @@ export interface QuorumSetup {
   readonly bootstrap: Configuration;
   /** Whether a message gets through at the moment. */
   readonly isLinked?: (from: number, to: number) => boolean;
+  /** Whether this voter and whoever asks the quorum for something hear each other. */
+  readonly isReachable?: (voter: number) => boolean;
   /** Takes every message instead of handing it over at once; what arrives comes in through receive(). */
   readonly send?: (message: Message) => void;
   /** Entries that a voter applies between two snapshots. */
@@ -104,7 +103,8 @@ export class Quorum<M extends Machine = Machine> {
   elect(): void {
     let best: Voter | undefined;
     for (const { voter } of this.#voters.values()) {
-      if (voter.node.isVoter && (best === undefined || knowsMore(voter, best))) best = voter;
+      if (!voter.node.isVoter || !this.#isReachable(voter)) continue;
+      if (best === undefined || knowsMore(voter, best)) best = voter;
     }
     if (this.leader === undefined) best?.handle({ kind: 'campaign' });
   }
@@ -129,7 +129,11 @@ export class Quorum<M extends Machine = Machine> {
   /** How many voters there are by that, how many of them run, and the brokers of the others. */
   census(): { readonly running: number; readonly voters: number; readonly absent: readonly number[] } {
     const { voters } = this.configuration;
-    const absent = voters.filter((each) => !isSameMember(each, this.#voters.get(each.id)?.voter.self));
+    const isPresent = (each: Member): boolean => {
+      const voter = this.#voters.get(each.id)?.voter;
+      return voter !== undefined && isSameMember(each, voter.self) && this.#isReachable(voter);
+    };
+    const absent = voters.filter((each) => !isPresent(each));
     return {
       running: voters.length - absent.length,
       voters: voters.length,
@@ -141,11 +145,11 @@ export class Quorum<M extends Machine = Machine> {
     return [...this.#voters.values()].map(({ voter }) => voter.self);
   }
 
-  /** Who leads, of those that run: with several that think so the one of the newest term. */
+  /** Who leads, of those that run and can be reached: with several that think so the one of the newest term. */
   get leader(): { readonly voter: Voter; readonly machine: M } | undefined {
     let found: { voter: Voter; machine: M } | undefined;
     for (const each of this.#voters.values()) {
-      if (!each.voter.isLeader) continue;
+      if (!each.voter.isLeader || !this.#isReachable(each.voter)) continue;
       if (found === undefined || each.voter.node.term > found.voter.node.term) found = each;
     }
     return found;
@@ -188,6 +192,11 @@ export class Quorum<M extends Machine = Machine> {
     const closings = await Promise.allSettled([...this.#voters.values()].map(({ voter }) => voter.close()));
     this.#voters.clear();
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
+  }
+
+  /** One that is alone lives with whoever asks, and not with a broker. */
+  #isReachable({ self, node }: Voter): boolean {
+    return node.configuration.voters.length === 1 || this.#setup.isReachable?.(self.id) !== false;
   }
 
   async #leaderBy(deadlineMs: number): Promise<Voter> {

@@ -34,7 +34,7 @@ import type {
   OpenedReplica,
   PartitionAssignment,
 } from './directory.ts';
-import { FileDisk } from './file-disk.ts';
+import type { BrokerSurroundings } from './surroundings.ts';
 
 /** What a partition's directory was found to be instead of its log. */
 interface Fault {
@@ -55,6 +55,7 @@ export type OffsetTable = Map<string, number>;
 
 /** Opens the logs of a broker: what lay on its disk when it started, and new ones. */
 export class ReplicaOpening {
+  readonly surroundings: BrokerSurroundings;
   readonly disk: Disk;
   readonly files: OpenFiles;
   /** As they were written down last. */
@@ -83,15 +84,17 @@ export class ReplicaOpening {
 
   constructor(
     { id, durability, home }: Pick<BrokerThreadData, 'id' | 'durability' | 'home'>,
+    surroundings: BrokerSurroundings,
     notify: (notice: BrokerNotice) => void,
     background: BackgroundClient | undefined,
   ) {
     this.#brokerId = id;
+    this.surroundings = surroundings;
     this.#durability = durability;
     this.#home = home;
     this.#notify = notify;
     this.#background = background;
-    this.disk = home === undefined ? new MemoryDisk() : new FileDisk(home.path);
+    this.disk = home === undefined ? new MemoryDisk() : surroundings.openDisk(home.path);
     this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
   }
 
@@ -308,10 +311,9 @@ export class ReplicaOpening {
   async #makeRoom(directory: string): Promise<void> {
     const disk = this.disk;
     if (isThere(disk, directory)) {
-      const { newUuid } = await import('./uuid.ts');
       // An open file goes along, and would be taken for the new one that has its old name.
       for (const name of disk.list(directory)) this.files.forget(`${directory}/${name}`);
-      disk.rename(directory, `${newUuid()}-stray`);
+      disk.rename(directory, `${this.surroundings.newUuid()}-stray`);
     }
     this.#hasNewDirectories = true;
     this.forget(directory);
@@ -333,6 +335,7 @@ export class ReplicaOpening {
     const scans = new LogScans(
       this.files,
       root === undefined || background === undefined ? undefined : { root, background },
+      this.surroundings.clock,
       (doneBytes, totalBytes) =>
         this.#notify({ notice: 'recovering', topic, partition, doneBytes, totalBytes }),
     );

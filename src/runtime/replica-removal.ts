@@ -6,7 +6,6 @@ import type { DurableLogs } from './durable-logs.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { ReplicaOpening } from './replica-opening.ts';
 import { segmentLogOf } from './replica-opening.ts';
-import { yieldToEventLoop } from './timers.ts';
 
 interface RemovalHost {
   readonly isDiskFailed: boolean;
@@ -92,8 +91,7 @@ export class ReplicaRemoval {
   #rename(directory: string): void {
     const { files, disk } = this.#opening;
     this.#opening.forget(directory);
-    // Not newUuid(): node:crypto would come with every start of a broker's thread.
-    const removed = `${crypto.randomUUID()}${REMOVED_SUFFIX}`;
+    const removed = `${this.#opening.surroundings.newUuid()}${REMOVED_SUFFIX}`;
     try {
       for (const name of disk.list(directory)) files.forget(`${directory}/${name}`);
       disk.rename(directory, removed);
@@ -118,7 +116,7 @@ export class ReplicaRemoval {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       try {
         for (const name of disk.list(next)) {
-          await yieldToEventLoop();
+          await this.#opening.surroundings.clock.turn();
           if (this.#state === 'closed') return;
           disk.remove(`${next}/${name.replace(/\/$/, '')}`);
         }

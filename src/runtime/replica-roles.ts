@@ -16,6 +16,7 @@ export interface RolesHost {
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
   tableOf(brokerId: number): PartitionTable;
+  isLinked(brokerId: number): boolean;
   /** As the leader of a partition, its followers are to be rung; as a follower, its leader's ring is to be read. */
   meet(info: PartitionInfo): void;
   restarted(replica: Replica): void;
@@ -34,6 +35,8 @@ export interface RolesHost {
 export class ReplicaRoles {
   readonly #host: RolesHost;
   readonly #opening: ReplicaOpening;
+  /** Partitions whose logs are being mended, as they were heard of last. */
+  readonly #mending = new Map<number, PartitionInfo>();
   /** What opens logs at present. */
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosing = false;
@@ -98,17 +101,25 @@ export class ReplicaRoles {
   }
 
   async #reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
-    const faulty: PartitionInfo[] = [];
+    const faulty: number[] = [];
     for (const info of partitions) {
-      const replica = this.#host.replicas[info.id];
+      const { id } = info;
+      const replica = this.#host.replicas[id];
+      const isMending = this.#mending.has(id);
       if (replica !== undefined) this.#become(replica, info);
-      else if (this.#opening.isFaulty(info.id) && info.leader !== -1) faulty.push(info);
+      else if (isMending || (this.#opening.isFaulty(id) && info.leader !== -1)) {
+        this.#mending.set(id, info);
+        if (!isMending) faulty.push(id);
+      }
     }
     const mended: OpenedReplica[] = [];
     this.#opening.expect(faulty.length);
-    for (const info of faulty) {
+    for (const id of faulty) {
       this.#requireOpen();
-      const { replica, opened } = await openReplica(this.#opening, info.id, this.#host);
+      const { replica, opened } = await openReplica(this.#opening, id, this.#host);
+      // What was heard meanwhile holds, and not what the mending began with.
+      const info = this.#mending.get(id) as PartitionInfo;
+      this.#mending.delete(id);
       mended.push(opened);
       if (replica === undefined) continue;
       this.#install(replica);
@@ -122,7 +133,7 @@ export class ReplicaRoles {
     const replica = this.#host.replicas[partition];
     if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
     const { info } = replica;
-    if (info.epoch !== epoch) return false;
+    if (info.epoch !== epoch || !this.#host.isLinked(follower)) return false;
     const leo = this.#host.tableOf(follower).loadLeoIn(epoch, partition);
     if (leo === -1 || leo < replica.hwm) return false;
     if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });

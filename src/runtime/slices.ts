@@ -1,6 +1,6 @@
 import { AbortError } from './background-failure.ts';
-import { nowMs } from './clock.ts';
-import { pause, yieldToEventLoop } from './timers.ts';
+import type { Clock } from './surroundings.ts';
+import { pause } from './timers.ts';
 
 /** Shorter pauses would cost more than they spare. */
 const PAUSE_MIN_MS = 5;
@@ -10,11 +10,12 @@ const PAUSE_MIN_MS = 5;
  * thread has to do comes between any two of them.
  */
 export async function inSlices<T>(
+  clock: Clock,
   steps: Generator<number, T>,
   bytesPerSecond: number,
   signal: AbortSignal,
 ): Promise<T> {
-  const startMs = nowMs();
+  const startMs = clock.nowMs();
   let doneBytes = 0;
   try {
     for (;;) {
@@ -22,8 +23,8 @@ export async function inSlices<T>(
       const step = steps.next();
       if (step.done) return step.value;
       doneBytes += step.value;
-      const aheadMs = (doneBytes / bytesPerSecond) * 1000 - (nowMs() - startMs);
-      await (aheadMs >= PAUSE_MIN_MS ? pause(aheadMs) : yieldToEventLoop());
+      const aheadMs = (doneBytes / bytesPerSecond) * 1000 - (clock.nowMs() - startMs);
+      await (aheadMs >= PAUSE_MIN_MS ? pause(clock, aheadMs) : clock.turn());
     }
   } finally {
     // One that is ended in the midst of it removes what it has written; this does nothing to one that is done.

@@ -1,24 +1,22 @@
-import { nowMs } from './clock.ts';
+import type { Clock } from './surroundings.ts';
 
 /** The value, or the error that `late` makes when it takes longer than that. Leaves no timer behind. */
-export function timeLimit<T>(promise: Promise<T>, limitMs: number, late: () => Error): Promise<T> {
+export function timeLimit<T>(
+  clock: Clock,
+  promise: Promise<T>,
+  limitMs: number,
+  late: () => Error,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), limitMs);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    const cancel = clock.scheduleKept(limitMs, () => reject(late()));
+    promise.then(resolve, reject).finally(cancel);
   });
 }
 
 /** Lets time pass, without keeping the process for it. */
-export function pause(milliseconds: number): Promise<void> {
+export function pause(clock: Clock, milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds).unref();
-  });
-}
-
-/** Lets ports, sockets and timers have their turn. */
-export function yieldToEventLoop(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
+    clock.schedule(milliseconds, resolve);
   });
 }
 
@@ -50,29 +48,30 @@ export class KeepAlive {
 
 /** One timer for the earliest of the times it is set to. It does not keep the event loop alive. */
 export class Alarm {
+  readonly #clock: Clock;
   readonly #wake: () => void;
-  #timer: NodeJS.Timeout | undefined;
+  #callOff: () => void = () => undefined;
   #atMs = Number.POSITIVE_INFINITY;
 
-  constructor(wake: () => void) {
+  constructor(clock: Clock, wake: () => void) {
+    this.#clock = clock;
     this.#wake = wake;
   }
 
   set(atMs: number): void {
     if (atMs >= this.#atMs) return;
-    clearTimeout(this.#timer);
+    this.clear();
     this.#atMs = atMs;
     // A timer may be early by a part of a millisecond.
-    const delayMs = Math.max(0, Math.ceil(atMs - nowMs()) + 1);
-    this.#timer = setTimeout(() => {
+    const delayMs = Math.max(0, Math.ceil(atMs - this.#clock.nowMs()) + 1);
+    this.#callOff = this.#clock.schedule(delayMs, () => {
       this.#atMs = Number.POSITIVE_INFINITY;
       this.#wake();
-    }, delayMs);
-    this.#timer.unref();
+    });
   }
 
   clear(): void {
-    clearTimeout(this.#timer);
+    this.#callOff();
     this.#atMs = Number.POSITIVE_INFINITY;
   }
 }

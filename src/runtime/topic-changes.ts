@@ -5,9 +5,9 @@ import { TidemarkError } from '../errors.ts';
 import { ADMIN_TIMEOUT_DEFAULT_MS, CONTROL_TIMEOUT_MS } from '../limits.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
-import { nowMs } from './clock.ts';
 import type { ControlRequest } from './directory.ts';
 import type { Members } from './members.ts';
+import type { Clock } from './surroundings.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { KnownTopic, TopicInfo, Topics } from './topics.ts';
 
@@ -17,6 +17,7 @@ const LOOK_MS = 50;
 const SAY_WHY_MS = 100;
 
 interface TopicCluster {
+  readonly clock: Clock;
   readonly topics: Topics;
   readonly members: Members;
   submit<Each extends Command>(command: Each, limitMs?: number): Promise<AnswerTo<Each>>;
@@ -165,21 +166,23 @@ export class TopicChanges {
     for (const { done } of told) done.catch(() => undefined);
     const awaited = told.filter(({ handle }) => handle.isAlive).map(({ done }) => done);
     const late = (): Error => new Error('slow');
-    await timeLimit(Promise.allSettled(awaited), CONTROL_TIMEOUT_MS, late).catch(() => undefined);
+    await timeLimit(this.#cluster.clock, Promise.allSettled(awaited), CONTROL_TIMEOUT_MS, late).catch(
+      () => undefined,
+    );
   }
 
   /** Does something that no change of a topic is to overlap with. It is not begun where its turn does not come in time. */
   inTurn<T>(act: () => Promise<T>, limitMs = ADMIN_TIMEOUT_DEFAULT_MS): Promise<T> {
     let state: 'waiting' | 'begun' | 'refused' = 'waiting';
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const cancel = this.#cluster.clock.scheduleKept(limitMs, () => {
         state = 'refused';
         reject(notBegun());
-      }, limitMs);
+      });
       this.#last = this.#last.then(async () => {
         if (state === 'refused') return;
         state = 'begun';
-        clearTimeout(timer);
+        cancel();
         await act().then(resolve, reject);
       });
     });
@@ -187,11 +190,14 @@ export class TopicChanges {
 
   /** One change in its turn. It goes on when its time is over, but nobody waits for it any more. */
   #change(limitMs = ADMIN_TIMEOUT_DEFAULT_MS, act: (deadlineMs: number) => Promise<void>): Promise<void> {
-    const deadlineMs = nowMs() + limitMs;
+    const deadlineMs = this.#cluster.clock.nowMs() + limitMs;
     return new Promise((resolve, reject) => {
       const begin = async (): Promise<void> => {
         const done = act(deadlineMs);
-        timeLimit(done, deadlineMs - nowMs(), unfinished).then(resolve, reject);
+        timeLimit(this.#cluster.clock, done, deadlineMs - this.#cluster.clock.nowMs(), unfinished).then(
+          resolve,
+          reject,
+        );
         await done.catch(() => undefined);
       };
       this.inTurn(begin, limitMs).catch(reject);
@@ -205,7 +211,7 @@ export class TopicChanges {
   async #submit(command: Command, deadlineMs: number, isMade: () => boolean): Promise<void> {
     const { submit } = this.#cluster;
     try {
-      const leftMs = deadlineMs - nowMs();
+      const leftMs = deadlineMs - this.#cluster.clock.nowMs();
       await submit(command, Math.max(leftMs - SAY_WHY_MS, leftMs / 2, 1));
     } catch (error) {
       if ((error as TidemarkError).code !== 'REQUEST_TIMED_OUT') throw error;
@@ -221,7 +227,7 @@ export class TopicChanges {
         (error) => (error as TidemarkError).code,
       );
       if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
-      await pause(LOOK_MS);
+      await pause(this.#cluster.clock, LOOK_MS);
     }
   }
 

@@ -1,4 +1,5 @@
 import { defineLayout, ringBell, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { BROKERS_MAX } from '../limits.ts';
 import type { ArenaView } from './arena.ts';
 
 /** A broker's sign of life, and what holds it still where somebody wants to see how the others do without it. */
@@ -56,5 +57,50 @@ export class Vitals {
   /** By the broker: blocks its thread, event loop and all, for as long as it is paused. */
   hold(): void {
     new Sleeper(this.#int32, this.#base + layout.index.bell).sleepSync(() => !this.isPaused);
+  }
+}
+
+/** A word for each broker, by its id, which is never 0: there stands how often sides have changed. */
+export const SIDES_BYTES = BROKERS_MAX * 4;
+const CHANGES = 0;
+/** Where the coordinator is, and everybody who was not cut off. */
+export const COORDINATORS_SIDE = 0;
+
+/**
+ * On which side of a broken network each broker is. The main thread writes it, everybody reads it. Brokers see each
+ * other's memory and ports only while they are on one side, and the coordinator hears and tells those of its own. A side
+ * belongs to a broker and not to a life of it: one that ends while it is cut off is cut off when it is back.
+ */
+export class Sides {
+  readonly #int32: Int32Array;
+  readonly #base: number;
+
+  constructor(arena: ArenaView, address: number) {
+    arena.reach(address + SIDES_BYTES);
+    this.#int32 = arena.int32;
+    this.#base = address / 4;
+  }
+
+  /** How often they have changed: what brokers look at, since that is next to never. */
+  get changes(): number {
+    return Atomics.load(this.#int32, this.#base + CHANGES);
+  }
+
+  of(broker: number): number {
+    return Atomics.load(this.#int32, this.#base + broker);
+  }
+
+  areLinked(one: number, other: number): boolean {
+    return this.of(one) === this.of(other);
+  }
+
+  isWithCoordinator(broker: number): boolean {
+    return this.of(broker) === COORDINATORS_SIDE;
+  }
+
+  /** By the main thread. The change is counted after the sides that it stands for. */
+  put(brokers: readonly number[], side: number): void {
+    for (const broker of brokers) Atomics.store(this.#int32, this.#base + broker, side);
+    Atomics.add(this.#int32, this.#base + CHANGES, 1);
   }
 }

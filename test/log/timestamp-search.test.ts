@@ -2,11 +2,10 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  BatchAttribute,
   readMaxTimestamp,
+  writeAppendTime,
   writeAttributes,
   writeBaseOffset,
-  writeMaxTimestamp,
 } from '../../src/log/record-batch.ts';
 import { firstRecordSince } from '../../src/log/timestamp-search.ts';
 import { newTestLog } from './log-fixtures.ts';
@@ -30,8 +29,7 @@ test('the first record counts that is not older, also where later ones are older
 
 test("with LogAppendTime every record has the batch's time", () => {
   const batch = batchOf(10, [100, 300]);
-  writeAttributes(batch, 0, BatchAttribute.LOG_APPEND_TIME);
-  writeMaxTimestamp(batch, 0, 5_000);
+  writeAppendTime(batch, 0, 5_000);
   assert.is(readMaxTimestamp(batch, 0), 5_000);
   assert.equal(firstRecordSince(batch, 0, batch.length, 4_000), { offset: 10, timestamp: 5_000 });
 });

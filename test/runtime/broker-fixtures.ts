@@ -9,14 +9,17 @@ import type { ErrorCode } from '../../src/errors.ts';
 import { CRC_FROM } from '../../src/log/record-batch.ts';
 import { Arena } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
+import { inspectReplica } from '../../src/runtime/broker-control.ts';
 import type { ClientLink } from '../../src/runtime/client-link.ts';
 import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
+import { SIDES_BYTES, Sides } from '../../src/runtime/vitals.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 import { StagedLog } from '../log/staged-log.ts';
+import { threadSurroundings } from './surroundings-fixtures.ts';
 
 const BELL_BYTES = 128;
 const SCRATCH_BYTES = 1 << 16;
@@ -55,12 +58,15 @@ export class Brokers {
   readonly #ports: MessagePort[] = [];
   readonly #chunks = new Map<number, number>();
   readonly #bells = new Map<number, number>();
+  readonly sides: Sides;
   readonly #scratch: number;
   #partitions = 0;
 
   constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf }: BrokersOptions = {}) {
     const { arena } = this;
     this.#scratch = arena.allocate(SCRATCH_BYTES);
+    const sides = arena.allocate(SIDES_BYTES);
+    this.sides = new Sides(arena, sides);
     const addresses: BrokerAddresses[] = [];
     for (let id = 1; id <= count; id++) {
       this.#bells.set(id, arena.allocate(BELL_BYTES));
@@ -90,13 +96,14 @@ export class Brokers {
         memory: arena.memory,
         module,
         workspace,
+        sides,
         id,
         brokers: addresses,
         durability,
         home: homeOf?.(id),
         peers: peers[id - 1],
       };
-      this.#brokers.set(id, new Broker(data, (notice) => this.notices.push(notice)));
+      this.#brokers.set(id, new Broker(data, threadSurroundings, (notice) => this.notices.push(notice)));
     }
   }
 
@@ -197,7 +204,7 @@ export class Brokers {
     const pieces: Uint8Array[] = [];
     const { log } = this.replica(brokerId, partition);
     for (let offset = log.logStart; offset < log.leo; ) {
-      const piece = this.get(brokerId).inspect(partition, offset, 1 << 20);
+      const piece = inspectReplica(this.get(brokerId), partition, offset, 1 << 20);
       if (piece.nextOffset <= offset) throw new Error(`broker ${brokerId} cannot be read at ${offset}`);
       pieces.push(piece.bytes);
       offset = piece.nextOffset;

@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inspectReplica } from '../../src/runtime/broker-control.ts';
 import { type Brokers, withBrokers } from './broker-fixtures.ts';
 
 /** Sends the follower to the leader's log, as if it had been lapped. */
@@ -54,7 +55,7 @@ test('looking into a replica gives a copy of its bytes and no more', () =>
   withBrokers({}, (brokers) => {
     const partition = brokers.addPartition();
     for (let n = 0; n < 3; n++) brokers.append(partition);
-    const { bytes } = brokers.get(1).inspect(partition, 0, 1 << 20);
+    const { bytes } = inspectReplica(brokers.get(1), partition, 0, 1 << 20);
     assert.is(bytes.buffer.byteLength, bytes.length);
     const before = bytes.slice();
     bytes.fill(0);

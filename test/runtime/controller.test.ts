@@ -59,6 +59,7 @@ class TestController {
       context: {
         isAlive: () => true,
         hasLog: () => true,
+        logEnd: () => 0,
         newUuid,
         defaults: topicDefaults('os'),
       },

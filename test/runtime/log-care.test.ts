@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { OpenFiles } from '../../src/log/open-files.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { type CareHost, LogCare } from '../../src/runtime/log-care.ts';
 import { until } from '../threads/fixtures.ts';
 
@@ -16,6 +17,7 @@ function careOf(everyMs: number): Bench {
   let looks = 0;
   const host = {
     id: 1,
+    clock: systemClock,
     get replicas() {
       looks += 1;
       return [];

@@ -10,6 +10,7 @@ import { OpenFiles } from '../../src/log/open-files.ts';
 import { batchBytes } from '../../src/log/record-batch.ts';
 import type { SegmentLog } from '../../src/log/segment-log.ts';
 import { BackgroundClient } from '../../src/runtime/background-client.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import type { BrokerNotice } from '../../src/runtime/directory.ts';
 import type { CareHost } from '../../src/runtime/log-care.ts';
 import { LogCompactor } from '../../src/runtime/log-compactor.ts';
@@ -75,6 +76,7 @@ async function benchOn(
   const failures: unknown[] = [];
   const host = {
     id: 1,
+    clock: systemClock,
     replicas: [replica],
     metrics: { count: () => {} },
     refreshHwm: () => {},

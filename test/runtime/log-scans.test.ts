@@ -9,6 +9,7 @@ import { type OpenedLog, openLog } from '../../src/log/open-log.ts';
 import { Background } from '../../src/runtime/background.ts';
 import { BackgroundClient } from '../../src/runtime/background-client.ts';
 import type { TaskMessage } from '../../src/runtime/background-tasks.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { FileDisk } from '../../src/runtime/file-disk.ts';
 import { LogScans } from '../../src/runtime/log-scans.ts';
 import { append, batchAt, DIRECTORY, readAll } from '../log/log-fixtures.ts';
@@ -39,7 +40,7 @@ async function open(
   progress: (doneBytes: number, totalBytes: number) => void = () => {},
 ): Promise<OpenedLog> {
   const files = new OpenFiles(new FileDisk(root), 10);
-  const scans = new LogScans(files, background && { root, background }, progress);
+  const scans = new LogScans(files, background && { root, background }, systemClock, progress);
   const settings = { directory: DIRECTORY, config, isClean: false, wasPowerLost: false };
   return openLog(files, { ...settings, recoveryPoint: 0, logStart: 0 }, (...file) => scans.scan(...file));
 }

@@ -24,6 +24,7 @@ import type { PartitionAssignment } from '../../src/runtime/directory.ts';
 import { type Opening, ReplicaOpening, segmentLogOf } from '../../src/runtime/replica-opening.ts';
 import { withBrokers } from './broker-fixtures.ts';
 import { withDirectory } from './directory-fixtures.ts';
+import { threadSurroundings } from './surroundings-fixtures.ts';
 
 const TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAA';
 const OTHER_ID = 'BBBBBBBBBBBBBBBBBBBBBA';
@@ -65,7 +66,12 @@ interface Start {
 }
 
 async function open(path: string, partition = 0, topicId = TOPIC_ID): Promise<Start> {
-  const opening = new ReplicaOpening({ id: 1, durability: 'os', home: homeOf(path) }, () => {}, undefined);
+  const opening = new ReplicaOpening(
+    { id: 1, durability: 'os', home: homeOf(path) },
+    threadSurroundings,
+    () => {},
+    undefined,
+  );
   opening.expect(1);
   const found = await opening.open(assignment(partition, true, topicId));
   const hasLooked = opening.files.size > 0;
@@ -176,6 +182,7 @@ for (const [what, touch] of Object.entries(touches)) {
       touch(path);
       const opening = new ReplicaOpening(
         { id: 1, durability: 'os', home: homeOf(path) },
+        threadSurroundings,
         () => {},
         undefined,
       );

@@ -1,5 +1,6 @@
 // What a broker holds after a topic's creation that failed elsewhere, and was tried again.
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { topicConfig } from '../../src/config.ts';
@@ -67,6 +68,26 @@ for (const durability of ['os', 'fsync'] as const) {
       });
     }));
 }
+
+test('a replica whose log is being mended goes by what was heard last', () =>
+  withDirectory((path) => {
+    const homeOf = (id: number) => ({ path: join(path, `${id}`), isTemporary: false, wasPowerLost: false });
+    for (const id of [1, 2]) mkdirSync(homeOf(id).path);
+    return withBrokers({ count: 2, durability: 'os', homeOf }, async (brokers) => {
+      const broker = brokers.get(2);
+      const { info, ...rest } = attempt(0, true);
+      const reign = (epoch: number) => ({ ...info, replicas: [1, 2], isr: [1], epoch });
+      // Its directory is empty, and the partition was written: all that it had is lost.
+      const [opened] = await broker.assign([{ info: reign(1), ...rest }], new Map());
+      assert.is(opened.state, 'damaged');
+      const answers = await Promise.all([broker.reform([reign(2)]), broker.reform([reign(3)])]);
+      assert.equal(
+        answers.flat().map(({ state }) => state),
+        ['online'],
+      );
+      assert.is(broker.replicas[0]?.info.epoch, 3);
+    });
+  }));
 
 test('of two attempts that overlap the later one stays', () =>
   withDirectory((path) =>

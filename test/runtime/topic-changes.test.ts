@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { TidemarkError } from '../../src/errors.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { TopicChanges } from '../../src/runtime/topic-changes.ts';
 import { assertRefused } from '../client/refusals.ts';
 
@@ -20,6 +21,7 @@ function changesOf(decided: (written: Set<string>) => Promise<void>): {
     hide: () => undefined,
   };
   const cluster = {
+    clock: systemClock,
     topics,
     members: { all: [] },
     submit: () => Promise.reject(new TidemarkError('REQUEST_TIMED_OUT', 'Nobody knows.')),

@@ -29,6 +29,7 @@ export class Clients {
     this.#context = {
       isAlive: () => !dice.percent(10),
       hasLog: () => !dice.percent(5),
+      logEnd: () => dice.below(9),
       newUuid: () =>
         Array.from({ length: 21 }, () => ALPHABET[dice.below(64)]).join('') + dice.pick([...'AQgw']),
       defaults: topicDefaults('os'),

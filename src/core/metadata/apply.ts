@@ -205,15 +205,17 @@ class Draft {
       leader: record.leader,
       epoch: record.leaderEpoch,
       partitionEpoch: record.partitionEpoch,
+      eligible: record.eligible ?? NONE,
       adding: record.adding ?? NONE,
       removing: record.removing ?? NONE,
+      throttle: record.throttle ?? null,
       lostDirectory: record.lostDirectory ?? null,
     };
     this.#setPartition(whole, undefined);
   }
 
   #changePartition(record: PartitionChangeRecord): void {
-    const { id, partitionEpoch, lostDirectory } = record;
+    const { id, partitionEpoch, lostDirectory, throttle } = record;
     const before = this.#partition(id);
     if (partitionEpoch !== before.partitionEpoch + 1)
       misfit(`partition ${id} goes from epoch ${before.partitionEpoch} to ${partitionEpoch}`);
@@ -227,8 +229,10 @@ class Draft {
       leader: record.leader ?? before.leader,
       epoch: record.leader === undefined ? before.epoch : before.epoch + 1,
       partitionEpoch,
+      eligible: record.eligible ?? before.eligible,
       adding: record.adding ?? before.adding,
       removing: record.removing ?? before.removing,
+      throttle: throttle === undefined ? before.throttle : throttle,
       lostDirectory: lostDirectory === undefined ? before.lostDirectory : lostDirectory,
     };
     this.#setPartition(after, before);
@@ -252,8 +256,15 @@ class Draft {
     this.fields.partitions = this.fields.partitions.set(id, partition, this.#owner);
   }
 
-  #check({ id, isr, replicas, leader, lostDirectory }: MetadataPartition): void {
+  #check(partition: MetadataPartition): void {
+    const { id, isr, replicas, leader, eligible, adding, removing, lostDirectory } = partition;
     if (isr.length === 0) misfit(`somebody is in sync with partition ${id}`);
+    if (eligible.length + adding.length + removing.length > 0) {
+      for (const broker of [...eligible, ...adding, ...removing])
+        if (!replicas.includes(broker)) misfit(`broker ${broker} is a replica of partition ${id}`);
+      if (eligible.some((broker) => isr.includes(broker)))
+        misfit(`who is in sync with partition ${id} is not eligible`);
+    }
     for (const broker of isr) {
       if (!replicas.includes(broker)) misfit(`the ISR of partition ${id} are replicas of it`);
     }

@@ -10,6 +10,8 @@ export interface DecisionContext {
   isAlive(broker: number, epoch: number): boolean;
   /** Whether a living broker has the log of a replica, so that it could lead. */
   hasLog(broker: number, partition: number): boolean;
+  /** How far that log goes, as far as anybody knows: it matters only where records will be lost anyway. */
+  logEnd(broker: number, partition: number): number;
   newUuid(): string;
   /** What topics have where neither they nor the cluster were given anything. */
   readonly defaults: TopicConfig;
@@ -125,13 +127,39 @@ export interface AlterIsr extends OfBroker {
   readonly partitionEpoch: number;
   /** With the epochs of the registrations that the leader has heard from: what was before a restart counts no more. */
   readonly isr: readonly OfBroker[];
+  /** Who is about to lose records of its own: as long as it is not in sync again, it will not do as a leader. */
+  readonly losing?: number | undefined;
 }
 
-/** Its preferred leader shall lead a partition: the first of its replicas. */
+/**
+ * Its preferred leader shall lead a partition: the first of its replicas. Or, where nobody leads, whoever has most of its
+ * records, though acknowledged ones may be lost with that.
+ */
 export interface ElectLeader {
   readonly type: 'elect-leader';
   readonly topic: string;
   readonly partition: number;
+  /** Default 'preferred'. */
+  readonly election?: 'preferred' | 'unclean' | undefined;
+}
+
+/** One partition is to have other replicas. */
+export interface ReassignTarget {
+  readonly topic: string;
+  readonly partition: number;
+  /** The preferred leader first. null: what it had before its reassignment, which is under way. */
+  readonly replicas: readonly number[] | null;
+}
+
+/**
+ * Partitions get other replicas, all of them or none: those who come are added, and as soon as they are in sync, those who
+ * go leave. What is under way of these partitions is replaced.
+ */
+export interface Reassign {
+  readonly type: 'reassign';
+  readonly targets: readonly ReassignTarget[];
+  /** How many bytes a second each broker may fetch for replicas that come. Default: as many as it can. */
+  readonly throttle?: number | undefined;
 }
 
 /** All partitions go to their preferred leaders, as far as these are in sync. */
@@ -158,6 +186,7 @@ export type Command =
   | AlterBrokerConfig
   | AlterIsr
   | ElectLeader
+  | Reassign
   | BalanceLeaders
   | AllocateProducerIds;
 
@@ -193,6 +222,8 @@ export interface Answers {
   /** The partition as it then is. */
   'alter-isr': MetadataPartition;
   'elect-leader': { readonly leader: number };
+  /** The partitions that have changed, by their ids. */
+  reassign: { readonly partitions: readonly number[] };
   'balance-leaders': { readonly moved: readonly number[] };
   'allocate-producer-ids': { readonly first: number; readonly count: number };
 }

@@ -21,6 +21,7 @@ import {
 } from './decide-brokers.ts';
 import { alterBrokerConfig, alterTopicConfig } from './decide-configs.ts';
 import { alterIsr, balanceLeaders, electLeader } from './decide-partitions.ts';
+import { reassign } from './decide-reassignment.ts';
 import { createPartitions, createTopic, deleteTopic } from './decide-topics.ts';
 import type { MetadataImage } from './image.ts';
 import { CLUSTER_ID } from './patterns.ts';
@@ -49,6 +50,7 @@ const deciders: Deciders = {
   'alter-broker-config': alterBrokerConfig,
   'alter-isr': alterIsr,
   'elect-leader': electLeader,
+  reassign,
   'balance-leaders': balanceLeaders,
   'allocate-producer-ids': allocateProducerIds,
 };

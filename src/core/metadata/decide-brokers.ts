@@ -1,6 +1,6 @@
 import { requireInteger, show, TidemarkError } from '../../errors.ts';
 import { BROKERS_MAX, PRODUCER_ID_BLOCK } from '../../limits.ts';
-import { electAtStart } from '../reopening.ts';
+import { electAtStart, type FoundReplica } from '../reopening.ts';
 import type {
   AllocateProducerIds,
   AnswerTo,
@@ -14,11 +14,13 @@ import type {
   StartCluster,
   UnfenceBroker,
 } from './commands.ts';
-import { change, Electorate, type PartitionStanding } from './election.ts';
+import { Electorate } from './election.ts';
 import type { BrokerRegistration, MetadataImage, MetadataPartition } from './image.ts';
 import { registeredBroker, registrationOf } from './lookups.ts';
 import { BROKER_ID_MAX, RACK, UUID } from './patterns.ts';
 import type { BrokerRecord, BrokerStateRecord, MetadataRecord } from './records.ts';
+import { changeOf, type PartitionStanding } from './standing.ts';
+import { mayElectUnclean, minInSync } from './topic-config.ts';
 
 export function registerBroker(
   image: MetadataImage,
@@ -43,13 +45,18 @@ export function registerBroker(
   const records: (MetadataRecord | undefined)[] = [{ type: 'broker', ...registration }];
   for (const partition of image.partitionsOn(id)) {
     const found = withDirectory(partition, id, before?.directoryId, directoryId);
-    const settled = electorate.settle({ ...partition, ...found });
-    records.push(change(partition, { ...found, ...settled }));
+    const settled = electorate.settle({ ...partition, ...found.standing });
+    const lost = [...found.lost, ...(settled.lost ?? [])];
+    records.push(electorate.change(partition, { ...found.standing, ...settled, lost }));
   }
   return { records: present(records), answer: { epoch } };
 }
 
-export function startCluster(image: MetadataImage, command: StartCluster): Outcome<AnswerTo<StartCluster>> {
+export function startCluster(
+  image: MetadataImage,
+  command: StartCluster,
+  { defaults }: DecisionContext,
+): Outcome<AnswerTo<StartCluster>> {
   checkStart(command);
   for (const introduction of command.brokers) checkIntroduction(introduction);
   const introduced = [...command.brokers].sort((one, other) => one.broker - other.broker);
@@ -63,20 +70,14 @@ export function startCluster(image: MetadataImage, command: StartCluster): Outco
   const records: (MetadataRecord | undefined)[] = [...registrations, ...absent.map(fenced)];
   const leaderless: number[] = [];
   for (const partition of image.partitions()) {
-    let before = partition;
-    for (const { broker, directoryId } of introduced) {
-      if (!partition.isr.includes(broker)) continue;
-      const previous = image.broker(broker)?.directoryId;
-      before = { ...before, ...withDirectory(before, broker, previous, directoryId) };
-    }
-    const found = before.lostDirectory === null ? (command.found.get(partition.id) ?? []) : [];
-    const standing = electAtStart(
-      before,
-      found.filter(({ broker }) => epochs.has(broker)),
-    );
-    if (standing.leader === -1) leaderless.push(partition.id);
-    const { lostDirectory } = before;
-    records.push(change(partition, { ...standing, lostDirectory }, standing.leader !== -1));
+    const found = command.found.get(partition.id) ?? [];
+    const isAllowed = mayElectUnclean(image, partition, defaults);
+    const standing = standingAtStart(image, partition, introduced, found, isAllowed);
+    const { leader } = standing;
+    if (leader === -1) leaderless.push(partition.id);
+    const least = minInSync(image, partition, defaults);
+    // Whose log is not there is among those who have lost theirs.
+    records.push(changeOf(partition, standing, least, () => true, leader !== -1));
   }
   return { records: present(records), answer: { epochs, leaderless } };
 }
@@ -105,12 +106,14 @@ export function unfenceBroker(
   const before = registrationOf(image, broker, epoch);
   if (before.state === 'shutting-down') return { records: [], answer: { state: before.state } };
   const after = { ...before, state: 'active' } as const;
-  const waiting = image.partitionsLedBy(-1).filter(({ isr }) => isr.includes(broker));
+  const electorate = new Electorate(image, context, after);
+  const changes = image.partitionsOn(broker).map((partition) => {
+    // What it could not open it gets from the leader: until then it is not eligible.
+    const standing = partition.leader === -1 ? electorate.settle(partition) : {};
+    return electorate.change(partition, standing);
+  });
   return {
-    records: present([
-      before.state === 'active' ? undefined : stateRecord(after),
-      ...settleAll(waiting, new Electorate(image, context, after)),
-    ]),
+    records: present([before.state === 'active' ? undefined : stateRecord(after), ...changes]),
     answer: { state: after.state },
   };
 }
@@ -163,27 +166,80 @@ export function allocateProducerIds(
   return { records: [{ type: 'producer-ids', broker, brokerEpoch: epoch, ...block }], answer: block };
 }
 
+interface WithDirectory {
+  readonly standing: Pick<MetadataPartition, 'isr' | 'lostDirectory'>;
+  /** Who has nothing of what it had. */
+  readonly lost: readonly number[];
+}
+
 /**
- * A member of the ISR that comes with another directory than before has nothing of what it had. The last member stays
- * all the same: what was acknowledged is in its old directory, and in no other.
+ * A broker that comes with another directory than before has nothing of what it had. The last member of the ISR stays
+ * one all the same: what was acknowledged is in its old directory, and hardly in another.
  */
 function withDirectory(
   { isr, lostDirectory }: MetadataPartition,
   broker: number,
   before: string | undefined,
   now: string,
-): PartitionStanding {
-  if (!isr.includes(broker)) return {};
-  if (lostDirectory !== null) return lostDirectory === now ? { lostDirectory: null } : {};
-  if (before === undefined || before === now) return {};
-  return isr.length > 1 ? { isr: isr.filter((id) => id !== broker) } : { lostDirectory: before };
+): WithDirectory {
+  const isOther = before !== undefined && before !== now;
+  const lost = isOther ? [broker] : [];
+  if (!isr.includes(broker)) return { standing: { isr, lostDirectory }, lost };
+  if (lostDirectory !== null)
+    return { standing: { isr, lostDirectory: lostDirectory === now ? null : lostDirectory }, lost: [] };
+  if (!isOther) return { standing: { isr, lostDirectory }, lost };
+  if (isr.length === 1) return { standing: { isr, lostDirectory: before }, lost: [] };
+  return { standing: { isr: isr.filter((id) => id !== broker), lostDirectory }, lost };
+}
+
+interface StandingAtStart extends PartitionStanding {
+  readonly leader: number;
+}
+
+/** Who leads a partition after a start, out of what was found of its logs. */
+function standingAtStart(
+  image: MetadataImage,
+  partition: MetadataPartition,
+  introduced: readonly BrokerIntroduction[],
+  found: readonly FoundReplica[],
+  isUncleanAllowed: boolean,
+): StandingAtStart {
+  let before = partition;
+  const lost: number[] = [];
+  for (const { broker, directoryId } of introduced) {
+    if (!partition.replicas.includes(broker)) continue;
+    const comes = withDirectory(before, broker, image.broker(broker)?.directoryId, directoryId);
+    before = { ...before, ...comes.standing };
+    lost.push(...comes.lost);
+  }
+  const { leader, isr, lostDirectory } = before;
+  const eligible = partition.eligible.filter((id) => !lost.includes(id));
+  const opened = found.filter(({ broker }) => introduced.some((other) => other.broker === broker));
+  const members = lostDirectory === null ? opened : opened.filter(({ broker }) => !isr.includes(broker));
+  // Who runs without its log gets another one from the leader.
+  const closed = introduced
+    .map(({ broker }) => broker)
+    .filter((id) => !opened.some((other) => other.broker === id));
+  const usual = electAtStart({ leader, isr }, members);
+  if (usual.leader !== -1) {
+    const behind = isr.filter((id) => !usual.isr.includes(id) && !closed.includes(id));
+    return { ...usual, lostDirectory, lost: [...lost, ...closed, ...behind] };
+  }
+  const other = electAtStart({ leader, isr: eligible }, members);
+  const gone = lostDirectory === null ? [...lost, ...closed] : [...lost, ...closed, ...isr];
+  const behind = eligible.filter((id) => !other.isr.includes(id));
+  if (other.leader !== -1)
+    return { leader: other.leader, isr: [other.leader], lostDirectory: null, lost: [...gone, ...behind] };
+  const last = isUncleanAllowed ? electAtStart({ leader, isr: partition.replicas }, opened) : usual;
+  if (last.leader === -1) return { leader: -1, isr, lostDirectory, lost };
+  return { leader: last.leader, isr: [last.leader], lostDirectory: null, lost: partition.replicas };
 }
 
 function* settleAll(
   partitions: readonly MetadataPartition[],
   electorate: Electorate,
 ): Generator<MetadataRecord | undefined, void> {
-  for (const partition of partitions) yield change(partition, electorate.settle(partition));
+  for (const partition of partitions) yield electorate.change(partition, electorate.settle(partition));
 }
 
 function fenced({ id, epoch }: BrokerRegistration): BrokerStateRecord {

@@ -1,27 +1,34 @@
 import type { TopicConfig } from '../../config.ts';
 import { TidemarkError } from '../../errors.ts';
+import { apply } from './apply.ts';
 import type { AlterBrokerConfig, AlterTopicConfig, AnswerTo, DecisionContext, Outcome } from './commands.ts';
-import type { MetadataImage } from './image.ts';
+import { Electorate } from './election.ts';
+import type { MetadataImage, MetadataPartition } from './image.ts';
 import { existingTopic, registeredBroker } from './lookups.ts';
-import { ALL_BROKERS, type ConfigValues } from './records.ts';
+import { ALL_BROKERS, type ConfigValues, type MetadataRecord } from './records.ts';
 import { acceptConfig, alterConfig, clusterDefaults } from './topic-config.ts';
 
 export function alterTopicConfig(
   image: MetadataImage,
   { topic, set, remove, validateOnly }: AlterTopicConfig,
-  { defaults }: DecisionContext,
+  context: DecisionContext,
 ): Outcome<AnswerTo<AlterTopicConfig>> {
   const { topicId, config: before } = existingTopic(image, topic);
-  const config = alterConfig(before, set, remove, clusterDefaults(image, defaults));
-  const isChange = validateOnly !== true && !isSame(before, config);
-  return { records: isChange ? [{ type: 'topic-config', topicId, config }] : [], answer: { config } };
+  const config = alterConfig(before, set, remove, clusterDefaults(image, context.defaults));
+  if (validateOnly === true || isSame(before, config)) return { records: [], answer: { config } };
+  const of = ({ topicId: id }: MetadataPartition): boolean => id === topicId;
+  return {
+    records: withConsequences(image, { type: 'topic-config', topicId, config }, context, of),
+    answer: { config },
+  };
 }
 
 export function alterBrokerConfig(
   image: MetadataImage,
   { broker, set, remove, validateOnly }: AlterBrokerConfig,
-  { defaults }: DecisionContext,
+  context: DecisionContext,
 ): Outcome<AnswerTo<AlterBrokerConfig>> {
+  const { defaults } = context;
   const isForAll = broker === ALL_BROKERS;
   if (!isForAll) registeredBroker(image, broker);
   const before = image.brokerConfig(broker);
@@ -29,10 +36,30 @@ export function alterBrokerConfig(
   const config = alterConfig(before, set, remove, base);
   if (isSame(before, config)) return { records: [], answer: { config } };
   if (isForAll) checkTopics(image, config, defaults);
-  return {
-    records: validateOnly === true ? [] : [{ type: 'broker-config', id: broker, config }],
-    answer: { config },
-  };
+  if (validateOnly === true) return { records: [], answer: { config } };
+  const record = { type: 'broker-config', id: broker, config } as const;
+  return { records: withConsequences(image, record, context, () => isForAll), answer: { config } };
+}
+
+/**
+ * Where fewer have to be in sync than before, things are committed again of which those know nothing who were eligible;
+ * and where anybody may lead now, somebody does.
+ */
+function withConsequences(
+  image: MetadataImage,
+  record: MetadataRecord,
+  context: DecisionContext,
+  concerns: (partition: MetadataPartition) => boolean,
+): MetadataRecord[] {
+  const electorate = new Electorate(apply(image, [record], image.offset, image.term), context);
+  const records: MetadataRecord[] = [record];
+  for (const partition of image.partitions()) {
+    const { leader, eligible } = partition;
+    if ((leader !== -1 && eligible.length === 0) || !concerns(partition)) continue;
+    const change = electorate.change(partition, leader === -1 ? electorate.settle(partition) : {});
+    if (change !== undefined) records.push(change);
+  }
+  return records;
 }
 
 /** What holds for all may not go with what some topic was given. */

@@ -1,4 +1,5 @@
 import { requireInteger, show, TidemarkError } from '../../errors.ts';
+import { apply } from './apply.ts';
 import type {
   AlterIsr,
   AnswerTo,
@@ -7,9 +8,9 @@ import type {
   ElectLeader,
   Outcome,
 } from './commands.ts';
-import { change, Electorate } from './election.ts';
+import { Electorate } from './election.ts';
 import type { MetadataImage, MetadataPartition } from './image.ts';
-import { existingTopic, registrationOf } from './lookups.ts';
+import { existingPartition, registrationOf } from './lookups.ts';
 import type { MetadataRecord } from './records.ts';
 
 export function alterIsr(
@@ -31,12 +32,11 @@ export function alterIsr(
     if (broker !== partition.leader) checkEligible(image, partition, broker, epoch, context);
   }
   const isr = partition.replicas.filter((id) => command.isr.some(({ broker }) => broker === id));
-  const record = change(partition, { isr });
+  const lost = command.losing === undefined ? [] : [command.losing];
+  const record = new Electorate(image, context).change(partition, { isr, lost });
   if (record === undefined) return { records: [], answer: partition };
-  return {
-    records: [record],
-    answer: { ...partition, isr, partitionEpoch: record.partitionEpoch },
-  };
+  const answer = apply(image, [record], image.offset, image.term).partition(partition.id);
+  return { records: [record], answer: answer as MetadataPartition };
 }
 
 /** A leader that knows less is told so; one that knows more has it from a newer controller than this one. */
@@ -102,15 +102,16 @@ function checkEligible(
 
 export function electLeader(
   image: MetadataImage,
-  { topic, partition: index }: ElectLeader,
+  { topic, partition: index, election = 'preferred' }: ElectLeader,
   context: DecisionContext,
 ): Outcome<AnswerTo<ElectLeader>> {
-  const { partitions } = existingTopic(image, topic);
-  const partition = typeof index === 'number' ? image.partitionOf(topic, index) : undefined;
-  if (partition === undefined) {
+  const partition = existingPartition(image, topic, index);
+  const electorate = new Electorate(image, context);
+  if (election === 'unclean') return electUncleanly(partition, electorate);
+  if (election !== 'preferred') {
     throw new TidemarkError(
-      'UNKNOWN_TOPIC_OR_PARTITION',
-      `Topic '${topic}' has the partitions 0 to ${partitions.length - 1}, and not ${show(index)}.`,
+      'INVALID_ARGUMENT',
+      `An election is 'preferred' or 'unclean'; got ${show(election)}.`,
     );
   }
   const [preferred] = partition.replicas;
@@ -118,7 +119,7 @@ export function electLeader(
   if (partition.leader === preferred) {
     throw new TidemarkError('ELECTION_NOT_NEEDED', `Broker ${preferred} leads ${which} already.`);
   }
-  const record = preferredElection(partition, new Electorate(image, context));
+  const record = preferredElection(partition, electorate);
   if (record === undefined) {
     throw new TidemarkError(
       'PREFERRED_LEADER_NOT_AVAILABLE',
@@ -126,6 +127,27 @@ export function electLeader(
     );
   }
   return { records: [record], answer: { leader: preferred } };
+}
+
+function electUncleanly(
+  partition: MetadataPartition,
+  electorate: Electorate,
+): Outcome<AnswerTo<ElectLeader>> {
+  const { leader: before, topic, partition: index, replicas } = partition;
+  const which = `partition ${index} of '${topic}'`;
+  if (before !== -1) {
+    throw new TidemarkError('ELECTION_NOT_NEEDED', `Broker ${before} leads ${which}, and no record is lost.`);
+  }
+  // Whoever can lead without a loss does so already.
+  const standing = electorate.uncleanly(partition);
+  const record = standing && electorate.change(partition, standing);
+  if (standing?.leader === undefined || record === undefined) {
+    throw new TidemarkError(
+      'ELIGIBLE_LEADERS_NOT_AVAILABLE',
+      `None of the brokers ${replicas.join(', ')} that have ${which} is running with its log; start one, and try again.`,
+    );
+  }
+  return { records: [record], answer: { leader: record.leader ?? standing.leader } };
 }
 
 export function balanceLeaders(
@@ -150,5 +172,5 @@ export function balanceLeaders(
 function preferredElection(partition: MetadataPartition, electorate: Electorate): MetadataRecord | undefined {
   const [preferred] = partition.replicas;
   const isAble = partition.isr.includes(preferred) && electorate.canLead(preferred, partition);
-  return isAble ? change(partition, electorate.under(preferred, partition)) : undefined;
+  return isAble ? electorate.change(partition, electorate.under(preferred, partition)) : undefined;
 }

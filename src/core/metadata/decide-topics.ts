@@ -9,7 +9,7 @@ import type {
   Outcome,
 } from './commands.ts';
 import { Electorate } from './election.ts';
-import type { MetadataImage } from './image.ts';
+import type { MetadataImage, MetadataPartition } from './image.ts';
 import { existingTopic } from './lookups.ts';
 import type { PartitionRecord } from './records.ts';
 import { spreadReplicas } from './spread-replicas.ts';
@@ -62,7 +62,9 @@ export function createPartitions(
     );
   }
   const electorate = new Electorate(image, context);
-  const replicationFactor = image.partitionOf(name, 0)?.replicas.length as number;
+  // One that is being reassigned has more than it will have.
+  const { replicas, removing } = image.partitionOf(name, 0) as MetadataPartition;
+  const replicationFactor = replicas.length - removing.length;
   if (given !== undefined) {
     checkAssignments(image, given);
     if (given.length !== count - before || given.some(({ length }) => length !== replicationFactor)) {

@@ -38,8 +38,10 @@ const fieldsByType: { readonly [type in MetadataRecord['type']]: Fields } = {
     leader,
     leaderEpoch: epoch,
     partitionEpoch: epoch,
+    eligible: orAbsent(brokers(1)),
     adding: orAbsent(brokers(1)),
     removing: orAbsent(brokers(1)),
+    throttle: orAbsent(integer(1)),
     lostDirectory: orAbsent(uuid),
   },
   'partition-change': {
@@ -48,8 +50,10 @@ const fieldsByType: { readonly [type in MetadataRecord['type']]: Fields } = {
     replicas: orAbsent(brokers(1)),
     isr: orAbsent(brokers(1)),
     leader: orAbsent(leader),
+    eligible: orAbsent(brokers(0)),
     adding: orAbsent(brokers(0)),
     removing: orAbsent(brokers(0)),
+    throttle: orAbsent(orNull(integer(1))),
     lostDirectory: orAbsent(orNull(uuid)),
   },
   'producer-ids': {
@@ -106,11 +110,14 @@ function recordOf(where: string, n: number, value: unknown): MetadataRecord {
 
 /** What no single field shows. */
 function partitionFault(record: PartitionRecord): string | undefined {
-  const { replicas, isr, leader: led, adding = [], removing = [] } = record;
+  const { replicas, isr, leader: led, eligible = [], adding = [], removing = [] } = record;
   if (!isr.every((broker) => replicas.includes(broker))) return 'its ISR must be some of its replicas';
   if (led !== -1 && !isr.includes(led)) return 'its leader must be in its ISR';
   if (![...adding, ...removing].every((broker) => replicas.includes(broker))) {
     return 'what is added or removed must be among its replicas';
+  }
+  if (!eligible.every((broker) => replicas.includes(broker) && !isr.includes(broker))) {
+    return 'who is eligible must be among its replicas, and not in its ISR';
   }
   return undefined;
 }

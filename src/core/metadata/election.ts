@@ -1,6 +1,8 @@
 import type { DecisionContext } from './commands.ts';
 import type { BrokerRegistration, MetadataImage, MetadataPartition } from './image.ts';
 import type { PartitionChangeRecord } from './records.ts';
+import { changeOf, type PartitionStanding } from './standing.ts';
+import { mayElectUnclean, minInSync } from './topic-config.ts';
 
 // What a broker may do for a partition that it is in sync with, by its state:
 //
@@ -11,7 +13,8 @@ import type { PartitionChangeRecord } from './records.ts';
 //    stay in it      yes       as leader, or without one   while nobody leads
 //
 // Only while its registration lives, as far as the host knows. To lead, its log has to be open; to begin to, the
-// partition may not wait for a lost directory.
+// partition may not wait for a lost directory. Where nobody in the ISR can lead, those can who left it when nothing was
+// committed any more (eligible), and where it was allowed or asked for, whoever has a log.
 
 /** Who takes part, seen from one decision: what it is about to change of a broker counts already. */
 export class Electorate {
@@ -37,7 +40,11 @@ export class Electorate {
 
   /** Whether it can begin to lead, if it is in sync. */
   canLead(id: number, partition: MetadataPartition): boolean {
-    return partition.lostDirectory === null && this.isActive(id) && this.#context.hasLog(id, partition.id);
+    return partition.lostDirectory === null && this.#isAble(id, partition);
+  }
+
+  #isAble(id: number, partition: MetadataPartition): boolean {
+    return this.isActive(id) && this.#context.hasLog(id, partition.id);
   }
 
   /** Whether it goes on to lead: while it shuts down, it does so as long as nobody else can. */
@@ -49,18 +56,24 @@ export class Electorate {
 
   /**
    * Who leads, out of those in sync: the leader of now, unless it is shutting down; else the first of the replicas that
-   * can. Nobody (-1) where none can: whoever is not in sync may lack what was acknowledged.
+   * can. Else one that is eligible. Nobody (-1) where none can: whoever else there is may lack what was acknowledged.
    */
   elect(partition: MetadataPartition): number {
-    const { leader, replicas, isr } = partition;
+    const { leader, replicas, isr, eligible } = partition;
     if (this.canLead(leader, partition)) return leader;
     const other = replicas.find((id) => isr.includes(id) && this.canLead(id, partition));
-    return other ?? (this.#leadsOn(leader, partition) ? leader : -1);
+    if (other !== undefined) return other;
+    if (this.#leadsOn(leader, partition)) return leader;
+    return replicas.find((id) => eligible.includes(id) && this.#isAble(id, partition)) ?? -1;
   }
 
   /** What a partition is under a leader: those in sync with it are they who take part. */
   under(leader: number, partition: MetadataPartition): PartitionStanding {
-    return { leader, isr: partition.isr.filter((id) => id === leader || this.isActive(id)) };
+    const { isr, lostDirectory } = partition;
+    if (isr.includes(leader)) return { leader, isr: isr.filter((id) => id === leader || this.isActive(id)) };
+    // Of the others nobody lives. Without its directory the last member of the ISR has nothing that would count.
+    const lost = lostDirectory === null ? [] : isr;
+    return { leader, isr: [leader], lostDirectory: null, lost };
   }
 
   /**
@@ -70,38 +83,47 @@ export class Electorate {
    */
   settle(partition: MetadataPartition): PartitionStanding {
     const leader = this.elect(partition);
-    return leader === -1 ? { leader } : this.under(leader, partition);
+    if (leader !== -1) return this.under(leader, partition);
+    const isAllowed = mayElectUnclean(this.#image, partition, this.#context.defaults);
+    return (isAllowed ? this.uncleanly(partition) : undefined) ?? { leader };
   }
-}
 
-export interface PartitionStanding {
-  readonly leader?: number;
-  readonly isr?: readonly number[];
-  readonly lostDirectory?: string | null;
-}
+  /**
+   * What a partition is under the replica that has most of its records, whatever it lacks of those that were acknowledged.
+   * Undefined where nobody can lead it at all.
+   */
+  uncleanly(partition: MetadataPartition): PartitionStanding | undefined {
+    const { id: which, replicas, isr, eligible } = partition;
+    let leader = -1;
+    let most = -1;
+    for (const id of replicas) {
+      const end = this.#isAble(id, partition) ? this.#context.logEnd(id, which) : -1;
+      if (end <= most) continue;
+      most = end;
+      leader = id;
+    }
+    if (leader === -1) return undefined;
+    // From here on what it has is what was acknowledged: who has more has what is cut.
+    return { leader, isr: [leader], lostDirectory: null, lost: [...isr, ...eligible] };
+  }
 
-/** A record of what differs from what is, or undefined. */
-export function change(
-  before: MetadataPartition,
-  next: PartitionStanding,
-  beginsEpoch = false,
-): PartitionChangeRecord | undefined {
-  const { leader = before.leader, isr = before.isr, lostDirectory = before.lostDirectory } = next;
-  const isIsr = !isSame(isr, before.isr);
-  const isLeader = leader !== before.leader || beginsEpoch;
-  const isDirectory = lostDirectory !== before.lostDirectory;
-  if (!isIsr && !isLeader && !isDirectory) return undefined;
-  const record: { -readonly [name in keyof PartitionChangeRecord]: PartitionChangeRecord[name] } = {
-    type: 'partition-change',
-    id: before.id,
-    partitionEpoch: before.partitionEpoch + 1,
-  };
-  if (isIsr) record.isr = isr;
-  if (isLeader) record.leader = leader;
-  if (isDirectory) record.lostDirectory = lostDirectory;
-  return record;
-}
+  /** A record of what differs, or undefined. A reassignment for which everybody is in sync by then ends with it. */
+  change(before: MetadataPartition, next: PartitionStanding): PartitionChangeRecord | undefined {
+    const least = minInSync(this.#image, before, this.#context.defaults);
+    const reassigned = this.#reassigned(before, next);
+    const standing = reassigned === undefined ? next : { ...next, ...reassigned };
+    return changeOf(before, standing, least, (id) => this.#context.hasLog(id, before.id));
+  }
 
-function isSame(one: readonly number[], other: readonly number[]): boolean {
-  return one.length === other.length && one.every((id, n) => id === other[n]);
+  /** Where all that are to stay are in sync, and one of them can lead, the others go. */
+  #reassigned(before: MetadataPartition, next: PartitionStanding): PartitionStanding | undefined {
+    const { adding = before.adding, removing = before.removing } = next;
+    if (adding.length === 0 && removing.length === 0) return undefined;
+    const { replicas = before.replicas, isr = before.isr, leader = before.leader } = next;
+    const wanted = replicas.filter((id) => !removing.includes(id));
+    if (leader === -1 || !wanted.every((id) => isr.includes(id))) return undefined;
+    const heir = wanted.includes(leader) ? leader : wanted.find((id) => this.canLead(id, before));
+    if (heir === undefined) return undefined;
+    return { replicas: wanted, isr: wanted, leader: heir, adding: [], removing: [], throttle: null };
+  }
 }

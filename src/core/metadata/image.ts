@@ -26,8 +26,16 @@ export interface MetadataPartition extends PartitionInfo {
   readonly topicId: string;
   /** One more with every change. */
   readonly partitionEpoch: number;
+  /** Outside of the ISR, and yet with all that was committed (KIP-966). */
+  readonly eligible: readonly number[];
+  /**
+   * While the partition is reassigned: who comes and who goes. Without those who come, the replicas are what they were;
+   * without those who go, what they will be. Who is both was to come, has caught up, and is not wanted any more.
+   */
   readonly adding: readonly number[];
   readonly removing: readonly number[];
+  /** Bytes a second, for those who come; null: as fast as can be. */
+  readonly throttle: number | null;
   /**
    * The last member of the ISR has come back with another directory: nobody can lead, because what was acknowledged lies
    * in this one, until it comes back.
@@ -195,8 +203,10 @@ function recordOf(from: MetadataPartition): MetadataRecord {
     leader,
     leaderEpoch: epoch,
     partitionEpoch,
+    ...(from.eligible.length === 0 ? undefined : { eligible: from.eligible }),
     ...(from.adding.length === 0 ? undefined : { adding: from.adding }),
     ...(from.removing.length === 0 ? undefined : { removing: from.removing }),
+    ...(from.throttle === null ? undefined : { throttle: from.throttle }),
     ...(from.lostDirectory === null ? undefined : { lostDirectory: from.lostDirectory }),
   };
 }

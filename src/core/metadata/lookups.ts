@@ -1,5 +1,5 @@
 import { show, TidemarkError } from '../../errors.ts';
-import type { BrokerRegistration, MetadataImage, MetadataTopic } from './image.ts';
+import type { BrokerRegistration, MetadataImage, MetadataPartition, MetadataTopic } from './image.ts';
 import { checkTopicName } from './topic-name.ts';
 
 export function registeredBroker(image: MetadataImage, id: number): BrokerRegistration {
@@ -29,5 +29,15 @@ export function existingTopic(image: MetadataImage, name: string): MetadataTopic
   throw new TidemarkError(
     'UNKNOWN_TOPIC_OR_PARTITION',
     `There is no topic ${show(name)}; check the name, or create it.`,
+  );
+}
+
+export function existingPartition(image: MetadataImage, topic: string, index: number): MetadataPartition {
+  const { partitions } = existingTopic(image, topic);
+  const partition = typeof index === 'number' ? image.partitionOf(topic, index) : undefined;
+  if (partition !== undefined) return partition;
+  throw new TidemarkError(
+    'UNKNOWN_TOPIC_OR_PARTITION',
+    `Topic '${topic}' has the partitions 0 to ${partitions.length - 1}, and not ${show(index)}.`,
   );
 }

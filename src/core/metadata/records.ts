@@ -82,10 +82,11 @@ export interface PartitionRecord {
   readonly leader: number;
   readonly leaderEpoch: number;
   readonly partitionEpoch: number;
-  /** Left out where there are none. */
+  /** Left out where there are none: see MetadataPartition. */
+  readonly eligible?: readonly number[];
   readonly adding?: readonly number[];
   readonly removing?: readonly number[];
-  /** Left out where there is none: see MetadataPartition. */
+  readonly throttle?: number;
   readonly lostDirectory?: string;
 }
 
@@ -99,8 +100,10 @@ export interface PartitionChangeRecord {
   readonly isr?: readonly number[];
   /** Wherever it is given, the leader's epoch goes up by one: a leader may begin another epoch. */
   readonly leader?: number;
+  readonly eligible?: readonly number[];
   readonly adding?: readonly number[];
   readonly removing?: readonly number[];
+  readonly throttle?: number | null;
   readonly lostDirectory?: string | null;
 }
 

@@ -1,4 +1,4 @@
-import { type TopicConfig, type TopicConfigInput, topicConfig } from '../../config.ts';
+import { type PropertyName, type TopicConfig, type TopicConfigInput, topicConfig } from '../../config.ts';
 import { didYouMean } from '../../did-you-mean.ts';
 import { show, TidemarkError } from '../../errors.ts';
 import { inOrder, type MetadataImage } from './image.ts';
@@ -6,6 +6,7 @@ import { existingTopic } from './lookups.ts';
 import { ALL_BROKERS, type ConfigValues } from './records.ts';
 
 type Given = { readonly [name: string]: unknown };
+type Of = { readonly topic: string };
 
 /** What holds for a topic: what it was given, over what the cluster was given, over the defaults. */
 export function configOfTopic(image: MetadataImage, name: string, defaults: TopicConfig): TopicConfig {
@@ -15,6 +16,27 @@ export function configOfTopic(image: MetadataImage, name: string, defaults: Topi
 /** What holds for topics that were given nothing. */
 export function clusterDefaults(image: MetadataImage, defaults: TopicConfig): TopicConfig {
   return checked(image.brokerConfig(ALL_BROKERS), defaults);
+}
+
+/** How many have to be in sync with a partition for anything of it to be committed. */
+export function minInSync(image: MetadataImage, { topic }: Of, defaults: TopicConfig): number {
+  return Number(propertyOf(image, topic, 'min.insync.replicas', defaults));
+}
+
+/** Whether somebody may lead a partition who may lack what was acknowledged. */
+export function mayElectUnclean(image: MetadataImage, { topic }: Of, defaults: TopicConfig): boolean {
+  return propertyOf(image, topic, 'unclean.leader.election.enable', defaults) === 'true';
+}
+
+/** One property alone, as it was accepted: for who asks of thousands of partitions. */
+function propertyOf(
+  image: MetadataImage,
+  topic: string,
+  name: PropertyName,
+  defaults: TopicConfig,
+): string | number {
+  const given = image.topic(topic)?.config[name];
+  return given ?? image.brokerConfig(ALL_BROKERS)[name] ?? defaults[name];
 }
 
 /** What somebody gives, as it is kept: a number is a number, however it was written. */

@@ -48,9 +48,9 @@ test('a change of a partition changes what it names, and the epochs', () => {
   );
   cluster.commit([change({ partitionEpoch: 2, leader: 1 })]);
   assert.is(cluster.partition().epoch, 1, 'the same leader in another epoch');
-  cluster.commit([change({ partitionEpoch: 3, replicas: [1, 3], adding: [3], removing: [2] })]);
+  cluster.commit([change({ partitionEpoch: 3, replicas: [1, 3], adding: [3], removing: [1] })]);
   const { replicas, adding, removing } = cluster.partition();
-  assert.equal([replicas, adding, removing], [[1, 3], [3], [2]]);
+  assert.equal([replicas, adding, removing], [[1, 3], [3], [1]]);
   assert.equal(cluster.image.partitionsOn(2), []);
   assert.equal(cluster.image.partitionsOn(3), [cluster.partition()]);
 });
@@ -77,6 +77,8 @@ test('a change that does not fit is a fault', () => {
   misfit(change({ leader: 3 }), /leader of partition 0 is in its ISR/);
   misfit(change({ replicas: [1] }), /ISR of partition 0 are replicas/);
   misfit(change({ replicas: [1, 2, 9] }), /broker 9.* is registered/);
+  misfit(change({ removing: [3] }), /broker 3 is a replica of partition 0/);
+  misfit(change({ eligible: [2] }), /in sync with partition 0 is not eligible/);
   misfit(change({ lostDirectory: directoryOf(1) }), /with a leader is not lost/);
 });
 

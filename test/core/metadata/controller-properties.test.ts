@@ -7,7 +7,7 @@ import { decide } from '../../../src/core/metadata/controller.ts';
 import { decodeRecords } from '../../../src/core/metadata/decode-records.ts';
 import { emptyImage, type MetadataImage, recordsOf } from '../../../src/core/metadata/image.ts';
 import { encodeRecords, type MetadataRecord } from '../../../src/core/metadata/records.ts';
-import { directoryOf, TestCluster, uuidOf } from './fixtures.ts';
+import { directoryOf, TestCluster, type TestWorld, uuidOf } from './fixtures.ts';
 import { InvariantChecker } from './invariants.ts';
 import { isSameImage } from './same-image.ts';
 
@@ -75,10 +75,38 @@ const makers = {
     topic: name,
     partition: partition % 4,
   }),
+  electUnclean: (_, { name, numbers: [partition] }) => ({
+    type: 'elect-leader',
+    topic: name,
+    partition: partition % 4,
+    election: 'unclean',
+  }),
+  reassign: (_, { name, numbers: [partition, first, second], isCurrent }) => ({
+    type: 'reassign',
+    targets: [
+      { topic: name, partition: partition % 3, replicas: subset(first) },
+      ...(isCurrent ? [] : [{ topic: name, partition: second % 4, replicas: subset(second) }]),
+    ],
+    ...(first % 4 === 0 ? { throttle: second } : undefined),
+  }),
+  cancel: (_, { name, numbers: [partition] }) => ({
+    type: 'reassign',
+    targets: [{ topic: name, partition: partition % 3, replicas: null }],
+  }),
+  alterMinimum: (_, { name, broker, numbers: [first] }) =>
+    first % 5 === 0
+      ? { type: 'alter-broker-config', broker: -1, set: { 'min.insync.replicas': 1 + (broker % 3) } }
+      : { type: 'alter-topic-config', topic: name, set: { 'min.insync.replicas': 1 + (first % 3) } },
   balance: () => ({ type: 'balance-leaders' }),
   producerIds: (image, step) => ({ type: 'allocate-producer-ids', ...ofBroker(image, step) }),
   createCluster: (_, { isCurrent }) => ({ type: 'create-cluster', clusterId: isCurrent ? 'test' : 'other' }),
 } satisfies Record<string, Maker>;
+
+/** Up to five brokers, in one order or the other. */
+function subset(bits: number): number[] {
+  const ids = [1, 2, 3, 4, 5].filter((id) => ((bits >> id) & 1) === 1);
+  return bits % 2 === 0 ? ids : ids.reverse();
+}
 
 function introduced({ isKept, numbers }: Step, broker: number) {
   const directoryId = isKept ? directoryOf(broker) : uuidOf(`directory-${broker}-${numbers[1] % 2}`);
@@ -107,6 +135,7 @@ function alterIsr(image: MetadataImage, { broker, isCurrent, numbers: [which, ch
     leaderEpoch: isCurrent ? epoch : epoch + (chosen % 3) - 1,
     partitionEpoch: isCurrent ? partitionEpoch : partitionEpoch + (which % 3) - 1,
     isr: isr.map((each) => ({ broker: each, epoch: image.broker(each)?.epoch ?? 0 })),
+    ...(chosen % 5 === 0 ? { losing: replicas.find((each) => !isr.includes(each)) } : undefined),
   };
 }
 
@@ -117,6 +146,9 @@ const step: fc.Arbitrary<Step> = fc.record({
     'fence',
     'unfence',
     'alterIsr',
+    'alterIsr',
+    'reassign',
+    'alterMinimum',
   ),
   broker: fc.integer({ min: 0, max: 6 }),
   name: fc.constantFrom(...NAMES),
@@ -137,7 +169,9 @@ interface Run {
   readonly refused: number;
 }
 
-function play(moments: readonly Moment[], look: (image: MetadataImage) => void = () => undefined): Run {
+type Look = (image: MetadataImage, command: Command, world: TestWorld) => void;
+
+function play(moments: readonly Moment[], look: Look = () => undefined): Run {
   const cluster = new TestCluster(4);
   const images: MetadataImage[] = [];
   let refused = 0;
@@ -160,7 +194,7 @@ function play(moments: readonly Moment[], look: (image: MetadataImage) => void =
       images.push(cluster.image);
       assert.is.not(JSON.stringify(recordsOf(cluster.image)), before, 'records that change nothing');
     }
-    look(cluster.image);
+    if (decision.refusal === undefined) look(cluster.image, command, world);
   }
   return { cluster, images, refused };
 }
@@ -171,7 +205,7 @@ test('whatever is commanded, what must hold of the metadata holds', () => {
   fc.assert(
     fc.property(moments, (sequence) => {
       const checker = new InvariantChecker();
-      play(sequence, (image) => checker.check(image));
+      play(sequence, (image, command, world) => checker.check(image, command, world));
     }),
     { numRuns: 400 },
   );

@@ -27,6 +27,8 @@ test('a topic comes with a partition and three replicas where nothing else is sa
     partitionEpoch: 0,
     adding: [],
     removing: [],
+    eligible: [],
+    throttle: null,
     lostDirectory: null,
   });
   assert.is(cluster.image.topicById(answer.topicId)?.name, 't');

@@ -30,8 +30,10 @@ const all: readonly MetadataRecord[] = [
     leader: -1,
     leaderEpoch: 7,
     partitionEpoch: 9,
+    eligible: [2],
     adding: [1],
     removing: [2],
+    throttle: 1_000_000,
     lostDirectory: directoryOf(1),
   },
   {
@@ -41,8 +43,10 @@ const all: readonly MetadataRecord[] = [
     replicas: [1],
     isr: [1],
     leader: 1,
+    eligible: [],
     adding: [],
     removing: [],
+    throttle: null,
     lostDirectory: null,
   },
   { type: 'producer-ids', broker: 1, brokerEpoch: 0, first: 0, count: 1_000 },
@@ -79,10 +83,10 @@ test('a record of a type, a field or a version that only a newer Tidemark knows 
 });
 
 test('no field can be left out or be of another kind', () => {
-  const change = ['replicas', 'isr', 'leader', 'adding', 'removing', 'lostDirectory'];
+  const both = ['eligible', 'adding', 'removing', 'throttle', 'lostDirectory'];
   const optional: Record<string, readonly string[]> = {
-    partition: ['adding', 'removing', 'lostDirectory'],
-    'partition-change': change,
+    partition: both,
+    'partition-change': ['replicas', 'isr', 'leader', ...both],
   };
   for (const record of all) {
     for (const name of Object.keys(record)) {
@@ -108,6 +112,8 @@ test('a partition whose parts do not go together is refused', () => {
   refused([{ ...partition, leader: 2 }], /its leader must be in its ISR/);
   refused([{ ...partition, adding: [3] }], /must be among its replicas/);
   refused([{ ...partition, removing: [3] }], /must be among its replicas/);
+  refused([{ ...partition, eligible: [3] }], /who is eligible must be among its replicas/);
+  refused([{ ...partition, eligible: [1] }], /and not in its ISR/);
   refused([{ ...partition, isr: [] }], /isr .* at least 1 different brokers/);
 });
 

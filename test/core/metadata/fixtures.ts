@@ -23,6 +23,8 @@ export class TestWorld implements DecisionContext {
   readonly dead = new Set<number>();
   /** `broker partition`. */
   readonly closedLogs = new Set<string>();
+  /** By `broker partition`. */
+  readonly logEnds = new Map<string, number>();
   readonly defaults = topicDefaults('os');
   #uuids = 0;
 
@@ -32,6 +34,10 @@ export class TestWorld implements DecisionContext {
 
   hasLog(broker: number, partition: number): boolean {
     return !this.closedLogs.has(`${broker} ${partition}`);
+  }
+
+  logEnd(broker: number, partition: number): number {
+    return this.logEnds.get(`${broker} ${partition}`) ?? 0;
   }
 
   newUuid(): string {

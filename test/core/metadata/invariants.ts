@@ -1,6 +1,8 @@
 // What holds of the metadata after every command, whatever the command.
 import * as assert from 'uvu/assert';
+import type { Command } from '../../../src/core/metadata/commands.ts';
 import type { MetadataImage, MetadataPartition } from '../../../src/core/metadata/image.ts';
+import type { TestWorld } from './fixtures.ts';
 
 /** Watches images of one cluster, one after the other. */
 export class InvariantChecker {
@@ -10,9 +12,10 @@ export class InvariantChecker {
   /** Broker epochs that were given out, and to whom. */
   readonly #registrations = new Map<number, string>();
   /** By partition: the directories that hold all that was acknowledged. */
-  readonly #holders = new Map<number, ReadonlySet<string>>();
+  readonly #holders = new Map<number, Set<string>>();
 
-  check(image: MetadataImage): void {
+  /** After a command that was taken, in the world as it was then. */
+  check(image: MetadataImage, command: Command, world: TestWorld): void {
     for (const { id, epoch, directoryId, rack } of image.brokers()) {
       const registration = `broker ${id} from ${directoryId} in ${rack}`;
       assert.is(
@@ -26,7 +29,8 @@ export class InvariantChecker {
       checkStanding(image, partition);
       this.#checkIdentity(partition);
       this.#checkEpochs(partition);
-      this.#checkHolders(image, partition);
+      this.#checkHolders(image, partition, command);
+      this.#loseLogs(image, partition, command, world);
     }
     checkIndexes(image);
     this.#before = image;
@@ -47,18 +51,51 @@ export class InvariantChecker {
       assert.is(now.epoch, then.epoch + 1, 'a leader without an epoch of its own');
   }
 
-  /** Whoever leads has in its directory what was acknowledged: it was in the ISR when there was a leader last. */
-  #checkHolders(image: MetadataImage, { id, isr, leader }: MetadataPartition): void {
+  /**
+   * Whoever leads has in its directory what was acknowledged. While enough are in sync with a leader, something may be
+   * acknowledged at any time, which then they alone have for certain; while too few are, nothing is, and whoever had
+   * everything has it still.
+   */
+  #checkHolders(image: MetadataImage, partition: MetadataPartition, command: Command): void {
+    const { id, isr, leader, topic } = partition;
     if (leader === -1) return;
     const directory = (broker: number) => image.broker(broker)?.directoryId as string;
     const holders = this.#holders.get(id);
     const then = this.#before?.partition(id);
     const isElected =
       then !== undefined && (then.leader !== leader || directory(leader) !== this.#directoryThen(leader));
-    if (holders !== undefined && isElected) {
+    const isUnclean = command.type === 'elect-leader' && command.election === 'unclean';
+    if (holders !== undefined && isElected && !isUnclean) {
       assert.ok(holders.has(directory(leader)), `broker ${leader} leads partition ${id} without its records`);
     }
-    this.#holders.set(id, new Set(isr.map(directory)));
+    const given = image.topic(topic)?.config['min.insync.replicas'];
+    const least = Number(given ?? image.brokerConfig(-1)['min.insync.replicas'] ?? 1);
+    const isKept = isr.length < least && !(isUnclean && isElected);
+    this.#holders.set(id, new Set([...(isKept ? (holders ?? []) : []), ...isr.map(directory)]));
+  }
+
+  /** A running broker gets what is damaged there from the leader, and one that says so is about to lose something. */
+  #loseLogs(
+    image: MetadataImage,
+    { id, isr, leader, replicas }: MetadataPartition,
+    command: Command,
+    world: TestWorld,
+  ): void {
+    const directory = (broker: number) => image.broker(broker)?.directoryId ?? '';
+    const holders = this.#holders.get(id);
+    if (command.type === 'alter-isr' && command.partition === id && command.losing !== undefined)
+      holders?.delete(directory(command.losing));
+    for (const broker of replicas) {
+      if (leader === -1 || isr.includes(broker)) continue;
+      const isClosed =
+        command.type === 'start-cluster'
+          ? command.brokers.some((each) => each.broker === broker) &&
+            !command.found.get(id)?.some((each) => each.broker === broker)
+          : command.type === 'unfence-broker' &&
+            command.broker === broker &&
+            world.closedLogs.has(`${broker} ${id}`);
+      if (isClosed) holders?.delete(directory(broker));
+    }
   }
 
   #directoryThen(broker: number): string | undefined {
@@ -67,7 +104,7 @@ export class InvariantChecker {
 }
 
 function checkStanding(image: MetadataImage, partition: MetadataPartition): void {
-  const { id, isr, replicas, leader, lostDirectory } = partition;
+  const { id, isr, replicas, leader, eligible, adding, removing, lostDirectory } = partition;
   const which = `partition ${id}`;
   assert.ok(isr.length > 0, `${which}: nobody is in sync`);
   assert.is(new Set(isr).size, isr.length, `${which}: somebody is in sync twice`);
@@ -75,6 +112,22 @@ function checkStanding(image: MetadataImage, partition: MetadataPartition): void
   for (const broker of isr) assert.ok(replicas.includes(broker), `${which}: ISR beyond the replicas`);
   for (const broker of replicas)
     assert.ok(image.broker(broker) !== undefined, `${which}: a replica on nobody`);
+  for (const broker of eligible) {
+    assert.ok(
+      replicas.includes(broker) && !isr.includes(broker),
+      `${which}: eligible, and no replica outside`,
+    );
+  }
+  for (const broker of [...adding, ...removing])
+    assert.ok(replicas.includes(broker), `${which}: comes or goes, and is no replica`);
+  assert.ok(
+    removing.length < replicas.length && adding.length < replicas.length,
+    `${which}: all come, or all go`,
+  );
+  const wanted = replicas.filter((broker) => !removing.includes(broker));
+  const isUnderWay = adding.length + removing.length > 0;
+  if (isUnderWay && leader !== -1 && wanted.includes(leader))
+    assert.ok(!wanted.every((broker) => isr.includes(broker)), `${which}: all are in sync, and it goes on`);
   if (lostDirectory !== null) assert.equal([leader, isr.length], [-1, 1], `${which}: lost, and yet in sync`);
   if (leader === -1) return;
   assert.ok(isr.includes(leader), `${which}: the leader is out of sync`);

@@ -1,0 +1,31 @@
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { REQUEST_CHANNEL_BYTES, RESPONSE_CHANNEL_BYTES, TAIL_RING_BYTES } from '../limits.ts';
+import { Arena } from './arena.ts';
+import { systemClock } from './clock.ts';
+import type { ClusterSurroundings } from './surroundings.ts';
+import { newUuid } from './uuid.ts';
+
+/** The real ones: a thread for each broker, and the clock of the process. */
+export const processSurroundings: ClusterSurroundings = {
+  clock: systemClock,
+  sizes: {
+    tailRingBytes: TAIL_RING_BYTES,
+    requestChannelBytes: REQUEST_CHANNEL_BYTES,
+    responseChannelBytes: RESPONSE_CHANNEL_BYTES,
+  },
+  random: Math.random,
+  newUuid,
+  newArena: () => new Arena(),
+  connect: () => {
+    const { port1, port2 } = new MessageChannel();
+    return [port1, port2];
+  },
+  startThread: (data) =>
+    new Worker(new URL('./broker-thread.js', import.meta.url), {
+      name: `tidemark broker ${data.id}`,
+      workerData: data,
+      transferList: [...data.peers.values()] as unknown as MessagePort[],
+      // Loader and inspector flags of the caller are not for a broker.
+      execArgv: [],
+    }),
+};
