@@ -199,8 +199,10 @@ export class Delivery {
       for (const batch of this.#line.splice(0)) this.#owner.givenUp(batch, this.#end, false);
       return;
     }
-    while (this.#state === 'sending' && this.#line.length > 0 && this.#inFlight.length < IN_FLIGHT_MAX) {
+    while (this.#state === 'sending' && this.#line.length > 0) {
       const batch = this.#line[0];
+      // Counted from the oldest: the partition has to know that one again, whatever was acknowledged since.
+      if (batch.place - (this.#inFlight[0]?.place ?? batch.place) >= IN_FLIGHT_MAX) return;
       const link = this.#leader();
       if (link === undefined || !this.#isNumbered(batch)) return;
       this.#line.shift();

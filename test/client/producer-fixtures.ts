@@ -44,7 +44,10 @@ export class ProducerBench {
   /** Brokers to which there is no link. */
   readonly stopped = new Set<number>();
   /** What asking for an identity comes to. */
-  newProducerId = async (): Promise<ProducerIdentity> => ({ producerId: ++this.#identities, producerEpoch: 0 });
+  newProducerId = async (): Promise<ProducerIdentity> => ({
+    producerId: ++this.#identities,
+    producerEpoch: 0,
+  });
   #identities = 0;
   #topic: TopicInfo | undefined;
   readonly #listeners = new Set<SessionListener>();
