@@ -21,6 +21,7 @@ export type {
   Acks,
   BrokerMetrics,
   BrokerState,
+  DiskFault,
   Durability,
   HeadersInput,
   HeaderValueInput,

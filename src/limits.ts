@@ -146,6 +146,9 @@ export const HEARTBEAT_EVERY_MS = 200;
  */
 export const BROKER_SESSION_MS = 3_000;
 
+/** What a disk that was made slow takes for each call: a device of the turning kind that is busy with others. */
+export const SLOW_DISK_MS = 20;
+
 /** How long a broker thread may take to bring its logs to the device at the end. */
 export const BROKER_STORE_TIMEOUT_MS = 60_000;
 

@@ -155,6 +155,15 @@ export interface BrokerMetrics {
  */
 export type BrokerState = 'starting' | 'running' | 'fenced' | 'offline' | 'closing' | 'closed' | 'failed';
 
+/**
+ * What a broker's disk can be made to be. Slow: each call takes some time, and blocks the broker. Full: what lies there can be
+ * read and written over, and nothing gets longer. Failing: every call is refused. Wiped: replaced by an empty one, once.
+ */
+export type DiskFault = 'slow' | 'full' | 'failing' | 'wiped' | 'sound';
+
+/** What a disk is like: one that was wiped is as sound as before. */
+export type DiskCondition = Exclude<DiskFault, 'wiped'>;
+
 /** Bytes of a replica's files that were torn or damaged: taken out by the start, or found later. */
 export interface RecoveryReport {
   readonly broker: number;

@@ -1,5 +1,6 @@
-import { requireInteger, show, TidemarkError } from '../errors.ts';
+import { requireInteger, requireOneOf, show, TidemarkError } from '../errors.ts';
 import type { Coordinator } from '../runtime/coordinator.ts';
+import type { DiskFault } from '../types.ts';
 
 /** Lets brokers fail, as they do by themselves when a thread dies or something blocks it. */
 export class Faults {
@@ -50,6 +51,18 @@ export class Faults {
   async heal(): Promise<void> {
     this.#checkOpen();
     this.#coordinator.members.heal();
+  }
+
+  /**
+   * Lets a broker's disk be slow, full or failing, in this life and in later ones, until it is sound again; a broker that
+   * has gone offline for it stays so until restart(). 'wiped' stops the broker, takes all that it and its vote had, and
+   * starts it again.
+   */
+  async disk(broker: number, fault: DiskFault): Promise<void> {
+    const id = this.#checked(broker);
+    const condition = requireOneOf('a disk', fault, ['slow', 'full', 'failing', 'wiped', 'sound'] as const);
+    if (condition === 'wiped') await this.#coordinator.lives.wipe(id);
+    else await this.#coordinator.members.afflict(id, condition);
   }
 
   #checked(broker: number): number {

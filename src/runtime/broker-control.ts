@@ -96,6 +96,8 @@ export class BrokerControl {
       case 'metadata':
         vitals.storeMetadata(request.offset);
         return undefined;
+      case 'afflict':
+        return broker.afflict(request.condition);
       case 'close':
         closing();
         return undefined;

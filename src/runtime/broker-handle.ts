@@ -15,7 +15,7 @@ import type { BrokerThread, Clock, Port } from './surroundings.ts';
 import { timeLimit } from './timers.ts';
 
 /** What does not come from the coordinator, but from clients and from whoever looks after the host. */
-const UNHELD = new Set<ControlRequest['type']>(['attach', 'detach', 'inspect', 'close']);
+const UNHELD = new Set<ControlRequest['type']>(['attach', 'detach', 'inspect', 'afflict', 'close']);
 
 interface PendingControl {
   resolve(value: unknown): void;

@@ -100,11 +100,7 @@ export class BrokerLives {
   async start(id: number): Promise<void> {
     this.#members.get(id);
     return this.#step(id, async () => {
-      if (!this.#members.sides.isWithCoordinator(id))
-        throw new TidemarkError(
-          'INVALID_ARGUMENT',
-          `Broker ${id} is cut off, and could not be told what it is to do: call faults.heal() first.`,
-        );
+      this.#requireLinked(id);
       const before = this.#members.get(id).handle;
       if (!before.hasEnded)
         throw new TidemarkError(
@@ -132,6 +128,25 @@ export class BrokerLives {
       }
       this.#ended(handle, new Error('it was stopped'));
     });
+  }
+
+  /** Replaces the disk of a broker by an empty one. Its vote is another one then, and gets what the others have. */
+  async wipe(id: number): Promise<void> {
+    this.#members.get(id);
+    this.#requireLinked(id);
+    if (this.#metadata.isAlone(id))
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `Broker ${id} has the only vote on the metadata: without its disk there is no cluster any more.`,
+      );
+    await this.stop(id);
+    await this.#step(id, async () => {
+      await this.#members.get(id).handle.exited;
+      await this.#metadata.ended(id);
+      this.#directory.wipe(id);
+      await this.#bringUp(id);
+    });
+    this.#metadata.shape(() => this.#members.ids);
   }
 
   /** A broker more, for new topics: its id. */
@@ -201,6 +216,14 @@ export class BrokerLives {
   async settle(begin: () => void): Promise<void> {
     const lost = this.#members.ids.filter((id) => !this.isLive(id) && this.#epochs.has(id));
     await Promise.all([this.#changes.change(() => undefined, { begin }), ...lost.map((id) => this.lose(id))]);
+  }
+
+  #requireLinked(id: number): void {
+    if (this.#members.sides.isWithCoordinator(id)) return;
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `Broker ${id} is cut off, and could not be told what it is to do: call faults.heal() first.`,
+    );
   }
 
   #requireQuorum(): void {

@@ -48,6 +48,7 @@ const control = new BrokerControl({
   },
   closed: () => parent.close(),
 });
+if (data.disk !== undefined) await broker.afflict(data.disk);
 parent.on('message', (message) => control.take(message));
 
 const hasWork = (): boolean => closing || vitals.isPaused || broker.hasWork();

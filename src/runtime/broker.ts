@@ -14,7 +14,7 @@ import {
   writeCrc,
   writeLeaderEpoch,
 } from '../log/record-batch.ts';
-import type { PartitionInfo } from '../types.ts';
+import type { DiskCondition, PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHost } from './broker-host.ts';
@@ -54,6 +54,8 @@ export class Broker implements BrokerHost, RolesHost {
   readonly table: PartitionTable;
   readonly metrics: Metrics;
   readonly catchUp: CatchUp;
+  /** Lets its disk be like this from now on. */
+  readonly afflict: (condition: DiskCondition) => Promise<void>;
   readonly replicas: (Replica | undefined)[] = [];
   readonly #bell: number;
   readonly #ring: RingWriter;
@@ -107,6 +109,7 @@ export class Broker implements BrokerHost, RolesHost {
     this.#notify = notify;
     const opening = new ReplicaOpening(data, surroundings, notify, background);
     this.#roles = new ReplicaRoles(this, opening);
+    this.afflict = (condition) => opening.afflict(condition);
     this.#keeper = new LogKeeper(this, opening, data, notify, background);
     this.#removal = new ReplicaRemoval(this, opening, this.#keeper, this.#logs);
     this.#removal.sweep();

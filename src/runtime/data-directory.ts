@@ -148,6 +148,15 @@ export class DataDirectory {
     return found.directoryId;
   }
 
+  /** Takes all that a broker and its voter had, as with a disk that was replaced. Nobody uses it. */
+  wipe(broker: number): void {
+    this.#disks.delete(broker);
+    if (this.#place === undefined) return;
+    const path = join(this.#place.path, brokerName(broker));
+    guarded('emptied', path, () => rmSync(path, { recursive: true, force: true }));
+    this.#emptied.add(broker);
+  }
+
   /** All logs are in order. */
   recovered(): void {
     this.#place?.lock?.recovered();

@@ -1,7 +1,7 @@
 import type { TopicConfig } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { RecoveryCut } from '../log/open-log.ts';
-import type { Durability, PartitionInfo } from '../types.ts';
+import type { DiskCondition, Durability, PartitionInfo } from '../types.ts';
 import type { LinkAddresses } from './client-frames.ts';
 import type { Port } from './surroundings.ts';
 
@@ -35,6 +35,8 @@ export interface BrokerThreadData {
   readonly home?: BrokerHome;
   /** A port to each other broker, for followers that read a leader's log. */
   readonly peers: ReadonlyMap<number, Port>;
+  /** What its disk is like, where that is other than sound. */
+  readonly disk?: DiskCondition | undefined;
   /** Where it is to be other than usual. */
   readonly care?: Partial<CareSettings> | undefined;
 }
@@ -153,6 +155,8 @@ export type ControlRequest =
     }
   /** What was said of the metadata up to this entry of their log was said before. */
   | { readonly type: 'metadata'; readonly offset: number }
+  /** The broker's disk is to be like this from now on: a fault that somebody wants to see. */
+  | { readonly type: 'afflict'; readonly condition: DiskCondition }
   | { readonly type: 'close' };
 
 export interface ControlReply {

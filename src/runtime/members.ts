@@ -1,7 +1,7 @@
 import { forceRing, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { TidemarkError } from '../errors.ts';
 import { BROKER_STOP_TIMEOUT_MS, PARTITIONS_PER_CHUNK } from '../limits.ts';
-import type { Durability } from '../types.ts';
+import type { DiskCondition, Durability } from '../types.ts';
 import type { Arena } from './arena.ts';
 import type { Background } from './background.ts';
 import { BrokerHandle, type HandleOwner } from './broker-handle.ts';
@@ -64,6 +64,8 @@ export class Members {
   readonly #retiring = new Map<number, Set<Promise<void>>>();
   /** By broker. Bells are kept for all its lives: whoever still rings an old one wakes somebody for nothing. */
   readonly #bells = new Map<number, number>();
+  /** By broker: what its disk is like, where that is other than sound. */
+  readonly #disks = new Map<number, DiskCondition>();
   #lives = 0;
   #islands = COORDINATORS_SIDE;
 
@@ -221,6 +223,14 @@ export class Members {
     this.ringAll();
   }
 
+  /** Lets a broker's disk be like this from now on, in this life and in those to come. */
+  async afflict(id: number, condition: DiskCondition): Promise<void> {
+    const { handle } = this.get(id);
+    if (condition === 'sound') this.#disks.delete(id);
+    else this.#disks.set(id, condition);
+    if (!handle.hasEnded) await handle.request({ type: 'afflict', condition });
+  }
+
   /** After a thread's death: it may have taken a sleeper's flag down without notifying it. */
   ringAll(): void {
     for (const { addresses } of this.all) forceRing(this.#options.arena.int32, addresses.bell / 4);
@@ -261,7 +271,8 @@ export class Members {
     const vitalsAt = arena.allocate(VITALS_BYTES);
     const { id } = addresses;
     const memory = { memory: arena.memory, module, workspace, sides: this.#sidesAt, vitals: vitalsAt };
-    const data = { ...memory, durability, home, id, brokers, peers, care };
+    const disk = this.#disks.get(id);
+    const data = { ...memory, durability, home, disk, id, brokers, peers, care };
     const { clock } = surroundings;
     const thread = surroundings.startThread(data);
     const handle = new BrokerHandle(thread, data, ++this.#lives, { clock, owner, background });

@@ -123,7 +123,12 @@ export class Metadata {
    * decided about that death.
    */
   brokerEnded(broker: number): void {
-    if (!this.#isAlone(broker)) this.#retire(broker);
+    if (!this.isAlone(broker)) this.#retire(broker);
+  }
+
+  /** Resolves when the files of its voter are closed. */
+  async ended(broker: number): Promise<void> {
+    await this.#ending.get(broker);
   }
 
   /** Its voter takes part again, with what it had persisted; one that is not needed has no say. */
@@ -155,7 +160,8 @@ export class Metadata {
     await this.#shaping?.catch(() => undefined);
   }
 
-  #isAlone(broker: number): boolean {
+  /** Whether no other broker has a vote. */
+  isAlone(broker: number): boolean {
     const { voters = [] } = this.#controller.quorum.leader?.voter.node.configuration ?? {};
     return voters.length === 1 && voters[0].id === broker;
   }

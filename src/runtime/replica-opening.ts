@@ -25,7 +25,7 @@ import { MemoryDisk } from '../log/memory-disk.ts';
 import { OpenFiles } from '../log/open-files.ts';
 import type { LogDamage, RecoveryCut } from '../log/open-log.ts';
 import { SegmentLog } from '../log/segment-log.ts';
-import type { Durability } from '../types.ts';
+import type { DiskCondition, Durability } from '../types.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type {
   BrokerHome,
@@ -96,6 +96,14 @@ export class ReplicaOpening {
     this.#background = background;
     this.disk = home === undefined ? new MemoryDisk() : surroundings.openDisk(home.path);
     this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
+  }
+
+  /** Lets the disk be like this from now on, as long as this thread lives. */
+  async afflict(condition: DiskCondition): Promise<void> {
+    const { afflict } = await import('./disk-faults.ts');
+    afflict(this.disk, this.surroundings.clock, condition);
+    // Whoever has a file open opens it again, and finds what has become of the disk.
+    this.files.closeAll();
   }
 
   /** Whether a log on the disk could not be opened, so that the next start has to look again. */
