@@ -166,22 +166,23 @@ export class BrokerLink implements BatchLink {
       if (pending.batch === batch) this.#pending.delete(correlation);
   }
 
+  /** Calls one of the two, at once or later, unless the function that it returns is called before. */
   fetch(
     request: FetchRequest,
     take: (answer: FetchAnswer) => void,
     fail: (error: TidemarkError) => void,
-  ): void {
+  ): () => void {
     const expiresAtMs = this.#now() + request.waitMs + request.timeoutMs;
-    this.#submit(() => this.#writeFetch(request, expiresAtMs, take, fail), expiresAtMs, fail);
+    return this.#submit(() => this.#writeFetch(request, expiresAtMs, take, fail), expiresAtMs, fail);
   }
 
   offsetForTime(
     request: TimeRequest,
     takeTime: (answer: TimeAnswer) => void,
     fail: (error: TidemarkError) => void,
-  ): void {
+  ): () => void {
     const expiresAtMs = this.#now() + request.timeoutMs;
-    this.#submit(() => this.#writeTime(request, expiresAtMs, takeTime, fail), expiresAtMs, fail);
+    return this.#submit(() => this.#writeTime(request, expiresAtMs, takeTime, fail), expiresAtMs, fail);
   }
 
   /** Takes the answers that have come and sends what waited for room. */
@@ -221,9 +222,20 @@ export class BrokerLink implements BatchLink {
     for (const request of waiting) request.fail(error);
   }
 
-  #submit(write: () => boolean, expiresAtMs: number, fail: (error: TidemarkError) => void): void {
+  #submit(write: () => boolean, expiresAtMs: number, fail: (error: TidemarkError) => void): () => void {
+    let correlation = 0;
+    const writeOnce = (): boolean => {
+      const isWritten = write();
+      if (isWritten) correlation = this.#correlation;
+      return isWritten;
+    };
+    const waiting = { expiresAtMs, write: writeOnce, fail };
     if (this.#failure !== undefined) fail(this.#failure);
-    else if (this.#waiting.length > 0 || !write()) this.#waiting.push({ expiresAtMs, write, fail });
+    else if (this.#waiting.length > 0 || !writeOnce()) this.#waiting.push(waiting);
+    return () => {
+      this.#pending.delete(correlation);
+      this.#waiting = this.#waiting.filter((request) => request !== waiting);
+    };
   }
 
   /** The broker tells by itself that it takes long. */

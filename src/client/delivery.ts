@@ -101,6 +101,7 @@ export class Delivery {
   /** Something has changed, or time has passed: another try. */
   resume(): void {
     if (this.#state === 'ended' || this.#inFlight.length > 0) return;
+    this.expire(this.#host.nowMs());
     this.#becomeSending();
   }
 

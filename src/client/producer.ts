@@ -14,7 +14,6 @@ import type { Delivery } from './delivery.ts';
 import { BatchCall, type ProducerBatch, type Resolve } from './outbound.ts';
 import { OwnIdentity } from './producer-identity.ts';
 import { checkFields, checkRecord, type RecordRules, snapshotOf } from './record-check.ts';
-import { Retries } from './retries.ts';
 import { type Accumulator, Route, type RouteHost } from './route.ts';
 import type { Session, SessionListener } from './session.ts';
 
@@ -80,7 +79,6 @@ export class Producer {
   /** Sealed batches that are neither acknowledged nor given up, and who delivers each. */
   readonly #sent = new Map<ProducerBatch, Delivery>();
   readonly #identity: OwnIdentity;
-  readonly #retries = new Retries();
   readonly #waiting: WaitingSend[] = [];
   #waitingRecords = 0;
   #isResuming = false;
@@ -112,7 +110,6 @@ export class Producer {
     this.#listener = {
       tick: () => this.#expire(),
       topicsChanged: () => this.#follow(),
-      brokerStarted: () => this.#retries.resumeAll(),
       ended: (error) => this.#abandon(error),
     };
     session.listen(this.#listener);
@@ -210,7 +207,6 @@ export class Producer {
   async #close(): Promise<void> {
     await this.flush();
     this.#session.unlisten(this.#listener);
-    this.#retries.end();
     this.#routes.clear();
     this.#onClosed?.(this);
   }
@@ -296,7 +292,7 @@ export class Producer {
 
   #unidentified(error: TidemarkError, failures: number): void {
     for (const delivery of new Set(this.#sent.values())) delivery.hindered(error);
-    this.#retries.waitAfter(failures, { resume: () => this.#identity.ask() });
+    this.#session.retries.waitAfter(failures, { resume: () => this.#identity.ask() });
   }
 
   /** Asks for a topic that is not known here, once; those who wait for it go on, or fail if there is none. */
@@ -322,8 +318,8 @@ export class Producer {
       nowMs,
       link: (broker) => this.#session.link(broker),
       identity: (spent) => this.#identity.get(spent),
-      waitAfter: (failures, delivery) => this.#retries.waitAfter(failures, delivery),
-      goOn: (delivery) => this.#retries.goOn(delivery),
+      waitAfter: (failures, delivery) => this.#session.retries.waitAfter(failures, delivery),
+      goOn: (delivery) => this.#session.retries.goOn(delivery),
       hasRoom: () => this.#bufferedBytes < this.#bufferBytes,
       buffered: (bytes) => {
         this.#bufferedBytes += bytes;

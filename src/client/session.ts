@@ -10,6 +10,7 @@ import type { TopicInfo } from '../runtime/topics.ts';
 import { BrokerLink } from './broker-link.ts';
 import type { ProducerIdentity } from './producer-identity.ts';
 import type { ReasonRequest } from './reasons.ts';
+import { Retries } from './retries.ts';
 
 const EXPIRY_CHECK_MS = 500;
 
@@ -19,8 +20,6 @@ export interface SessionListener {
   tick(): void;
   /** Topics, their leaders or their configurations have changed. */
   topicsChanged(): void;
-  /** There is a link to a broker that has come, or come back. */
-  brokerStarted(): void;
   /** The connection has ended; links fail after this. */
   ended(error: TidemarkError): void;
 }
@@ -41,6 +40,8 @@ export interface Directory {
 export class Session {
   readonly directory: Directory;
   readonly deliveryTimeoutMs: number;
+  /** Who waits before another try goes on when a broker has come. */
+  readonly retries = new Retries();
   readonly #arena: ArenaView;
   readonly #kernels: Kernels;
   readonly #sleeper: Sleeper;
@@ -131,7 +132,7 @@ export class Session {
     if (this.#state === 'closed' || (this.#lives.get(broker) ?? 0) >= life) return;
     this.#lives.set(broker, life);
     this.#links.set(broker, new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs));
-    for (const listener of this.#listeners) listener.brokerStarted();
+    this.retries.resumeAll();
   }
 
   /** Nothing of the memory of its link is used from here on. */
@@ -173,6 +174,7 @@ export class Session {
   }
 
   #end(error: TidemarkError): void {
+    this.retries.end();
     for (const listener of this.#listeners) listener.ended(error);
     for (const link of this.#links.values()) link.fail(error);
   }

@@ -2,6 +2,7 @@
 import type { BatchLink, OutboundBatch } from '../../src/client/broker-link.ts';
 import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
 import type { ProducerIdentity } from '../../src/client/producer-identity.ts';
+import { Retries } from '../../src/client/retries.ts';
 import type { Session, SessionListener } from '../../src/client/session.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { TidemarkError } from '../../src/errors.ts';
@@ -49,6 +50,7 @@ export class ProducerBench {
     producerEpoch: 0,
   });
   #identities = 0;
+  readonly #retries = new Retries();
   #topic: TopicInfo | undefined;
   readonly #listeners = new Set<SessionListener>();
 
@@ -81,6 +83,7 @@ export class ProducerBench {
       link: (broker: number) => (this.stopped.has(broker) ? undefined : this.#link(broker)),
       reasonFor: async () => 'The reason is known.',
       engaged: () => {},
+      retries: this.#retries,
       hold: () => undefined,
       release: () => undefined,
       listen: (listener: SessionListener) => this.#listeners.add(listener),
@@ -110,7 +113,7 @@ export class ProducerBench {
   /** There is a link again. */
   start(broker: number): void {
     this.stopped.delete(broker);
-    for (const listener of this.#listeners) listener.brokerStarted();
+    this.#retries.resumeAll();
   }
 
   /** The cluster is closed. */
