@@ -3,7 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Cluster, connect } from '../../src/index.ts';
-import { assertRefused, outcomeOf } from '../client/refusals.ts';
+import { assertRefused } from '../client/refusals.ts';
 import { assertReplicated, numbered, partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
 
 const SESSION_MS = 600;
