@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Cluster, RecordPlace } from '../../src/index.ts';
 import { connect } from '../../src/index.ts';
-import { assertRefused } from '../client/refusals.ts';
+import { assertRefused, outcomeOf } from '../client/refusals.ts';
 import { partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
 
 /** The partition of the topic that a broker leads. */
@@ -128,12 +128,12 @@ test('attached clients learn of a death as well', () =>
     const producer = client.producer();
     await producer.send('t', { value: 'v' });
     const poll = client.read('t', { partition: 0, offset: 1, waitMs: 100 });
-    const patient = client.read('t', { partition: 0, offset: 1, waitMs: 60_000 });
+    const patient = outcomeOf(client.read('t', { partition: 0, offset: 1, waitMs: 60_000 }));
     await threads[0].terminate();
     await assertRefused(poll, 'LEADER_NOT_AVAILABLE', /the memory of broker 1/);
     await assertRefused(producer.send('t', { value: 'v' }), 'LEADER_NOT_AVAILABLE', /700 ms/);
     const closed = client.close();
-    await assertRefused(patient, 'CLOSED');
+    await assertRefused(Promise.reject(await patient), 'CLOSED');
     await closed;
   }));
 
