@@ -112,6 +112,23 @@ const topicProperties = {
     max: 128,
     help: 'With acks=all: how many replicas must be in sync for a write to be taken.',
   },
+  'replica.lag.max.messages': {
+    kind: 'whole number',
+    default: -1,
+    min: -1,
+    max: NO_BOUND,
+    unlimited: 'no bound',
+    help: 'How many records a replica in sync may be behind its leader, for longer than a burst; it is back in sync within half of them. Kafka had this once; -1 goes by time alone.',
+  },
+  'replica.lag.time.max.ms': {
+    kind: 'whole number',
+    unit: 'ms',
+    // A third of Kafka's: between threads nothing gets lost. Three sessions: one that hangs is found by its silence first.
+    default: 10_000,
+    min: 500,
+    max: NO_BOUND,
+    help: 'A replica that has not been caught up with its leader for this long is no longer in sync, and writes do not wait for it; it comes back by itself.',
+  },
   'retention.bytes': {
     kind: 'whole number',
     unit: 'bytes',

@@ -139,6 +139,9 @@ export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 /** How often a broker gives a sign of life, and how often it is looked for: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
 
+/** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
+export const LOOK_EVERY_MS = 200;
+
 /**
  * A broker without a sign of life for this long is fenced. Kafka waits nine seconds, for machines that do not answer over
  * a network; in a process nothing gets lost on the way, and what is longer than a full collection or a busy machine takes

@@ -138,7 +138,20 @@ export type CounterName =
   | 'corruptFrames'
   | 'laps'
   | 'catchUps'
-  | 'damagedSegments';
+  | 'damagedSegments'
+  | 'readsRefused'
+  | 'requestsFenced'
+  | 'requestsTimedOut'
+  | 'isrShrinks'
+  | 'isrExpansions';
+
+/** How a follower keeps up with what a broker leads: with the partition where it is furthest behind. */
+export interface FollowerLag {
+  readonly follower: number;
+  /** For how long it has not had all that the leader had, where the leader waits for it; looked at every 200 ms. */
+  readonly behindMs: number;
+  readonly records: number;
+}
 
 /** A broker's counters and lags, as they stood at one moment. */
 export interface BrokerMetrics {
@@ -147,6 +160,8 @@ export interface BrokerMetrics {
   /** Histograms: counts by bucket, for `percentiles`. */
   readonly lagHwm: Uint32Array;
   readonly lagFollower: Uint32Array;
+  /** As a leader: those that follow it. */
+  readonly followers: readonly FollowerLag[];
 }
 
 /**

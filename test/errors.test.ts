@@ -44,6 +44,7 @@ test("codes that Kafka has travel under Kafka's numbers", () => {
     INVALID_CONFIG: 40,
     NOT_CONTROLLER: 41,
     FENCED_LEADER_EPOCH: 74,
+    UNKNOWN_LEADER_EPOCH: 75,
     STALE_BROKER_EPOCH: 77,
     PREFERRED_LEADER_NOT_AVAILABLE: 80,
     ELECTION_NOT_NEEDED: 84,

@@ -1,9 +1,11 @@
 import { isCompacted } from '../config.ts';
+import { leadershipError } from '../core/partition-leader.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { decompress } from '../log/codecs.ts';
 import { compactionObstacle } from '../log/compaction-records.ts';
 import { batchBytes, CRC_FROM, checkProducedBatch, readCrc } from '../log/record-batch.ts';
+import { BatchFault } from '../log/record-batch-fault.ts';
 
 /** CRC-32C of a stretch of the memory the batch lies in. */
 export type ChecksumOf = (at: number, length: number) => number;
@@ -22,15 +24,39 @@ export function admitBatch(
   checksumOf: ChecksumOf,
 ): ErrorCode {
   if (replica === undefined) return 'UNKNOWN_TOPIC_OR_PARTITION';
-  if (!replica.isLeader || epoch !== replica.info.epoch) return 'NOT_LEADER_OR_FOLLOWER';
+  const leadership = leadershipError(replica, epoch);
+  if (leadership !== 'NONE') return leadership;
   if (replica.state !== 'online') return 'KAFKA_STORAGE_ERROR';
   if (length > replica.config['max.message.bytes']) return 'MESSAGE_TOO_LARGE';
-  if (checkProducedBatch(bytes, at, length, length) !== 0 || batchBytes(bytes, at) !== length)
-    return 'CORRUPT_MESSAGE';
+  const fault = checkProducedBatch(bytes, at, length, length);
+  if (fault !== 0) return codeOfFault(fault, bytes, at, length, checksumOf);
+  if (batchBytes(bytes, at) !== length) return 'CORRUPT_MESSAGE';
   if (acks === -1 && !replica.hasEnoughInSync) return 'NOT_ENOUGH_REPLICAS';
   // Last, because the checksum may be taken while the batch is copied to where it is published from.
   if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
   return isCompacted(replica.config) ? admitToCompacted(bytes, at) : 'NONE';
+}
+
+/** What arrived as it was sent is the producer's fault, and sending it again is of no use. */
+function codeOfFault(
+  fault: BatchFault,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  checksumOf: ChecksumOf,
+): ErrorCode {
+  switch (fault) {
+    case BatchFault.HEADER_CUT:
+    case BatchFault.BODY_CUT:
+    case BatchFault.OLD_FORMAT:
+    case BatchFault.LENGTH_TOO_SMALL:
+    case BatchFault.TOO_LARGE:
+      return 'CORRUPT_MESSAGE';
+  }
+  const isAsSent =
+    batchBytes(bytes, at) === length && checksumOf(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
+  if (!isAsSent) return 'CORRUPT_MESSAGE';
+  return fault === BatchFault.UNKNOWN_CODEC ? 'UNSUPPORTED_COMPRESSION_TYPE' : 'INVALID_RECORD';
 }
 
 /** What compaction could not read would keep it from cleaning anything behind it: it is refused here, once for all. */

@@ -57,6 +57,8 @@ export interface FetchRequest {
   readonly fromAnyReplica: boolean;
   /** For how long an answer is waited for, beyond `waitMs`. */
   readonly timeoutMs: number;
+  /** Of the leader that is meant, or ANY_EPOCH. */
+  readonly epoch: number;
 }
 
 export interface FetchAnswer {
@@ -74,6 +76,8 @@ export interface TimeRequest {
   readonly timestamp: number;
   readonly fromAnyReplica: boolean;
   readonly timeoutMs: number;
+  /** Of the leader that is meant, or ANY_EPOCH. */
+  readonly epoch: number;
 }
 
 export interface TimeAnswer {
@@ -260,6 +264,7 @@ export class BrokerLink implements BatchLink {
     int32[at / 4 + 1] = batch.partitionId;
     int32[at / 4 + 2] = batch.epoch;
     int32[at / 4 + 3] = batch.acks;
+    int32[at / 4 + 4] = batch.timeoutMs;
     const target = at + PRODUCE_HEADER_BYTES;
     copyBytes(bytes, target, encoded);
     writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
@@ -289,6 +294,7 @@ export class BrokerLink implements BatchLink {
     int32[at / 4 + 3] = request.waitMs;
     putOffset(int32, at / 4 + 4, request.offset);
     int32[at / 4 + 6] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
+    int32[at / 4 + 7] = request.epoch;
     this.#pending.set(correlation, { expiresAtMs, take, fail });
     this.#send(FETCH_BYTES);
     return true;
@@ -308,6 +314,7 @@ export class BrokerLink implements BatchLink {
     int32[at / 4 + 1] = request.partitionId;
     putOffset(int32, at / 4 + 2, request.timestamp);
     int32[at / 4 + 4] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
+    int32[at / 4 + 5] = request.epoch;
     this.#pending.set(correlation, { expiresAtMs, takeTime, fail });
     this.#send(OFFSET_FOR_TIME_BYTES);
     return true;
@@ -390,9 +397,12 @@ const sentences: Partial<Record<ErrorCode, string>> = {
     'The batch was written, but too few replicas are left in sync to commit it.',
   MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
   CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
-  INVALID_RECORD: 'The topic is compacted, and takes records with a key alone, in batches that can be read.',
+  INVALID_RECORD:
+    'The broker refused the batch: its header does not fit what it holds, or the topic is compacted and takes records with a key alone.',
   UNSUPPORTED_COMPRESSION_TYPE:
     'The topic is compacted, and the codec of the batch is none that compaction can read; use gzip, snappy, lz4 or none.',
+  FENCED_LEADER_EPOCH: 'Another broker leads the partition by now, or the same one anew.',
+  UNKNOWN_LEADER_EPOCH: 'The broker has not heard yet that it leads the partition.',
   NOT_LEADER_OR_FOLLOWER: 'Another broker leads the partition by now.',
   UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',
   REQUEST_TIMED_OUT: 'The leader has written the batch, but not all replicas in sync had it in time.',

@@ -1,3 +1,4 @@
+import { ANY_EPOCH } from '../api/01-fetch.ts';
 import { type ErrorCode, TidemarkError } from '../errors.ts';
 import { REQUEST_TIMEOUT_DEFAULT_MS } from '../limits.ts';
 import { nowMs } from '../runtime/clock.ts';
@@ -134,7 +135,7 @@ export class Reading implements SessionListener {
       offset,
       maxBytes: this.#request.maxBytes,
       waitMs: Math.max(0, Math.ceil(this.#waitUntilMs - nowMs())),
-      fromAnyReplica: this.#request.broker !== undefined,
+      ...this.#role(info),
       timeoutMs: this.#timeoutMs(),
     };
     const failed = (error: TidemarkError): void => this.#failed(error);
@@ -160,9 +161,9 @@ export class Reading implements SessionListener {
 
   /** From the first committed record on that is not older, or from the HWM where there is none. */
   #find(link: BrokerLink, timestamp: number): void {
-    const { id } = this.#info as PartitionInfo;
-    const fromAnyReplica = this.#request.broker !== undefined;
-    const request = { partitionId: id, timestamp, fromAnyReplica, timeoutMs: this.#timeoutMs() };
+    const info = this.#info as PartitionInfo;
+    const timeoutMs = this.#timeoutMs();
+    const request = { partitionId: info.id, timestamp, ...this.#role(info), timeoutMs };
     this.#cancel = link.offsetForTime(
       request,
       ({ error, offset, hwm }) => {
@@ -172,6 +173,12 @@ export class Reading implements SessionListener {
       (error) => this.#failed(error),
     );
     this.#session.engaged();
+  }
+
+  /** Whom the request means: the leader that this thread knows of, or whichever replica it reaches. */
+  #role({ epoch }: PartitionInfo): { fromAnyReplica: boolean; epoch: number } {
+    const fromAnyReplica = this.#request.broker !== undefined;
+    return { fromAnyReplica, epoch: fromAnyReplica ? ANY_EPOCH : epoch };
   }
 
   #timeoutMs(): number {

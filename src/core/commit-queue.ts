@@ -12,6 +12,8 @@ export interface PendingBatch {
   readonly correlation: number;
   /** What the client waits for: that the leader has the batch as durably as asked (acks 1), or its commitment. */
   readonly waitsFor: 'stable' | 'committed';
+  /** When the client is told that it has waited long enough. */
+  readonly deadlineMs: number;
 }
 
 const DROP_AFTER = 256;
@@ -22,6 +24,8 @@ export class CommitQueue {
   #head = 0;
   /** Batches before this one lie below the leader's stable end. */
   #unstable = 0;
+  /** No deadline of anybody who waits is earlier. */
+  #dueMs = Number.POSITIVE_INFINITY;
 
   get size(): number {
     return this.#batches.length - this.#head;
@@ -29,6 +33,7 @@ export class CommitQueue {
 
   push(batch: PendingBatch): void {
     this.#batches.push(batch);
+    if (batch.client !== NOBODY && batch.deadlineMs < this.#dueMs) this.#dueMs = batch.deadlineMs;
   }
 
   /** Tells those who wait for the leader alone, up to its stable end. Their batches stay pending. */
@@ -67,6 +72,18 @@ export class CommitQueue {
     return this.#release((batch) => batch.waitsFor === 'committed');
   }
 
+  /** Those who have waited long enough, and from now on do not: the batches stay pending. */
+  expire(nowMs: number): readonly PendingBatch[] {
+    if (nowMs < this.#dueMs) return [];
+    const late = this.#release(({ deadlineMs }) => deadlineMs <= nowMs);
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    for (let index = this.#head; index < this.#batches.length; index++) {
+      const { client, deadlineMs } = this.#batches[index];
+      if (client !== NOBODY && deadlineMs < this.#dueMs) this.#dueMs = deadlineMs;
+    }
+    return late;
+  }
+
   /** Everybody who waits, and the end of all waiting: nothing stays pending. */
   abandon(): PendingBatch[] {
     const waiting = this.#release(() => true);
@@ -85,5 +102,44 @@ export class CommitQueue {
       batch.client = NOBODY;
     }
     return released;
+  }
+}
+
+/**
+ * What a follower has taken and not yet published: where each batch ends, and when its leader appended it. The
+ * replication lag comes from it.
+ */
+export class TakenBatches {
+  readonly #ends: number[] = [];
+  readonly #times: number[] = [];
+
+  push(nextOffset: number, appendedAtMs: number): void {
+    this.#ends.push(nextOffset);
+    this.#times.push(appendedAtMs);
+  }
+
+  /** The batches below `end` are published: `each` is told when they were appended. */
+  settle(end: number, each: (appendedAtMs: number) => void): void {
+    const count = this.#ends.length;
+    let settled = 0;
+    while (settled < count && this.#ends[settled] <= end) each(this.#times[settled++]);
+    if (settled === count) this.clear();
+    else if (settled > 0) {
+      this.#ends.splice(0, settled);
+      this.#times.splice(0, settled);
+    }
+  }
+
+  /** The log ends at `leo`: what lay beyond has not been kept. */
+  truncateTo(leo: number): void {
+    while (this.#ends.length > 0 && (this.#ends.at(-1) as number) > leo) {
+      this.#ends.pop();
+      this.#times.pop();
+    }
+  }
+
+  clear(): void {
+    this.#ends.length = 0;
+    this.#times.length = 0;
   }
 }

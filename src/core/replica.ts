@@ -1,8 +1,8 @@
 import type { TopicConfig } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { PartitionInfo, PartitionLog } from '../types.ts';
-import { CommitQueue } from './commit-queue.ts';
-import { TakenBatches } from './taken-batches.ts';
+import { CommitQueue, TakenBatches } from './commit-queue.ts';
+import type { Pace } from './isr-judge.ts';
 
 /** A read that waits for records: it is answered when the HWM passes its offset, or when its time is up. */
 export interface WaitingRead {
@@ -24,8 +24,11 @@ export class Replica {
   #state: ReplicaState = 'online';
   #stable: number;
   #restarts = 0;
-  /** The ISR without its leader: a record is committed once all of these have it. */
-  #inSyncFollowers: readonly number[] = [];
+  /**
+   * The maximal ISR without its leader: its members, and those that this leader has proposed and that are not yet written
+   * down. A record is committed once all of these have it.
+   */
+  #awaited: readonly number[] = [];
   /** Never goes back while this replica leads, and never exceeds the LEO of an ISR member. */
   hwm = 0;
   /** As a leader: batches above the HWM, in the order of their offsets, and who waits for them. */
@@ -38,8 +41,13 @@ export class Replica {
   isStaged = false;
   /** As a follower: batches that are in the log and not yet below the stable end. */
   readonly taken = new TakenBatches();
-  /** As a follower: records come from the leader's ring, or, after a gap, from its log until the ring is reached. */
-  source: 'ring' | 'log' = 'ring';
+  /** As a leader: how its followers keep up, while there is something uncommitted. */
+  pace: Pace | undefined;
+  /**
+   * As a follower: records come from the leader's ring, or, after a gap, from its log until the ring is reached. Unproven:
+   * the same, and what this log holds was not held against the leader's yet, so that nothing of it counts.
+   */
+  source: 'ring' | 'log' | 'unproven' = 'ring';
 
   constructor(info: PartitionInfo, config: TopicConfig, log: PartitionLog, brokerId: number) {
     this.id = info.id;
@@ -57,9 +65,20 @@ export class Replica {
     return this.#info;
   }
 
+  /** What was proposed before is decided, or was refused: the announced ISR says. */
   become(info: PartitionInfo): void {
     this.#info = info;
-    this.#inSyncFollowers = info.isr.filter((id) => id !== info.leader);
+    this.#awaited = info.isr.filter((id) => id !== info.leader);
+  }
+
+  /** As a leader: from now on nothing is committed without this follower, though it is not in the ISR yet (KIP-497). */
+  propose(follower: number): void {
+    if (!this.isAwaited(follower)) this.#awaited = [...this.#awaited, follower];
+  }
+
+  /** Whether the HWM waits for this follower. */
+  isAwaited(follower: number): boolean {
+    return this.#awaited.includes(follower);
   }
 
   get state(): ReplicaState {
@@ -117,19 +136,10 @@ export class Replica {
   committable(leoOf: (brokerId: number, partitionId: number) => number): number {
     if (!this.hasEnoughInSync) return this.hwm;
     let lowest = this.#stable;
-    for (const follower of this.#inSyncFollowers) {
+    for (const follower of this.#awaited) {
       const leo = leoOf(follower, this.id);
       if (leo < lowest) lowest = leo;
     }
     return Math.max(lowest, this.hwm);
   }
-}
-
-/** How far a leader's log and another one certainly agree: as far as both went in an epoch that both know. */
-export function commonEnd(
-  log: Pick<PartitionLog, 'endOfEpoch'>,
-  other: { readonly leo: number; readonly lastEpoch: number },
-): number {
-  const { epoch, endOffset } = log.endOfEpoch(other.lastEpoch);
-  return epoch === other.lastEpoch ? Math.min(other.leo, endOffset) : 0;
 }

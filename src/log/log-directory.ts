@@ -1,6 +1,6 @@
 import type { Disk } from './disk.ts';
-import { writeEpochs } from './epoch-file.ts';
 import type { EpochStart } from './epoch-list.ts';
+import { writeEpochs } from './epoch-list.ts';
 import { EPOCHS_FILE } from './file-names.ts';
 
 /** The directory of a log: the file of its epochs, and how far the device knows which files there are. */

@@ -1,8 +1,7 @@
 import { isCompacted, type TopicConfig } from '../config.ts';
 import { CLEANED_SUFFIX, finishSwaps, SWAP_SUFFIX } from './compaction-swap.ts';
 import { type Disk, DiskError } from './disk.ts';
-import { readEpochs } from './epoch-file.ts';
-import { EpochList, type EpochStart } from './epoch-list.ts';
+import { EpochList, type EpochStart, readEpochs } from './epoch-list.ts';
 import {
   baseOffsetOf,
   DAMAGED_SUFFIX,

@@ -12,8 +12,8 @@ import {
   replaceFile,
 } from './checkpoint-files.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { writeEpochs } from './epoch-file.ts';
 import type { EpochStart } from './epoch-list.ts';
+import { writeEpochs } from './epoch-list.ts';
 import { EPOCHS_FILE, INDEX_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import { besides, type InspectedPartition, type InspectedSegment, isOf, shortOf } from './inspection.ts';
 import {

@@ -29,7 +29,7 @@ export interface BrokerHost {
   readonly stage: (from: number, length: number) => number;
   /**
    * Stamps the staged batch, publishes it to the followers, and appends it to the own log. `client` is told when
-   * the batch is stable here or committed, whichever it waits for, unless it is NOBODY.
+   * the batch is stable here or committed, whichever it waits for, or that it has waited for `timeoutMs`, unless it is NOBODY.
    */
   append(
     replica: Replica,
@@ -37,6 +37,7 @@ export interface BrokerHost {
     client: number,
     correlation: number,
     waitsFor: PendingBatch['waitsFor'],
+    timeoutMs: number,
   ): void;
   /** A batch was appended to this replica's log, from elsewhere than its own ring: flush() is to come before long. */
   staged(replica: Replica): void;

@@ -4,7 +4,7 @@ import type { TopicConfig } from '../config.ts';
 import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
-import { RING_EVERY_BYTES } from '../limits.ts';
+import { LOOK_EVERY_MS, RING_EVERY_BYTES } from '../limits.ts';
 import { type DiskError, remedyOf } from '../log/disk.ts';
 import {
   CRC_FROM,
@@ -31,6 +31,7 @@ import type {
   Reign,
 } from './directory.ts';
 import { DurableLogs } from './durable-logs.ts';
+import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './leader-tail.ts';
 import { deleteRecords, LogKeeper } from './log-keeper.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
@@ -39,7 +40,6 @@ import { ProgressRow } from './progress.ts';
 import { ReplicaOpening } from './replica-opening.ts';
 import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
-import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
 import type { BrokerSurroundings, Clock, Port } from './surroundings.ts';
 
 /**
@@ -83,6 +83,7 @@ export class Broker implements BrokerHost, RolesHost {
   /** When the batches settled that are being counted: one look at the clock for all of them. */
   #settledAtMs = 0;
   #diskState: 'sound' | 'failed' = 'sound';
+  readonly #endLooks: () => void;
 
   /** `notify` is for what the main thread has to know without having asked. Without a pool all work is done here. */
   constructor(
@@ -119,6 +120,7 @@ export class Broker implements BrokerHost, RolesHost {
       if (addresses.id !== data.id) this.#peers.add(addresses);
     }
     this.catchUp = new CatchUp(this, data.peers);
+    this.#endLooks = this.clock.every(LOOK_EVERY_MS, this.#look);
   }
 
   get ringPosition(): number {
@@ -131,7 +133,7 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   readLog(replica: Replica): void {
-    replica.source = 'log';
+    if (replica.source === 'ring') replica.source = 'log';
     this.catchUp.want(replica);
   }
 
@@ -213,6 +215,7 @@ export class Broker implements BrokerHost, RolesHost {
     client: number,
     correlation: number,
     waitsFor: PendingBatch['waitsFor'],
+    timeoutMs: number,
   ): void {
     const { log } = replica;
     const baseOffset = log.leo;
@@ -231,9 +234,9 @@ export class Broker implements BrokerHost, RolesHost {
     this.#unrungBytes += length;
     if (this.#unrungBytes >= RING_EVERY_BYTES) this.#ringFollowers();
 
-    const next = nextOffset(bytes, batch);
     // Before the log may fail: then whoever waits is told with all the others.
-    replica.pending.push({ nextOffset: next, baseOffset, appendedAtMs, client, correlation, waitsFor });
+    const waiter = { client, correlation, waitsFor, deadlineMs: appendedAtMs + timeoutMs };
+    replica.pending.push({ nextOffset: nextOffset(bytes, batch), baseOffset, appendedAtMs, ...waiter });
     this.watch(replica);
     this.metrics.count('batchesAppended');
     try {
@@ -299,12 +302,16 @@ export class Broker implements BrokerHost, RolesHost {
 
   reform(partitions: readonly PartitionInfo[]): Promise<OpenedReplica[]> {
     const mended = this.#roles.reform(partitions);
+    this.#peers.reckon();
     this.#mayCommit = true;
     return mended;
   }
 
   admit(partition: number, epoch: number, follower: number): boolean {
-    return this.#roles.admit(partition, epoch, follower);
+    const isIn = this.#roles.admit(partition, epoch, follower);
+    const peer = this.#peers.get(follower);
+    if (isIn && peer !== undefined) peer.isAwaited = true;
+    return isIn;
   }
 
   /** Resolves when a topic of the same name finds room. */
@@ -334,6 +341,7 @@ export class Broker implements BrokerHost, RolesHost {
 
   /** Ends what would keep the thread alive, and leaves the logs in order. */
   async close(): Promise<void> {
+    this.#endLooks();
     this.flush();
     this.#logs.close();
     this.#sendAnswers();
@@ -354,12 +362,6 @@ export class Broker implements BrokerHost, RolesHost {
     if (hwm > replica.hwm) replica.hwm = hwm;
   }
 
-  /** A follower's LEO, as far as it counts in the present reign. */
-  readonly #leoOf = (brokerId: number, partitionId: number): number => {
-    const { epoch } = (this.replicas[partitionId] as Replica).info;
-    return this.#peers.linked(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
-  };
-
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
     if (this.#peers.look(this.catchUp)) this.#mayCommit = true;
@@ -371,7 +373,7 @@ export class Broker implements BrokerHost, RolesHost {
         replica.uncommitted = false;
         continue;
       }
-      const hwm = replica.committable(this.#leoOf);
+      const hwm = replica.committable(this.#peers.leoOf);
       if (hwm > replica.hwm) this.#advance(replica, hwm);
       if (hwm < replica.log.leo) still.push(replica);
       else replica.uncommitted = false;
@@ -379,6 +381,22 @@ export class Broker implements BrokerHost, RolesHost {
     this.#uncommitted = still;
     return true;
   }
+
+  /** Rarely: who has waited too long for a commitment is told so, and followers are named that do not keep up. */
+  readonly #look = (): void => {
+    const nowMs = this.clock.nowMs();
+    const led = this.#uncommitted.filter((replica) => replica.state === 'online' && replica.isLeader);
+    for (const replica of led) {
+      for (const batch of replica.pending.expire(nowMs)) {
+        this.metrics.count('requestsTimedOut');
+        this.#answer(batch.client, batch, 'REQUEST_TIMED_OUT');
+      }
+    }
+    this.#peers.judge(nowMs, led, ({ id, info }, followers) =>
+      this.#notify({ notice: 'lagging', partition: id, epoch: info.epoch, followers }),
+    );
+    this.#sendAnswers();
+  };
 
   get isDiskFailed(): boolean {
     return this.#diskState === 'failed';
@@ -454,12 +472,7 @@ export class Broker implements BrokerHost, RolesHost {
     if (this.#diskState === 'failed') return;
     this.#diskState = 'failed';
     this.#uncommitted = [];
-    for (const replica of this.replicas) {
-      if (replica === undefined) continue;
-      replica.becomeOffline();
-      replica.uncommitted = false;
-      this.dismiss(replica, 'KAFKA_STORAGE_ERROR');
-    }
+    this.#roles.takeOffline();
     this.#sendAnswers();
     const message = `Broker ${this.id} has taken its partitions offline because its disk failed (${error.message}). ${remedyOf(error, this.id)}`;
     this.#notify({ notice: 'disk-failed', message });

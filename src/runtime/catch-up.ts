@@ -1,5 +1,12 @@
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import { isCompacted } from '../config.ts';
+import {
+  type LogAnswer as LeaderAnswer,
+  retryAfterMs,
+  takeAnswer,
+  wishOf,
+} from '../core/partition-follower.ts';
+import { answerWish, type LogWish } from '../core/partition-leader.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
@@ -11,41 +18,22 @@ import {
   readBaseOffset,
   readCrc,
 } from '../log/record-batch.ts';
-import type { EpochEnd, Extent, PartitionLog } from '../types.ts';
+import type { Extent, PartitionLog } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { Port } from './surroundings.ts';
 
-/** A follower asks a leader for what its log lacks: Kafka's Fetch between replicas, over a port. */
+/** A follower asks a leader, over a port. */
 interface LogRequest {
   readonly type: 'request';
   readonly partitions: readonly LogWish[];
 }
 
-interface LogWish {
+interface LogResult extends LeaderAnswer {
   readonly id: number;
-  readonly epoch: number;
-  readonly leo: number;
-  /** The newest epoch of a log that was not held against this leader's yet; otherwise undefined. */
-  readonly lastEpoch: number | undefined;
-}
-
-/** 'NOT_READABLE': the leader's log is damaged there, or its disk has failed. */
-type LogError = 'NONE' | 'NOT_LEADER_OR_FOLLOWER' | 'OFFSET_OUT_OF_RANGE' | 'DIVERGED' | 'NOT_READABLE';
-
-interface LogResult {
-  readonly id: number;
-  /** The leader's, as the wish named it: what was meant for another reign is not taken. */
-  readonly epoch: number;
-  /** The follower's LEO, as the wish named it: a log that has gone back since takes nothing of it. */
-  readonly leo: number;
-  readonly error: LogError;
-  readonly logStart: number;
   /** Whole batches from the follower's LEO; empty where it has everything, or where the answer was full. */
   readonly bytes?: Uint8Array<ArrayBuffer> | undefined;
   /** The offset after them. */
   readonly end?: number;
-  /** Where the logs part at the latest: how far the leader has what the follower has of this epoch. */
-  readonly epochEnd?: EpochEnd;
   /** Set where the follower then has all that the leader has: later batches lie in the ring from here on. */
   readonly ringPosition?: number | undefined;
 }
@@ -55,7 +43,6 @@ interface LogAnswer {
   readonly results: readonly LogResult[];
 }
 
-const RETRY_MS = 50;
 /** A request is followed by others: for this long the broker stays with its event loop, where ports are heard. */
 const BUSY_MS = 20;
 
@@ -69,8 +56,8 @@ export class CatchUp {
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
-  /** Replicas whose logs may hold what their leader's does not: nothing of them counts before that is settled. */
-  readonly #unproven = new Set<Replica>();
+  /** By leader: answers in a row that were of no use. */
+  readonly #failures = new Map<number, number>();
   #busyUntilMs = 0;
 
   constructor(broker: BrokerHost, ports: ReadonlyMap<number, Port>) {
@@ -126,8 +113,7 @@ export class CatchUp {
    */
   follow(replica: Replica): void {
     for (const wanted of this.#wanted.values()) wanted.delete(replica);
-    replica.source = 'log';
-    this.#unproven.add(replica);
+    replica.source = 'unproven';
     this.want(replica);
   }
 
@@ -139,7 +125,6 @@ export class CatchUp {
   /** This replica is a follower no more, or has made room for another one of the same partition. */
   forget(replica: Replica): void {
     for (const wanted of this.#wanted.values()) wanted.delete(replica);
-    this.#unproven.delete(replica);
   }
 
   close(): void {
@@ -153,11 +138,7 @@ export class CatchUp {
     if (wanted.size === 0 || this.#asked.has(leader) || !this.#broker.isLinked(leader)) return;
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
-    const partitions = [...wanted].map((replica): LogWish => {
-      const { id, info, log } = replica;
-      const lastEpoch = this.#unproven.has(replica) ? log.lastEpoch : undefined;
-      return { id, epoch: info.epoch, leo: log.leo, lastEpoch };
-    });
+    const partitions = [...wanted].map(wishOf);
     this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
   }
 
@@ -175,95 +156,65 @@ export class CatchUp {
     port.postMessage({ type: 'answer', results } satisfies LogAnswer, transfer);
   }
 
-  #grant({ id, epoch, leo, lastEpoch }: LogWish, room: number): LogResult {
+  #grant(wish: LogWish, room: number): LogResult {
+    const { id, epoch, leo } = wish;
     const replica = this.#broker.replicas[id];
-    if (
-      replica === undefined ||
-      !replica.isLeader ||
-      replica.info.epoch !== epoch ||
-      replica.state !== 'online'
-    )
-      return { id, epoch, leo, error: 'NOT_LEADER_OR_FOLLOWER', logStart: 0 };
+    const answer = { id, epoch, leo, ...answerWish(replica, wish) };
+    if (replica === undefined || answer.error !== 'NONE') return answer;
     const { log } = replica;
-    const { logStart } = log;
-    // A log that never had a leader holds nothing that could differ.
-    if (lastEpoch !== undefined && lastEpoch !== -1) {
-      const epochEnd = log.endOfEpoch(lastEpoch);
-      if (epochEnd.epoch !== lastEpoch || leo > epochEnd.endOffset)
-        return { id, epoch, leo, error: 'DIVERGED', logStart, epochEnd };
-    }
-    if (leo < logStart || leo > log.leo) return { id, epoch, leo, error: 'OFFSET_OUT_OF_RANGE', logStart };
     let copy: LogCopy;
     try {
       copy = copyFrom(log, leo, room);
     } catch (error) {
       this.#broker.readFailed(replica, error);
-      return { id, epoch, leo, error: 'NOT_READABLE', logStart };
+      return { ...answer, error: 'NOT_READABLE' };
     }
     const { bytes, end } = copy;
     // Where the answer reaches the leader's end, everything later lies in the ring from here on.
     const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
-    return { id, epoch, leo, error: 'NONE', logStart, bytes, end, ringPosition };
+    return { ...answer, bytes, end, ringPosition };
   }
 
   #take(leader: number, answer: LogAnswer): void {
     this.#asked.delete(leader);
-    let again = true;
+    let isOfUse = answer.results.length === 0;
     for (const result of answer.results) {
       const replica = this.#broker.replicas[result.id];
-      if (replica === undefined || replica.info.leader !== leader || replica.info.epoch !== result.epoch)
+      if (replica === undefined) {
+        isOfUse = true;
         continue;
-      if (replica.source !== 'log' || replica.state !== 'online' || replica.log.leo !== result.leo) continue;
+      }
       try {
-        if (!this.#takeOne(replica, result)) again = false;
+        if (this.#takeOne(replica, leader, result)) isOfUse = true;
       } catch (error) {
         this.#broker.readFailed(replica, error);
-        again = false;
       }
     }
-    if (again) this.#ask(leader);
-    else this.#broker.clock.schedule(RETRY_MS, () => this.#ask(leader));
+    const failures = isOfUse ? 0 : (this.#failures.get(leader) ?? 0) + 1;
+    this.#failures.set(leader, failures);
+    if (isOfUse) this.#ask(leader);
+    else this.#broker.clock.schedule(retryAfterMs(failures), () => this.#ask(leader));
   }
 
   /** False where asking again at once would give the same answer. */
-  #takeOne(replica: Replica, result: LogResult): boolean {
-    const { leader } = replica.info;
-    let isSound = true;
-    switch (result.error) {
-      case 'NOT_LEADER_OR_FOLLOWER':
-      case 'NOT_READABLE':
-        return false;
-      case 'DIVERGED':
-        this.#truncate(replica, result.epochEnd as EpochEnd);
-        return true;
-      case 'OFFSET_OUT_OF_RANGE':
-        this.#restart(replica, result.logStart);
-        break;
-      case 'NONE':
-        this.#prove(replica);
-        if (result.bytes !== undefined) isSound = this.#append(replica, result.bytes);
-    }
+  #takeOne(replica: Replica, leader: number, result: LogResult): boolean {
+    const wasUnproven = replica.source === 'unproven';
+    const step = takeAnswer(replica, leader, result);
+    if (step === 'ignore') return true;
+    // What counted before does so no more: it is told before the log goes back.
+    if (!wasUnproven && replica.source === 'unproven') this.#broker.table.storeReign(replica.id, -1);
+    if (step === 'restarted' || (wasUnproven && replica.source !== 'unproven')) this.#prove(replica);
+    if (step === 'wait') return false;
+    if (step === 'ask') return true;
+    const isSound = result.bytes === undefined || this.#append(replica, result.bytes);
     this.#broker.progressed(leader);
     if (result.ringPosition !== undefined && replica.log.leo === result.end)
       this.#rejoin(replica, result.ringPosition);
     return isSound;
   }
 
-  /** The logs agree up to the smaller of the two ends of the epoch at most; it is asked again from there. */
-  #truncate(replica: Replica, theirs: EpochEnd): void {
-    const { log } = replica;
-    const { leo, lastEpoch } = log;
-    const ours = log.endOfEpoch(theirs.epoch);
-    log.truncateTo(Math.max(log.logStart, Math.min(theirs.endOffset, ours.endOffset)));
-    replica.restart();
-    replica.hwm = Math.min(replica.hwm, log.leo);
-    // An epoch of which nothing was ever written: what is there besides belongs to epochs that both know.
-    if (log.leo === leo && log.lastEpoch === lastEpoch) this.#prove(replica);
-  }
-
   /** All that this replica has, its leader has too: now it may count. */
   #prove(replica: Replica): void {
-    if (!this.#unproven.delete(replica)) return;
     this.#broker.restarted(replica);
     this.#broker.table.storeReign(replica.id, replica.info.epoch);
   }
@@ -291,15 +242,6 @@ export class CatchUp {
     }
     this.#broker.flush();
     return isSound;
-  }
-
-  /** The leader has dropped what this replica would need next: it begins again where the leader begins. */
-  #restart(replica: Replica, logStart: number): void {
-    replica.log.restartAt(logStart);
-    replica.hwm = Math.min(replica.hwm, logStart);
-    this.#unproven.delete(replica);
-    this.#broker.restarted(replica);
-    this.#broker.table.storeReign(replica.id, replica.info.epoch);
   }
 
   #rejoin(replica: Replica, ringPosition: number): void {

@@ -4,14 +4,15 @@ import { channelBytes } from '../../native-free/sharedarraybuffer-utils/index.ts
  * The frames between a client thread and a broker thread. The kind of a frame is the channel's; addresses are
  * absolute in the arena, fields are int32 words, and offsets take two of them (high, low).
  *
- *   request PRODUCE   | correlation | partition id | leader epoch | acks (0, 1, -1)  | the batch ...
- *   request FETCH     | correlation | partition id | max bytes    | wait ms          | offset (2) | role (2) |
- *   request OFFSET_FOR_TIME  | correlation | partition id | timestamp (2) | role (2) |
+ *   request PRODUCE   | correlation | partition id | leader epoch | acks (0, 1, -1)  | timeout ms | unused (3) | the batch ...
+ *   request FETCH     | correlation | partition id | max bytes    | wait ms          | offset (2) | role | leader epoch |
+ *   request OFFSET_FOR_TIME  | correlation | partition id | timestamp (2) | role | leader epoch |
  *   response PRODUCED | correlation | error        | base offset (2)                 |
  *   response FETCHED  | correlation | error        | HWM (2)      | log start (2)    | unused (2) | batches ...
  *   response OFFSET_FOR_TIME | correlation | error | offset (2) | timestamp (2) | HWM (2) |      (-1: none)
  *
- * Batches begin on a 16-byte boundary, where the kernels like them.
+ * A produce request is answered within its timeout, from the append on, whatever has become of it. A leader epoch of -1
+ * is not looked at. Batches begin on a 16-byte boundary, where the kernels like them.
  */
 export const REQUEST_PRODUCE = 1;
 export const REQUEST_FETCH = 2;
@@ -20,7 +21,7 @@ export const RESPONSE_FETCHED = 4;
 export const REQUEST_OFFSET_FOR_TIME = 5;
 export const RESPONSE_OFFSET_FOR_TIME = 6;
 
-export const PRODUCE_HEADER_BYTES = 16;
+export const PRODUCE_HEADER_BYTES = 32;
 export const FETCH_BYTES = 32;
 export const PRODUCED_BYTES = 16;
 export const FETCHED_HEADER_BYTES = 32;

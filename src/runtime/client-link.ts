@@ -37,6 +37,7 @@ interface Fetch {
   readonly waitMs: number;
   readonly offset: number;
   readonly fromAnyReplica: boolean;
+  readonly epoch: number;
 }
 
 /** A client as the broker sees it: its requests, and the channel for the answers. */
@@ -116,17 +117,19 @@ export class ClientLink {
     const replica = replicas[words[at / 4 + 1]];
     const epoch = words[at / 4 + 2];
     const acks = words[at / 4 + 3];
+    const timeoutMs = words[at / 4 + 4];
     const batch = at + PRODUCE_HEADER_BYTES;
     const bytes = length - PRODUCE_HEADER_BYTES;
     const error = admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, this.#broker.stage);
     if (error !== 'NONE') {
       metrics.count('batchesRefused');
+      this.#countFenced(error);
       if (acks !== 0) this.respondProduced(correlation, error, -1);
       return;
     }
     const waiter = acks === 0 ? NOBODY : this.#client;
     const waitsFor = acks === 1 ? 'stable' : 'committed';
-    this.#broker.append(replica as Replica, bytes, waiter, correlation, waitsFor);
+    this.#broker.append(replica as Replica, bytes, waiter, correlation, waitsFor, timeoutMs);
   }
 
   #fetch(at: number): void {
@@ -138,17 +141,34 @@ export class ClientLink {
       waitMs: words[at / 4 + 3],
       offset: getOffset(words, at / 4 + 4),
       fromAnyReplica: words[at / 4 + 6] === FETCH_FROM_ANY_REPLICA,
+      epoch: words[at / 4 + 7],
     };
     const replica = this.#broker.replicas[fetch.partition];
     if (replica !== undefined) this.#broker.refreshHwm(replica);
-    const error = admitRead(replica, fetch.offset, fetch.fromAnyReplica);
+    const error = admitRead(replica, fetch.epoch, fetch.offset, fetch.fromAnyReplica);
     if (error !== 'NONE') {
+      this.#countRefusedRead(error);
       this.#respond(() => this.#writeFetched(fetch, replica, error));
     } else if (fetch.waitMs > 0 && (replica as Replica).hwm <= fetch.offset) {
       this.#wait(fetch, replica as Replica);
     } else {
       this.#respond(() => this.#writeFetched(fetch, replica, 'NONE'));
     }
+  }
+
+  #countRefusedRead(error: ErrorCode): void {
+    this.#broker.metrics.count('readsRefused');
+    this.#countFenced(error);
+  }
+
+  /** Who speaks of another reign, or of another leader. */
+  #countFenced(error: ErrorCode): void {
+    if (
+      error === 'FENCED_LEADER_EPOCH' ||
+      error === 'UNKNOWN_LEADER_EPOCH' ||
+      error === 'NOT_LEADER_OR_FOLLOWER'
+    )
+      this.#broker.metrics.count('requestsFenced');
   }
 
   /** A long poll: answered by the HWM, or by the clock. */
@@ -230,7 +250,9 @@ export class ClientLink {
     const replica = this.#broker.replicas[words[at / 4 + 1]];
     const timestamp = getOffset(words, at / 4 + 2);
     if (replica !== undefined) this.#broker.refreshHwm(replica);
-    let error = admitListOffsets(replica, words[at / 4 + 4] === FETCH_FROM_ANY_REPLICA);
+    const fromAnyReplica = words[at / 4 + 4] === FETCH_FROM_ANY_REPLICA;
+    let error = admitListOffsets(replica, words[at / 4 + 5], fromAnyReplica);
+    if (error !== 'NONE') this.#countRefusedRead(error);
     let found: TimestampedOffset | undefined;
     if (replica !== undefined && error === 'NONE') {
       error = this.#fromLog(replica, (log) => {

@@ -343,6 +343,9 @@ export class Coordinator {
       case 'caught-up':
         void this.#isr.expand(handle, notice.partition);
         break;
+      case 'lagging':
+        void this.#isr.shrink(handle, notice.partition, notice.epoch, notice.followers);
+        break;
       case 'recovering': {
         const { notice: _, ...progress } = notice;
         this.#options.onRecovery?.({ broker: handle.id, ...progress });

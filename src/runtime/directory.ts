@@ -183,6 +183,13 @@ export type BrokerNotice =
   | { readonly notice: 'disk-failed'; readonly message: string }
   /** A replica that is not in the ISR has all that its leader has. */
   | { readonly notice: 'caught-up'; readonly partition: number }
+  /** As the leader of this epoch: these followers have not kept up for too long, and it still waits for them. */
+  | {
+      readonly notice: 'lagging';
+      readonly partition: number;
+      readonly epoch: number;
+      readonly followers: readonly number[];
+    }
   /** Bytes of a segment are no longer what was written, from `position` on as far as anybody knows. */
   | ({ readonly notice: 'damaged'; readonly id: number; readonly bytes: number } & SegmentFault)
   /** A log, or part of it, cannot be compacted. */

@@ -2,7 +2,7 @@ import type { AlterIsr } from '../core/metadata/commands.ts';
 import type { MetadataPartition } from '../core/metadata/image.ts';
 import { TidemarkError } from '../errors.ts';
 import type { BrokerHandle } from './broker-handle.ts';
-import type { PartitionChanges } from './partition-changes.ts';
+import type { ChangeOptions, PartitionChanges } from './partition-changes.ts';
 import type { Clock } from './surroundings.ts';
 import { pause } from './timers.ts';
 import type { Topics } from './topics.ts';
@@ -21,8 +21,8 @@ export class IsrChanges {
   readonly #barred = new Set<string>();
   /** What is being let in, so that nobody asks twice. */
   readonly #entering = new Set<string>();
-  /** How many were. What a leader said of a replica's log before does not count any more. */
-  #healed = 0;
+  /** Raised when what leaders said before does not count any more. */
+  #voided = 0;
 
   /** `runningOf` has a broker that takes requests, beats, and has its disk; `epochOf` that of its registration. */
   constructor(
@@ -60,7 +60,7 @@ export class IsrChanges {
       return await act();
     } finally {
       this.#barred.delete(key);
-      this.#healed += 1;
+      this.#voided += 1;
     }
   }
 
@@ -73,38 +73,80 @@ export class IsrChanges {
     const key = `${keyOf(handle.id, partition)} ${handle.life}`;
     if (this.#entering.has(key)) return;
     this.#entering.add(key);
-    await this.#expand(handle, partition);
+    const isWaitedFor = await this.#expand(handle, partition);
     this.#entering.delete(key);
+    // It cannot come in any more, and the leader is not to wait for it.
+    const isOut = this.#topics.find(partition)?.isr.includes(handle.id) === false;
+    if (isWaitedFor && isOut) await this.#changes.change(() => undefined, this.#retelling(partition));
   }
 
-  async #expand(handle: BrokerHandle, partition: number): Promise<void> {
-    const broker = handle.id;
+  /** Whether a leader was made to wait for it. */
+  async #expand(handle: BrokerHandle, partition: number): Promise<boolean> {
+    let isWaitedFor = false;
     for (let info = this.#candidate(handle, partition); info !== undefined; ) {
-      const asked = info;
-      const { epoch } = asked;
-      const healed = this.#healed;
-      const request = { type: 'admit', partition, epoch, follower: broker } as const;
-      const answer = await this.#runningOf(asked.leader)
+      const voided = this.#voided;
+      const { leader, epoch } = info;
+      const request = { type: 'admit', partition, epoch, follower: handle.id } as const;
+      const answer = await this.#runningOf(leader)
         ?.request(request)
         .catch(() => false);
       if (answer === true) {
-        await this.#changes.change(() => {
-          const each = this.#topics.find(partition);
-          const isCurrent = healed === this.#healed && this.#runningOf(broker) === handle;
-          // The epoch of the partition tells whether it is still what the leader was asked about.
-          if (each?.partitionEpoch !== asked.partitionEpoch || !isCurrent) return undefined;
-          if (this.#barred.has(keyOf(broker, partition))) return undefined;
-          return this.#alter(
-            each,
-            each.replicas.filter((id) => id === broker || each.isr.includes(id)),
-          );
-        });
+        isWaitedFor = true;
+        await this.#enter(handle, info, voided);
       }
-      info = this.#candidate(handle, partition);
-      if (info === undefined) return;
+      if (this.#candidate(handle, partition) === undefined) break;
       await pause(this.#clock, ADMIT_RETRY_MS);
       info = this.#candidate(handle, partition);
     }
+    return isWaitedFor;
+  }
+
+  /** It is written down, if all is still as it was when the leader was `asked`. */
+  #enter(handle: BrokerHandle, asked: MetadataPartition, voided: number): Promise<void> {
+    const broker = handle.id;
+    return this.#changes.change(() => {
+      const info = this.#topics.find(asked.id);
+      const isCurrent = voided === this.#voided && this.#runningOf(broker) === handle;
+      // The epoch of the partition tells whether it is still what the leader was asked about.
+      if (info?.partitionEpoch !== asked.partitionEpoch || !isCurrent) return undefined;
+      if (this.#barred.has(keyOf(broker, asked.id))) return undefined;
+      return this.#alter(
+        info,
+        info.replicas.filter((id) => id === broker || info.isr.includes(id)),
+      );
+    });
+  }
+
+  /**
+   * What the leader of that epoch says: these have not kept up. That is written down, if it still leads; only when it hears
+   * of it, it waits for them no more. One that it was to let in, and that nobody has written down, it hears of as well.
+   */
+  async shrink(
+    leader: BrokerHandle,
+    partition: number,
+    epoch: number,
+    followers: readonly number[],
+  ): Promise<void> {
+    await this.#changes.change(() => {
+      const info = this.#topics.find(partition);
+      if (info?.leader !== leader.id || info.epoch !== epoch) return undefined;
+      if (this.#runningOf(leader.id) !== leader) return undefined;
+      const isr = info.isr.filter((id) => id === leader.id || !followers.includes(id));
+      return isr.length === info.isr.length ? undefined : this.#alter(info, isr);
+    }, this.#retelling(partition));
+  }
+
+  /**
+   * The leader hears once more who is in sync, and waits for nobody besides. What it was asked before that is void: it may
+   * have agreed to wait, and does so no more.
+   */
+  #retelling(partition: number): ChangeOptions {
+    return {
+      retold: partition,
+      announced: () => {
+        this.#voided += 1;
+      },
+    };
   }
 
   #alter(info: MetadataPartition, isr: readonly number[]): AlterIsr {

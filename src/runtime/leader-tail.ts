@@ -1,4 +1,5 @@
 import { RingReader, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { judgeFrame } from '../core/partition-follower.ts';
 import type { Replica } from '../core/replica.ts';
 import { PASS_BYTES, REPORT_EVERY_BYTES } from '../limits.ts';
 import {
@@ -11,7 +12,19 @@ import {
 } from '../log/record-batch.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { BrokerAddresses } from './directory.ts';
-import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './ring-frames.ts';
+
+/**
+ * A frame of a tail ring: one batch as the leader has stamped it, behind a header of 16 bytes.
+ *
+ *   | appended at, ms (float64) | partition id (int32) | unused (int32) | the batch ...
+ */
+export const RING_HEADER_BYTES = 16;
+
+/** Word of the header, counted in int32. */
+export const RING_PARTITION_WORD = 2;
+
+/** Word of the header, counted in float64. */
+export const RING_TIME_WORD = 0;
 
 /**
  * Follows one leader broker: one cursor in its tail ring for all the partitions that this broker follows there.
@@ -86,17 +99,16 @@ export class LeaderTail {
     const at = frame + RING_HEADER_BYTES;
     const length = this.#reader.length - RING_HEADER_BYTES;
     const { log } = replica;
-    const baseOffset = readBaseOffset(bytes, at);
-    if (baseOffset < log.leo) return false;
-    const sound =
-      baseOffset === log.leo &&
-      readLeaderEpoch(bytes, at) === replica.info.epoch &&
+    const place = judgeFrame(replica, readBaseOffset(bytes, at), readLeaderEpoch(bytes, at));
+    if (place === 'known') return false;
+    const isSound =
+      place === 'next' &&
       checkBatch(bytes, at, length, length) === 0 &&
       batchBytes(bytes, at) === length &&
       kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
-    if (!sound) {
+    if (!isSound) {
       if (!this.#reader.intact()) return false;
-      if (baseOffset === log.leo) metrics.count('corruptFrames');
+      if (place === 'next') metrics.count('corruptFrames');
       this.#broker.readLog(replica);
       return false;
     }

@@ -19,6 +19,10 @@ export interface ChangeOptions {
   readonly begin?: () => void;
   /** A broker that is to be told of all that it holds, changed or not. */
   readonly welcomed?: BrokerHandle;
+  /** A partition that is announced as it stands, changed or not. */
+  readonly retold?: number;
+  /** In the moment in which all that the turn has to say was said. */
+  readonly announced?: () => void;
 }
 
 /** What changes ask of the cluster. */
@@ -103,10 +107,12 @@ export class PartitionChanges {
     const welcomed = items.flatMap((item) => item.welcomed ?? []);
     const offset = this.#cluster.metadataOffset();
     const changed = this.#changed;
+    for (const { retold } of items) if (retold !== undefined) changed.add(retold);
     // Of a topic that nobody sees yet its brokers hear when it is shown.
     this.#changed = new Set([...changed].filter((id) => this.#cluster.topics.isHidden(id)));
     const infos = this.#cluster.topics.infosOf(changed);
     if (infos.length > 0 || welcomed.length > 0) await this.#announce(infos, welcomed);
+    for (const { announced } of items) announced?.();
     for (const handle of this.#cluster.alive())
       handle.request({ type: 'metadata', offset }).catch(() => undefined);
   }

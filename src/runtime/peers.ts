@@ -1,5 +1,7 @@
 import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { AHEAD_MAX_BYTES, THROTTLE_MAX_MS } from '../limits.ts';
+import { IsrJudge } from '../core/isr-judge.ts';
+import type { Replica } from '../core/replica.ts';
+import { AHEAD_MAX_BYTES, LOOK_EVERY_MS, THROTTLE_MAX_MS } from '../limits.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { BrokerAddresses } from './directory.ts';
@@ -17,9 +19,14 @@ export interface Peer {
   readonly progress: ProgressRow;
   /** Whether the peer holds a replica of a partition that this broker leads. */
   isFollower: boolean;
+  /** Whether an HWM here waits for it: it is in sync, or is being let in. */
+  isAwaited: boolean;
   /** The peer's progress as a follower of this broker, when it was last looked at, and when that was news. */
   seenChanges: number;
   seenAtMs: number;
+  /** What was found of it in the present round of looks, at the partition where it is furthest behind. */
+  behindMs: number;
+  behindRecords: number;
   /** Whether the two are on one side. If not, nothing of the peer's memory is looked at, and its bell is not rung. */
   isLinked: boolean;
 }
@@ -37,6 +44,7 @@ export class Peers {
   readonly #byId = new Map<number, Peer>();
   /** This broker's own, as a follower. */
   readonly #progress: ProgressRow;
+  readonly #judge = new IsrJudge(LOOK_EVERY_MS);
   readonly #sides: Sides;
   /** Of the sides, as `isLinked` goes by them. */
   #sideChanges: number;
@@ -75,11 +83,15 @@ export class Peers {
       isFollower: replicas.some(
         (replica) => replica?.info.leader === id && replica.info.replicas.includes(addresses.id),
       ),
+      isAwaited: false,
       seenChanges: 0,
       seenAtMs: 0,
+      behindMs: 0,
+      behindRecords: 0,
       isLinked: this.isLinked(addresses.id),
     };
     this.#byId.set(addresses.id, peer);
+    this.reckon();
     this.all.push(peer);
     // Its ring begins anew, and so does what this broker has read of it.
     if (isBack) this.#progress.advance(addresses.id, 0);
@@ -109,9 +121,52 @@ export class Peers {
     }
     for (const id of replicas) {
       const peer = this.#byId.get(id);
-      if (peer !== undefined) peer.isFollower = true;
+      if (peer === undefined) continue;
+      peer.isFollower = true;
+      peer.isAwaited = true;
     }
   }
+
+  /** An ISR has become smaller: whom no HWM waits for, requests do not wait for either. */
+  reckon(): void {
+    for (const peer of this.all) peer.isAwaited = false;
+    for (const replica of this.#host.replicas) {
+      if (replica?.isLeader !== true) continue;
+      for (const id of replica.info.replicas) {
+        const peer = this.#byId.get(id);
+        if (peer?.isAwaited === false && replica.isAwaited(id)) peer.isAwaited = true;
+      }
+    }
+  }
+
+  /** A follower's LEO, as far as it counts in the present reign. */
+  readonly leoOf = (brokerId: number, partitionId: number): number => {
+    const { epoch } = (this.#host.replicas[partitionId] as Replica).info;
+    return this.linked(brokerId)?.table.loadLeoIn(epoch, partitionId) ?? -1;
+  };
+
+  /** Looks at who follows these, all that are led here and have something uncommitted; `lag` hears who does not keep up. */
+  judge(
+    nowMs: number,
+    led: Iterable<Replica>,
+    lag: (replica: Replica, who: readonly number[]) => void,
+  ): void {
+    for (const peer of this.all) peer.behindMs = peer.behindRecords = 0;
+    this.#judge.begin(nowMs);
+    for (const replica of led) {
+      const who = this.#judge.look(replica, this.leoOf, this.#noteLag);
+      if (who.length > 0) lag(replica, who);
+    }
+    for (const { addresses, isFollower, behindMs, behindRecords } of this.all)
+      if (isFollower) this.#host.metrics.storeLag(addresses.id, behindMs, behindRecords);
+  }
+
+  readonly #noteLag = (follower: number, behindMs: number, records: number): void => {
+    const peer = this.#byId.get(follower);
+    if (peer === undefined) return;
+    peer.behindMs = Math.max(peer.behindMs, behindMs);
+    peer.behindRecords = Math.max(peer.behindRecords, records);
+  };
 
   /** Whether a leader has published, or a follower has got on. */
   hasNews(): boolean {
@@ -139,10 +194,10 @@ export class Peers {
     return isNews;
   }
 
-  /** Whether a follower that moves is far behind what the own ring has published, which ends at `ringEnd`. */
+  /** Whether a follower that is waited for, and moves, is far behind what the own ring has published, which ends at `ringEnd`. */
   areBehind(ringEnd: number): boolean {
-    for (const { isFollower, isLinked, progress, seenAtMs } of this.all) {
-      if (!isFollower || !isLinked || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES)
+    for (const { isAwaited, isLinked, progress, seenAtMs } of this.all) {
+      if (!isAwaited || !isLinked || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES)
         continue;
       if (this.#host.clock.nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
     }

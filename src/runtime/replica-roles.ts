@@ -1,10 +1,13 @@
 import type { TopicConfig } from '../config.ts';
-import { commonEnd, type Replica } from '../core/replica.ts';
+import { roleChange } from '../core/partition-follower.ts';
+import { admitFollower, beginReign, hwmAtStart } from '../core/partition-leader.ts';
+import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
+import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
 import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
@@ -13,6 +16,7 @@ export interface RolesHost {
   readonly id: number;
   readonly table: PartitionTable;
   readonly catchUp: CatchUp;
+  readonly metrics: Metrics;
   readonly replicas: (Replica | undefined)[];
   readonly isDiskFailed: boolean;
   tableOf(brokerId: number): PartitionTable;
@@ -88,10 +92,7 @@ export class ReplicaRoles {
       const replica = this.#host.replicas[info.id];
       if (replica === undefined) continue;
       replica.become(info);
-      // What the whole ISR has is committed, also where nobody had the time to write it down.
-      const common = followers.map((end) => commonEnd(replica.log, end));
-      const hwm = replica.hasEnoughInSync ? Math.min(replica.log.leo, ...common) : 0;
-      this.#reign(replica, Math.max(replica.hwm, hwm));
+      this.#reign(replica, hwmAtStart(replica, followers));
     }
   }
 
@@ -131,13 +132,8 @@ export class ReplicaRoles {
   /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
   admit(partition: number, epoch: number, follower: number): boolean {
     const replica = this.#host.replicas[partition];
-    if (replica === undefined || !replica.isLeader || replica.state !== 'online') return false;
-    const { info } = replica;
-    if (info.epoch !== epoch || !this.#host.isLinked(follower)) return false;
-    const leo = this.#host.tableOf(follower).loadLeoIn(epoch, partition);
-    if (leo === -1 || leo < replica.hwm) return false;
-    if (!info.isr.includes(follower)) replica.become({ ...info, isr: [...info.isr, follower] });
-    return true;
+    if (replica === undefined || !this.#host.isLinked(follower)) return false;
+    return admitFollower(replica, epoch, follower, this.#host.tableOf(follower).loadLeoIn(epoch, partition));
   }
 
   /**
@@ -198,6 +194,16 @@ export class ReplicaRoles {
     }
   }
 
+  /** The disk has failed: nobody gets anything of these replicas any more. */
+  takeOffline(): void {
+    for (const replica of this.#host.replicas) {
+      if (replica === undefined) continue;
+      replica.becomeOffline();
+      replica.uncommitted = false;
+      this.#host.dismiss(replica, 'KAFKA_STORAGE_ERROR');
+    }
+  }
+
   #tracked<T>(work: Promise<T>): Promise<T> {
     const tracked = work.finally(() => this.#underWay.delete(tracked));
     this.#underWay.add(tracked);
@@ -222,15 +228,19 @@ export class ReplicaRoles {
     const { info: before, isLeader: hasLed } = replica;
     const host = this.#host;
     // Without a change of the epoch it has only been opened, and hears for the first time who leads.
-    const isNewReign = info.epoch > before.epoch || info.leader !== before.leader;
-    // What the old leader has told is committed.
-    if (isNewReign) host.refreshHwm(replica);
-    // From here on the old leader counts on this replica no more, whatever it has or takes.
-    if (isNewReign) host.table.storeReign(info.id, -1);
+    const change = roleChange(before, info, host.id);
+    if (change === 'outdated') return;
+    if (change !== 'same reign') {
+      // What the old leader has told is committed.
+      host.refreshHwm(replica);
+      // From here on the old leader counts on this replica no more, whatever it has or takes.
+      host.table.storeReign(info.id, -1);
+    }
     replica.become(info);
-    if (!isNewReign) {
+    if (replica.isLeader) this.#countMembers(before.isr, info.isr);
+    if (change === 'same reign') {
       if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
-    } else if (replica.isLeader) {
+    } else if (change === 'leads') {
       host.catchUp.forget(replica);
       replica.taken.clear();
       if (replica.state === 'online') this.#reign(replica, replica.hwm);
@@ -242,18 +252,21 @@ export class ReplicaRoles {
     if (replica.isLeader && !replica.hasEnoughInSync) host.disown(replica);
   }
 
-  /** The epoch stands in the log before any batch of it does, and before anybody reads there. */
+  #countMembers(before: readonly number[], after: readonly number[]): void {
+    if (before.some((id) => !after.includes(id))) this.#host.metrics.count('isrShrinks');
+    if (after.some((id) => !before.includes(id))) this.#host.metrics.count('isrExpansions');
+  }
+
+  /** The epoch stands in the log before anybody reads there. */
   #reign(replica: Replica, hwm: number): void {
     const { log, id, info } = replica;
     this.#host.meet(info);
     try {
-      log.beginEpoch(info.epoch);
+      beginReign(replica, hwm);
     } catch (error) {
       this.#host.diskFailed(error);
       return;
     }
-    replica.hwm = hwm;
-    log.committed = hwm;
     this.#host.restarted(replica);
     this.#host.table.storeReign(id, info.epoch);
     this.#host.table.storeHwm(id, hwm);

@@ -71,10 +71,14 @@ test('a partition that the broker does not hold is unknown', () => {
   assert.is(admit({ replica: undefined }), 'UNKNOWN_TOPIC_OR_PARTITION');
 });
 
-test('a follower admits nothing, and neither does a leader of another epoch', () => {
-  assert.is(admit({ replica: replicaOf({ brokerId: 2 }) }), 'NOT_LEADER_OR_FOLLOWER');
-  assert.is(admit({ epoch: 4 }), 'NOT_LEADER_OR_FOLLOWER');
-  assert.is(admit({ epoch: 6 }), 'NOT_LEADER_OR_FOLLOWER');
+test('a follower admits nothing, and neither does a leader in another epoch than its client means', () => {
+  const follower = replicaOf({ brokerId: 2 });
+  assert.is(admit({ replica: follower }), 'NOT_LEADER_OR_FOLLOWER');
+  assert.is(admit({ epoch: 4 }), 'FENCED_LEADER_EPOCH');
+  assert.is(admit({ epoch: 6 }), 'UNKNOWN_LEADER_EPOCH');
+  // Who knows less than the broker has to learn, and who knows more has to wait until the broker has learned.
+  assert.is(admit({ epoch: 4, replica: follower }), 'FENCED_LEADER_EPOCH');
+  assert.is(admit({ epoch: 6, replica: follower }), 'UNKNOWN_LEADER_EPOCH');
 });
 
 test('max.message.bytes is the largest batch, and one byte more is too large', () => {
@@ -101,19 +105,29 @@ test('a length that is not the length of what was sent is found', () => {
   assert.is(admit({ batch: withByte(11, (byte) => byte - 1) }), 'CORRUPT_MESSAGE');
 });
 
+const wrong: Record<string, Uint8Array> = {
+  'one record too many': withByte(60, (byte) => byte + 1),
+  'last offset delta beyond the count': withByte(26, (byte) => byte + 1),
+  'control batch': encodeBatch([{ value: null }], { attributes: BatchAttribute.CONTROL }),
+  'transaction without producer': encodeBatch([{ value: null }], {
+    attributes: BatchAttribute.TRANSACTIONAL,
+  }),
+  'producer without sequence': encodeBatch([{ value: null }], { producer: [7, 0, -1] }),
+};
+
 test('a sound checksum over a bad header does not help', () => {
-  const wrong: Record<string, Uint8Array> = {
-    'old format': withByte(16, () => 1),
-    'one record too many': withByte(60, (byte) => byte + 1),
-    'last offset delta beyond the count': withByte(26, (byte) => byte + 1),
-    'control batch': encodeBatch([{ value: null }], { attributes: BatchAttribute.CONTROL }),
-    'transaction without producer': encodeBatch([{ value: null }], {
-      attributes: BatchAttribute.TRANSACTIONAL,
-    }),
-    'producer without sequence': encodeBatch([{ value: null }], { producer: [7, 0, -1] }),
-  };
-  for (const [name, bytes] of Object.entries(wrong)) {
-    assert.is(admit({ batch: withSoundCrc(bytes) }), 'CORRUPT_MESSAGE', name);
+  for (const [name, bytes] of Object.entries(wrong))
+    assert.is(admit({ batch: withSoundCrc(bytes) }), 'INVALID_RECORD', name);
+  assert.is(admit({ batch: withSoundCrc(withByte(16, () => 1)) }), 'CORRUPT_MESSAGE');
+  const codec = withByte(22, (byte) => byte | 7);
+  assert.is(admit({ batch: withSoundCrc(codec) }), 'UNSUPPORTED_COMPRESSION_TYPE');
+});
+
+test('a bad header that was not sent so is damage, and may be sent again', () => {
+  for (const [name, sent] of Object.entries(wrong)) {
+    const damaged = withSoundCrc(sent.slice());
+    damaged[damaged.length - 1] ^= 1;
+    assert.is(admit({ batch: damaged }), 'CORRUPT_MESSAGE', name);
   }
 });
 

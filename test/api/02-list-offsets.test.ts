@@ -11,19 +11,23 @@ function replicaOf(brokerId: number): Replica {
 }
 
 test('a partition that the broker does not hold is unknown', () => {
-  assert.is(admitListOffsets(undefined, true), 'UNKNOWN_TOPIC_OR_PARTITION');
+  assert.is(admitListOffsets(undefined, 0, true), 'UNKNOWN_TOPIC_OR_PARTITION');
 });
 
 test('a follower answers only whoever asked for any replica', () => {
-  assert.is(admitListOffsets(replicaOf(2), false), 'NOT_LEADER_OR_FOLLOWER');
-  assert.is(admitListOffsets(replicaOf(2), true), 'NONE');
-  assert.is(admitListOffsets(replicaOf(1), false), 'NONE');
+  assert.is(admitListOffsets(replicaOf(2), 0, false), 'NOT_LEADER_OR_FOLLOWER');
+  assert.is(admitListOffsets(replicaOf(2), 0, true), 'NONE');
+  assert.is(admitListOffsets(replicaOf(1), 0, false), 'NONE');
 });
 
 test('a replica whose disk has failed answers nobody', () => {
   const replica = replicaOf(1);
   replica.becomeOffline();
-  assert.is(admitListOffsets(replica, false), 'KAFKA_STORAGE_ERROR');
+  assert.is(admitListOffsets(replica, 0, false), 'KAFKA_STORAGE_ERROR');
+});
+
+test('who means another reign is told so', () => {
+  assert.is(admitListOffsets(replicaOf(1), 1, false), 'UNKNOWN_LEADER_EPOCH');
 });
 
 test.run();

@@ -3,9 +3,9 @@ import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { CommitQueue, NOBODY, type PendingBatch } from '../../src/core/commit-queue.ts';
+import { CommitQueue, NOBODY, type PendingBatch, TakenBatches } from '../../src/core/commit-queue.ts';
 
-function batch(baseOffset: number, records: number): PendingBatch {
+function batch(baseOffset: number, records: number, deadlineMs = 1_000): PendingBatch {
   const nextOffset = baseOffset + records;
   return {
     baseOffset,
@@ -14,7 +14,25 @@ function batch(baseOffset: number, records: number): PendingBatch {
     client: 1,
     correlation: baseOffset,
     waitsFor: 'committed',
+    deadlineMs,
   };
+}
+
+function settled(batches: TakenBatches, end: number): number[] {
+  const times: number[] = [];
+  batches.settle(end, (time) => times.push(time));
+  return times;
+}
+
+function taken(): TakenBatches {
+  const batches = new TakenBatches();
+  for (const [end, time] of [
+    [3, 100],
+    [5, 101],
+    [9, 102],
+  ])
+    batches.push(end, time);
+  return batches;
 }
 
 function takeAll(queue: CommitQueue, hwm: number): number[] {
@@ -186,6 +204,61 @@ test('when all waiting ends, everybody who was not told is told once, and nothin
   );
   assert.is(queue.size, 0);
   assert.equal(queue.abandon(), []);
+});
+
+test('who has waited long enough is told once, and the batches stay pending', () => {
+  const queue = new CommitQueue();
+  queue.push(batch(0, 2, 500));
+  queue.push(batch(2, 1, 300));
+  queue.push({ ...batch(3, 1, 100), client: NOBODY });
+  queue.push(batch(4, 1, 900));
+  const late = (nowMs: number): number[] => queue.expire(nowMs).map(({ correlation }) => correlation);
+  assert.equal(late(299), []);
+  assert.equal(late(300), [2]);
+  assert.equal(late(300), []);
+  assert.equal(late(899), [0]);
+  assert.is(queue.size, 4);
+  const told: number[] = [];
+  for (let next = queue.take(4); next !== undefined; next = queue.take(4)) told.push(next.client);
+  assert.equal(told, [NOBODY, NOBODY, NOBODY]);
+  assert.equal(late(2_000), [4]);
+});
+
+test('who was answered in time is not told that he has waited', () => {
+  const queue = new CommitQueue();
+  queue.push({ ...batch(0, 1, 100), waitsFor: 'stable' });
+  queue.push(batch(1, 1, 100));
+  queue.tellStable(1, () => {});
+  queue.take(1);
+  queue.push(batch(2, 1, 50));
+  assert.equal(
+    queue.expire(60).map(({ correlation }) => correlation),
+    [2],
+  );
+  assert.equal(
+    queue.expire(100).map(({ correlation }) => correlation),
+    [1],
+  );
+});
+
+test('batches below the end are settled in their order, each once', () => {
+  const batches = taken();
+  assert.equal(settled(batches, 2), []);
+  assert.equal(settled(batches, 5), [100, 101]);
+  assert.equal(settled(batches, 8), []);
+  batches.push(11, 103);
+  assert.equal(settled(batches, 20), [102, 103]);
+  assert.equal(settled(batches, 20), []);
+});
+
+test('what was not kept is never settled', () => {
+  const batches = taken();
+  batches.truncateTo(5);
+  batches.push(6, 200);
+  assert.equal(settled(batches, 20), [100, 101, 200]);
+  const others = taken();
+  others.clear();
+  assert.equal(settled(others, 20), []);
 });
 
 test.run();

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { topicConfig } from '../../src/config.ts';
-import { commonEnd, Replica } from '../../src/core/replica.ts';
+import { Replica } from '../../src/core/replica.ts';
 import type { PartitionInfo, PartitionLog } from '../../src/types.ts';
 
 /** A log of which only its ends matter. */
@@ -129,13 +129,6 @@ test('a log that goes back takes the stable end along, and one that begins anew 
   replica.restart();
   assert.is(replica.stable, 20);
   assert.is(replica.restarts, 2);
-});
-
-test('two logs agree as far as both went in an epoch that both know', () => {
-  const log = { endOfEpoch: (epoch: number) => ({ epoch: Math.min(epoch, 4), endOffset: 50 }) };
-  assert.is(commonEnd(log, { leo: 60, lastEpoch: 4 }), 50);
-  assert.is(commonEnd(log, { leo: 40, lastEpoch: 3 }), 40);
-  assert.is(commonEnd(log, { leo: 40, lastEpoch: 5 }), 0);
 });
 
 test.run();

@@ -16,7 +16,7 @@ function produce(brokers: Brokers, partition: number, correlation: number, waits
 function refusalOf(brokers: Brokers, brokerId: number, partition: number): string[] {
   const replica = brokers.replica(brokerId, partition);
   const batch = new Uint8Array(BATCH_HEADER_BYTES);
-  return [admitBatch(replica, 3, -1, batch, 0, batch.length, () => 0), admitRead(replica, 0, true)];
+  return [admitBatch(replica, 3, -1, batch, 0, batch.length, () => 0), admitRead(replica, 3, 0, true)];
 }
 
 test('a write that fails answers every waiter once, tells the main thread once, and ends nothing else', () =>

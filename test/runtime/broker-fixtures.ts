@@ -15,6 +15,7 @@ import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtim
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
 import { PROGRESS_BYTES } from '../../src/runtime/progress.ts';
+import type { Clock } from '../../src/runtime/surroundings.ts';
 import { SIDES_BYTES, Sides } from '../../src/runtime/vitals.ts';
 import type { Durability, PartitionInfo } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
@@ -34,6 +35,8 @@ export interface BrokersOptions {
   readonly durability?: Durability;
   /** Where a broker's files lie; in memory, if nothing is said. */
   readonly homeOf?: (brokerId: number) => BrokerHome;
+  /** Their time, if the test lets it pass. */
+  readonly clock?: Clock;
 }
 
 /** Who waits for a batch, and for what. */
@@ -41,6 +44,7 @@ export interface Waiter {
   readonly client?: number;
   readonly correlation?: number;
   readonly waitsFor?: PendingBatch['waitsFor'];
+  readonly timeoutMs?: number;
 }
 
 export interface ProducedAnswer {
@@ -62,7 +66,9 @@ export class Brokers {
   readonly #scratch: number;
   #partitions = 0;
 
-  constructor({ count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf }: BrokersOptions = {}) {
+  constructor(options: BrokersOptions = {}) {
+    const { count = 2, ringCapacity = 1 << 16, durability = 'memory', homeOf } = options;
+    const surroundings = { ...threadSurroundings, clock: options.clock ?? threadSurroundings.clock };
     const { arena } = this;
     this.#scratch = arena.allocate(SCRATCH_BYTES);
     const sides = arena.allocate(SIDES_BYTES);
@@ -103,7 +109,7 @@ export class Brokers {
         home: homeOf?.(id),
         peers: peers[id - 1],
       };
-      this.#brokers.set(id, new Broker(data, threadSurroundings, (notice) => this.notices.push(notice)));
+      this.#brokers.set(id, new Broker(data, surroundings, (notice) => this.notices.push(notice)));
     }
   }
 
@@ -177,7 +183,7 @@ export class Brokers {
     records = 1,
     valueBytes = 100,
     damage: (batch: Uint8Array) => void = () => {},
-    { client = NOBODY, correlation = 0, waitsFor = 'committed' }: Waiter = {},
+    { client = NOBODY, correlation = 0, waitsFor = 'committed', timeoutMs = 60_000 }: Waiter = {},
   ): void {
     const leader = this.get(1);
     const value = new Uint8Array(valueBytes).fill(1 + (this.replica(1, partition).log.leo % 255));
@@ -185,7 +191,7 @@ export class Brokers {
     damage(batch);
     this.arena.bytes.set(batch, this.#scratch);
     leader.stage(this.#scratch + CRC_FROM, batch.length - CRC_FROM);
-    leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor);
+    leader.append(this.replica(1, partition), batch.length, client, correlation, waitsFor, timeoutMs);
   }
 
   /** Rounds of passes and messages until nobody has anything left to do. */

@@ -147,6 +147,11 @@ test('metrics tell what each broker has done', () =>
         laps: 0,
         catchUps: 0,
         damagedSegments: 0,
+        readsRefused: 0,
+        requestsFenced: 0,
+        requestsTimedOut: 0,
+        isrShrinks: 0,
+        isrExpansions: 0,
       });
       assert.is(sum(lagHwm), broker === 1 ? 10 : 0);
       assert.is(sum(lagFollower), broker === 1 ? 0 : 10);
