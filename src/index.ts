@@ -5,13 +5,17 @@ export type {
   AlterTopicConfigOptions,
   ChangeTopicOptions,
   CreateTopicOptions,
+  ElectLeadersOptions,
+  ReassignOptions,
   TopicConfigDescription,
 } from './client/admin.ts';
 export { Cluster, type ClusterOptions, type InspectOptions } from './client/cluster.ts';
 export { type Client, connect } from './client/connect.ts';
 export type { Faults } from './client/faults.ts';
 export type { Producer, ProducerOptions } from './client/producer.ts';
+export type { AddBrokerOptions, Racks } from './client/rack-check.ts';
 export type { ReadOptions, ReadRecord, ReadResult } from './client/read.ts';
+export type { PartitionName, PartitionReplicas, RemoveBrokerOptions } from './client/replica-check.ts';
 export type { ClusterStatus, PartitionStatus, TopicStatus } from './client/status.ts';
 export type { TopicConfigInput } from './config.ts';
 export { type ErrorCode, TidemarkError } from './errors.ts';
@@ -23,11 +27,14 @@ export type {
   BrokerState,
   DiskFault,
   Durability,
+  ElectionResult,
   HeadersInput,
   HeaderValueInput,
+  Reassignment,
   RecordInput,
   RecordPlace,
   RecoveryProgress,
   RecoveryReport,
   ReplicaBytes,
+  ReplicaProgress,
 } from './types.ts';

@@ -1,3 +1,5 @@
+import type { ErrorCode } from './errors.ts';
+
 /**
  * What a caller hands in: strings are written as UTF-8; a null value is a tombstone. Other fields are refused, `partition`
  * among them: the key chooses the partition. A record that was read may be sent on as it is, and goes by its key too.
@@ -41,8 +43,9 @@ export interface PartitionInfo {
    * committed since. As long as there are such, nothing is.
    */
   readonly eligible?: readonly number[];
-  /** Replicas that are being added, and for how many bytes a second each broker may fetch what such replicas lack. */
+  /** Replicas that come and that go, and for how many bytes a second each broker may fetch what such replicas lack. */
   readonly adding?: readonly number[];
+  readonly removing?: readonly number[];
   readonly throttle?: number | null;
   /** Why nobody leads it: a sentence that says what to do. */
   readonly unavailable?: string;
@@ -192,6 +195,39 @@ export interface RecoveryReport {
   /** What was reported alone is as it was: see `reason` for what can be done. */
   readonly action: 'cut' | 'removed' | 'set aside' | 'reported';
   readonly reason: string;
+}
+
+/** A partition that is getting other replicas. */
+export interface Reassignment {
+  readonly topic: string;
+  readonly partition: number;
+  /** Those it has meanwhile: those it will have, the preferred leader first, and those that go then. */
+  readonly replicas: readonly number[];
+  readonly adding: readonly number[];
+  readonly removing: readonly number[];
+  readonly throttleBytesPerSecond?: number;
+  /** One for each replica that is added. */
+  readonly progress: readonly ReplicaProgress[];
+}
+
+export interface ReplicaProgress {
+  readonly broker: number;
+  /** How many of the records that the leader has at present. */
+  readonly doneRecords: number;
+  readonly totalRecords: number;
+  /** It is, and waits for the others. */
+  readonly inSync: boolean;
+}
+
+/** What has come of the election of a partition's leader. */
+export interface ElectionResult {
+  readonly topic: string;
+  readonly partition: number;
+  /** Who leads it now; -1 where nobody does. */
+  readonly leader: number;
+  /** Why nothing has changed. */
+  readonly code?: ErrorCode;
+  readonly error?: string;
 }
 
 /** How far a start has looked through the log of a replica. */

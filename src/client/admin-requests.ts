@@ -22,7 +22,7 @@ export class AdminRequests {
   }
 
   answer(request: AdminRequest): Promise<unknown> {
-    const { topicChanges } = this.#coordinator;
+    const { topicChanges, reassignments } = this.#coordinator;
     switch (request.type) {
       case 'create-topic':
         return this.#createTopic(request);
@@ -32,6 +32,21 @@ export class AdminRequests {
         return topicChanges.createPartitions(request.name, request.total, request.timeoutMs);
       case 'alter-config':
         return this.#alterConfig(request);
+      case 'reassign':
+        return reassignments.reassign(request.targets, request.throttle, request.timeoutMs);
+      case 'resize':
+        return reassignments.resize(
+          request.topic,
+          request.replicationFactor,
+          request.throttle,
+          request.timeoutMs,
+        );
+      case 'list-reassignments':
+        return Promise.resolve(reassignments.list());
+      case 'cancel-reassignments':
+        return reassignments.cancel(request.partitions, request.timeoutMs);
+      case 'elect-leaders':
+        return reassignments.elect(request.topics, request.election, request.timeoutMs);
       case 'describe-config':
         return this.#describeConfig(request.name);
       case 'list-topics':

@@ -1,7 +1,23 @@
 import { type PropertyName, type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
 import { checkTopicName } from '../core/metadata/topic-name.ts';
-import { isPlainObject, requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
+import {
+  isPlainObject,
+  requireInteger,
+  requireOneOf,
+  requireOptions,
+  show,
+  TidemarkError,
+} from '../errors.ts';
 import { ADMIN_TIMEOUT_DEFAULT_MS, PARTITIONS_A_TOPIC_MAX } from '../limits.ts';
+import type { ElectionResult, Reassignment } from '../types.ts';
+import {
+  checkPartitionNames,
+  checkReassignments,
+  checkThrottle,
+  checkTopicList,
+  type PartitionName,
+  type PartitionReplicas,
+} from './replica-check.ts';
 
 /** What every change of topics takes. */
 export interface ChangeTopicOptions {
@@ -57,8 +73,48 @@ export type AdminRequest =
       readonly total: number;
       readonly timeoutMs: number;
     }
+  | {
+      readonly type: 'reassign';
+      readonly targets: readonly PartitionReplicas[];
+      readonly throttle: number | undefined;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly type: 'resize';
+      readonly topic: string;
+      readonly replicationFactor: number;
+      readonly throttle: number | undefined;
+      readonly timeoutMs: number;
+    }
+  | { readonly type: 'list-reassignments' }
+  | {
+      readonly type: 'cancel-reassignments';
+      readonly partitions: readonly PartitionName[] | undefined;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly type: 'elect-leaders';
+      readonly topics: readonly string[] | undefined;
+      readonly election: 'preferred' | 'unclean';
+      readonly timeoutMs: number;
+    }
   | { readonly type: 'describe-config'; readonly name: string }
   | { readonly type: 'list-topics' };
+
+export interface ReassignOptions extends ChangeTopicOptions {
+  /** How many bytes a second each broker fetches at most for replicas that come to it. Default: as many as it can. */
+  readonly throttleBytesPerSecond?: number;
+}
+
+export interface ElectLeadersOptions extends ChangeTopicOptions {
+  /** Default: all. */
+  readonly topics?: readonly string[];
+  /**
+   * 'preferred', the default: the first of a partition's replicas leads it again, if it is in sync. 'unclean': where
+   * nobody leads, the replica that has most does, though acknowledged records that it lacks are lost then.
+   */
+  readonly type?: 'preferred' | 'unclean';
+}
 
 export interface AlterTopicConfigOptions extends ChangeTopicOptions {
   /** Properties with their new values, under Kafka's names. */
@@ -137,6 +193,55 @@ export class Admin {
   async describeTopicConfig(name: string): Promise<TopicConfigDescription> {
     checkTopicName(name);
     return (await this.#ask({ type: 'describe-config', name })) as TopicConfigDescription;
+  }
+
+  /**
+   * Moves partitions to other brokers, or with a replication factor gives each partition of a topic so many replicas.
+   * Replicas that come are filled while the partition is used, and as soon as all are in sync, those that go leave. All of
+   * it begins or nothing; resolves when it has begun: listReassignments tells how far it is.
+   */
+  reassign(partitions: readonly PartitionReplicas[], options?: ReassignOptions): Promise<void>;
+  reassign(topic: string, options: ReassignOptions & { readonly replicationFactor: number }): Promise<void>;
+  async reassign(
+    what: string | readonly PartitionReplicas[],
+    options: ReassignOptions & { readonly replicationFactor?: number } = {},
+  ): Promise<void> {
+    const isTopic = typeof what === 'string';
+    const names = ['throttleBytesPerSecond', 'timeoutMs'];
+    requireOptions('reassign options', options, isTopic ? ['replicationFactor', ...names] : names);
+    const throttle = checkThrottle(options.throttleBytesPerSecond);
+    const timeoutMs = checkTimeout(options);
+    if (!isTopic) {
+      await this.#ask({ type: 'reassign', targets: checkReassignments(what), throttle, timeoutMs });
+      return;
+    }
+    checkTopicName(what);
+    const replicationFactor = requireInteger('replicationFactor', options.replicationFactor, 1);
+    await this.#ask({ type: 'resize', topic: what, replicationFactor, throttle, timeoutMs });
+  }
+
+  /** Partitions that are getting other replicas, and how far that is. */
+  async listReassignments(): Promise<Reassignment[]> {
+    return (await this.#ask({ type: 'list-reassignments' })) as Reassignment[];
+  }
+
+  /** Gives these partitions, or all, the replicas back that they had before their reassignments. */
+  async cancelReassignments(
+    partitions?: readonly PartitionName[],
+    options: ChangeTopicOptions = {},
+  ): Promise<void> {
+    requireOptions('cancelReassignments options', options, ['timeoutMs']);
+    const names = partitions === undefined ? undefined : checkPartitionNames(partitions);
+    await this.#ask({ type: 'cancel-reassignments', partitions: names, timeoutMs: checkTimeout(options) });
+  }
+
+  /** Elects leaders where that is needed, and tells of each of those partitions what came of it. */
+  async electLeaders(options: ElectLeadersOptions = {}): Promise<ElectionResult[]> {
+    requireOptions('electLeaders options', options, ['topics', 'type', 'timeoutMs']);
+    const election = requireOneOf('type', options.type ?? 'preferred', ['preferred', 'unclean'] as const);
+    const topics = checkTopicList(options.topics);
+    const timeoutMs = checkTimeout(options);
+    return (await this.#ask({ type: 'elect-leaders', topics, election, timeoutMs })) as ElectionResult[];
   }
 
   /** The names of all topics, in the order of the alphabet. */

@@ -12,8 +12,10 @@ import { AdminRequests } from './admin-requests.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { Faults } from './faults.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
+import { type AddBrokerOptions, checkAddition, checkRacks, type Racks } from './rack-check.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import { type ReasonRequest, reasonFor } from './reasons.ts';
+import { checkRemoval, type RemoveBrokerOptions } from './replica-check.ts';
 import { Session } from './session.ts';
 import { type ClusterStatus, statusOf } from './status.ts';
 
@@ -28,6 +30,11 @@ export interface ClusterOptions {
    * change of topics, leaders or in-sync replicas. Default: one for each broker, up to 5, and an odd number.
    */
   readonly controllers?: number;
+  /**
+   * Where brokers stand, by broker or in their order: a topic's replicas are spread over as many racks as can be. Kept
+   * until another rack is given.
+   */
+  readonly racks?: Racks;
   /** What an acknowledgement means. Default 'os': written to the page cache by the in-sync replicas. */
   readonly durability?: Durability;
   /** Where topics are kept. Omitted: a temporary directory, which is removed on close. */
@@ -67,6 +74,7 @@ const INSPECT_BYTES = 1 << 20;
 const OPTIONS = [
   'brokers',
   'controllers',
+  'racks',
   'durability',
   'dataDir',
   'listen',
@@ -109,7 +117,7 @@ export class Cluster {
 
   /** Starts the brokers; resolves when they serve. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
-    const { brokers, controllers, durability, dataDir, config, deliveryTimeoutMs, onRecovery } =
+    const { brokers, controllers, racks, durability, dataDir, config, deliveryTimeoutMs, onRecovery } =
       checkedOptions(options);
     const directory = await openDataDirectory(dataDir, durability, brokers, controllers);
     const coordinator = await Coordinator.start({
@@ -117,6 +125,7 @@ export class Cluster {
       directory,
       brokers,
       controllers,
+      racks,
       config,
       onRecovery,
       care: options.care,
@@ -193,18 +202,21 @@ export class Cluster {
   }
 
   /** A broker more, for the replicas of new topics; resolves to its id when it serves. */
-  async addBroker(): Promise<number> {
+  async addBroker(options: AddBrokerOptions = {}): Promise<number> {
     this.#checkOpen();
-    return this.#coordinator.lives.add();
+    return this.#coordinator.lives.add(checkAddition(options));
   }
 
   /**
-   * Ends a broker that holds no replica; others are refused. Resolves to the path of its directory, which stays, where
-   * it has one.
+   * Ends a broker that holds no replica; others are refused, unless their replicas are to be moved to other brokers
+   * first. Resolves to the path of its directory, which stays, where it has one.
    */
-  async removeBroker(id: number): Promise<string | undefined> {
+  async removeBroker(id: number, options: RemoveBrokerOptions = {}): Promise<string | undefined> {
     this.#checkOpen();
-    return this.#coordinator.lives.remove(id);
+    const { reassign, throttle, timeoutMs } = checkRemoval(options);
+    const { lives, reassignments } = this.#coordinator;
+    if (reassign) await reassignments.drain(id, throttle, timeoutMs);
+    return lives.remove(id);
   }
 
   /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */
@@ -280,6 +292,7 @@ export class Cluster {
 interface CheckedOptions {
   readonly brokers: number | undefined;
   readonly controllers: number | undefined;
+  readonly racks: ReadonlyMap<number, string>;
   readonly durability: Durability;
   readonly dataDir: string | undefined;
   readonly config: TopicConfig;
@@ -324,6 +337,7 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
     );
   }
   return {
+    racks: checkRacks(options.racks),
     controllers:
       options.controllers === undefined
         ? undefined

@@ -10,6 +10,8 @@ export interface ClusterStatus {
     readonly id: number;
     readonly state: BrokerState;
     readonly endpoint: string | null;
+    /** Where it stands, if that was said. */
+    readonly rack: string | null;
     /** Up to which entry of their log it goes by the metadata. */
     readonly metadataOffset: number;
     /** Why it has failed, or is offline. */
@@ -30,6 +32,9 @@ export interface PartitionStatus {
   readonly epoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
+  /** Replicas that come and that go, while it is reassigned. */
+  readonly adding?: readonly number[];
+  readonly removing?: readonly number[];
   /** The first offset that can be read; -1 without a leader, as is hwm. */
   readonly logStart: number;
   readonly hwm: number;
@@ -48,7 +53,8 @@ export function statusOf(coordinator: Coordinator): ClusterStatus {
     clusterId: coordinator.clusterId,
     quorum: coordinator.quorum,
     brokers: coordinator.members.all.map(({ handle: { id, state, error }, vitals }) => {
-      const broker = { id, state, endpoint: null, metadataOffset: vitals.loadMetadata() };
+      const rack = coordinator.rackOf(id);
+      const broker = { id, state, endpoint: null, rack, metadataOffset: vitals.loadMetadata() };
       return error === undefined ? broker : { ...broker, error };
     }),
     topics: [...coordinator.topics.values()].map(({ name, partitions }) => ({
@@ -59,7 +65,7 @@ export function statusOf(coordinator: Coordinator): ClusterStatus {
 }
 
 function partitionStatus(coordinator: Coordinator, info: PartitionInfo): PartitionStatus {
-  const { id, partition, leader, epoch, replicas, isr, unavailable } = info;
+  const { id, partition, leader, epoch, replicas, isr, adding = [], removing = [], unavailable } = info;
   const { members } = coordinator;
   const table = leader === -1 ? undefined : members.get(leader).table;
   const status = {
@@ -68,6 +74,7 @@ function partitionStatus(coordinator: Coordinator, info: PartitionInfo): Partiti
     epoch,
     replicas,
     isr,
+    ...(adding.length + removing.length > 0 ? { adding, removing } : undefined),
     logStart: table?.loadLogStart(id) ?? -1,
     hwm: table?.loadHwm(id) ?? -1,
     leo: Object.fromEntries(replicas.map((broker) => [broker, members.get(broker).table.loadLeo(id)])),

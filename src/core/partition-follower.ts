@@ -5,12 +5,15 @@ import type { Replica } from './replica.ts';
 // What a follower decides: which role it has, what it asks its leader, what an answer means for its log, and which frame of
 // its leader's ring comes next. Ports, rings and timers are the host's.
 
-/** Outdated: what was announced of a reign that is over. */
-export type RoleChange = 'outdated' | 'same reign' | 'leads' | 'follows';
+/** Outdated: what was announced of a reign that is over. Leaves: the partition goes on without this broker. */
+export type RoleChange = 'outdated' | 'same reign' | 'leads' | 'follows' | 'leaves';
 
 /** What an announcement means for a broker. Every change of the epoch or of the leader begins another reign. */
 export function roleChange(before: PartitionInfo, after: PartitionInfo, broker: number): RoleChange {
   if (after.epoch < before.epoch) return 'outdated';
+  if (!after.replicas.includes(broker)) return 'leaves';
+  // One that comes back before it had gone has missed what came meanwhile.
+  if (!before.replicas.includes(broker)) return 'follows';
   if (after.epoch === before.epoch && after.leader === before.leader) return 'same reign';
   return after.leader === broker ? 'leads' : 'follows';
 }

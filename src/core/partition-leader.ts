@@ -12,6 +12,8 @@ export interface LogWish {
   readonly leo: number;
   /** The newest epoch of a log that was not held against this leader's yet; otherwise undefined. */
   readonly lastEpoch: number | undefined;
+  /** Where the follower has been told to take its time. */
+  readonly maxBytes?: number;
 }
 
 /** 'DIVERGED': see `epochEnd`. 'NOT_READABLE': the leader's log is damaged there. */

@@ -80,7 +80,9 @@ export class BrokerControl {
       case 'delete-records':
         return broker.deleteRecords(request.partition, request.offset);
       case 'remove':
-        return broker.remove(request.partitions);
+        return broker.remove(request.partitions, request.haveMoved === true);
+      case 'add':
+        return broker.add(request.partitions);
       case 'discard':
         return broker.discard(request.directories);
       case 'configure':

@@ -150,13 +150,13 @@ export class BrokerLives {
   }
 
   /** A broker more, for new topics: its id. */
-  async add(): Promise<number> {
+  async add(rack?: string): Promise<number> {
     const { ids } = this.#members;
     if (ids.length >= BROKERS_A_PROCESS_MAX)
       throw new TidemarkError('INVALID_ARGUMENT', `A cluster has at most ${BROKERS_A_PROCESS_MAX} brokers.`);
     return this.#topicChanges.inTurn(async () => {
       const id = freeId(this.#members.ids);
-      await this.#step(id, () => this.#bringUp(id));
+      await this.#step(id, () => this.#bringUp(id, rack));
       this.#metadata.shape(() => this.#members.ids);
       return id;
     });
@@ -247,7 +247,7 @@ export class BrokerLives {
     if (held === 0) return;
     throw new TidemarkError(
       'INVALID_ARGUMENT',
-      `Broker ${id} holds replicas of ${held} partitions, for example of '${name}', and is not removed: delete those topics first.`,
+      `Broker ${id} holds replicas of ${held} partitions, for example of '${name}', and is not removed: move them with cluster.admin.reassign, let cluster.removeBroker(${id}, { reassign: true }) do that, or delete those topics first.`,
     );
   }
 
@@ -300,13 +300,14 @@ export class BrokerLives {
   }
 
   /** A new thread opens the broker's logs, and is then told who leads. */
-  async #bringUp(id: number): Promise<void> {
+  async #bringUp(id: number, given?: string): Promise<void> {
     const directoryId = await this.#directory.prepare(id);
     await this.#metadata.brokerReturned(id);
     const home = this.#directory.home(id);
     // Whatever this machine may have lost before this process began has been looked for by then.
     const { handle } = await this.#members.start(id, home && { ...home, wasPowerLost: false });
-    const introduction = { broker: id, directoryId, rack: null };
+    const rack = given ?? this.#metadata.image.broker(id)?.rack ?? null;
+    const introduction = { broker: id, directoryId, rack };
     try {
       const { epoch } = await this.#metadata.submit({ type: 'register-broker', ...introduction });
       this.#epochs.set(id, epoch);
@@ -317,7 +318,8 @@ export class BrokerLives {
       throw error;
     }
     this.#faulty.delete(id);
-    const directories = this.#topicChanges.takeOwed(id);
+    // What has left this broker while it could not hear of it goes with what was deleted.
+    const directories = new Map([...this.#topics.foreignTo(id), ...this.#topicChanges.takeOwed(id)]);
     if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
     const assignments: PartitionAssignment[] = [];
     for (const { topicId, config, partitions } of this.#topics.written) {

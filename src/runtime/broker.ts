@@ -315,9 +315,14 @@ export class Broker implements BrokerHost, RolesHost {
     return isIn;
   }
 
+  add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    return this.#roles.add(partitions).finally(() => this.#keeper.saveForgotten());
+  }
+
   /** Resolves when a topic of the same name finds room. */
-  remove(partitions: readonly number[]): Promise<void> {
-    return this.#roles.remove(partitions, (...ended) => this.#removal.remove(...ended));
+  remove(partitions: readonly number[], haveMoved: boolean): Promise<void> {
+    const reason = haveMoved ? 'NOT_LEADER_OR_FOLLOWER' : 'UNKNOWN_TOPIC_OR_PARTITION';
+    return this.#roles.remove(partitions, reason, (...ended) => this.#removal.remove(...ended));
   }
 
   /** Before any log is opened. */

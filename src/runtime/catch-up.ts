@@ -43,6 +43,8 @@ interface LogAnswer {
   readonly results: readonly LogResult[];
 }
 
+/** A replica that may fetch so many bytes a second asks for what it may in this time. */
+const THROTTLED_MS = 100;
 /** A request is followed by others: for this long the broker stays with its event loop, where ports are heard. */
 const BUSY_MS = 20;
 
@@ -59,6 +61,10 @@ export class CatchUp {
   /** By leader: answers in a row that were of no use. */
   readonly #failures = new Map<number, number>();
   #busyUntilMs = 0;
+  /** Until then this broker fetches nothing for replicas that are being added and have a throttle: one for all. */
+  #throttledUntilMs = 0;
+  /** Leaders that are asked again then. */
+  readonly #heldBack = new Set<number>();
 
   constructor(broker: BrokerHost, ports: ReadonlyMap<number, Port>) {
     this.#broker = broker;
@@ -120,6 +126,8 @@ export class CatchUp {
   /** This replica is out of the ISR: that it has all its leader has is asked for, and said, once more. */
   report(replica: Replica): void {
     if (replica.source === 'ring' && replica.state === 'online') this.#broker.readLog(replica);
+    // It may have been held back, and not any more.
+    else this.#ask(replica.info.leader);
   }
 
   /** This replica is a follower no more, or has made room for another one of the same partition. */
@@ -136,10 +144,37 @@ export class CatchUp {
     if (wanted === undefined) return;
     for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
     if (wanted.size === 0 || this.#asked.has(leader) || !this.#broker.isLinked(leader)) return;
+    const waitMs = this.#throttledUntilMs - this.#broker.clock.nowMs();
+    const partitions: LogWish[] = [];
+    for (const replica of wanted) {
+      const rate = this.#throttleOf(replica);
+      if (rate !== undefined && waitMs > 0) continue;
+      const wish = wishOf(replica);
+      partitions.push(
+        rate === undefined ? wish : { ...wish, maxBytes: Math.ceil((rate * THROTTLED_MS) / 1_000) },
+      );
+    }
+    if (partitions.length === 0) {
+      this.#askLater(leader, waitMs);
+      return;
+    }
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
-    const partitions = [...wanted].map(wishOf);
     this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
+  }
+
+  #askLater(leader: number, waitMs: number): void {
+    if (this.#heldBack.has(leader)) return;
+    this.#heldBack.add(leader);
+    this.#broker.clock.schedule(waitMs, () => {
+      this.#heldBack.delete(leader);
+      this.#ask(leader);
+    });
+  }
+
+  /** Only who comes is held back: for who is in sync, others wait. */
+  #throttleOf({ info, brokerId }: Replica): number | undefined {
+    return info.adding?.includes(brokerId) === true ? (info.throttle ?? undefined) : undefined;
   }
 
   #serve(port: Port, request: LogRequest): void {
@@ -157,14 +192,14 @@ export class CatchUp {
   }
 
   #grant(wish: LogWish, room: number): LogResult {
-    const { id, epoch, leo } = wish;
+    const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
     if (replica === undefined || answer.error !== 'NONE') return answer;
     const { log } = replica;
     let copy: LogCopy;
     try {
-      copy = copyFrom(log, leo, room);
+      copy = copyFrom(log, leo, Math.min(room, maxBytes));
     } catch (error) {
       this.#broker.readFailed(replica, error);
       return { ...answer, error: 'NOT_READABLE' };
@@ -206,11 +241,19 @@ export class CatchUp {
     if (step === 'restarted' || (wasUnproven && replica.source !== 'unproven')) this.#prove(replica);
     if (step === 'wait') return false;
     if (step === 'ask') return true;
+    this.#charge(replica, result.bytes?.length ?? 0);
     const isSound = result.bytes === undefined || this.#append(replica, result.bytes);
     this.#broker.progressed(leader);
     if (result.ringPosition !== undefined && replica.log.leo === result.end)
       this.#rejoin(replica, result.ringPosition);
     return isSound;
+  }
+
+  #charge(replica: Replica, bytes: number): void {
+    const rate = this.#throttleOf(replica);
+    if (rate === undefined) return;
+    const fromMs = Math.max(this.#throttledUntilMs, this.#broker.clock.nowMs());
+    this.#throttledUntilMs = fromMs + (bytes / rate) * 1_000;
   }
 
   /** All that this replica has, its leader has too: now it may count. */

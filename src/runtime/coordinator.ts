@@ -1,6 +1,7 @@
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import type { TopicConfig } from '../config.ts';
 import type { BrokerIntroduction } from '../core/metadata/commands.ts';
+import { TidemarkError } from '../errors.ts';
 import { BROKER_SESSION_MS, HEARTBEAT_EVERY_MS } from '../limits.ts';
 import type { Durability, PartitionInfo, QuorumStatus, RecoveryProgress, RecoveryReport } from '../types.ts';
 import type { Arena } from './arena.ts';
@@ -16,7 +17,9 @@ import { Members } from './members.ts';
 import { Metadata } from './metadata.ts';
 import { PartitionChanges } from './partition-changes.ts';
 import { processSurroundings } from './process-surroundings.ts';
+import { Reassignments } from './reassignments.ts';
 import { reportsOf } from './reopening.ts';
+import { ReplicaMoves } from './replica-moves.ts';
 import type { ClusterSurroundings } from './surroundings.ts';
 import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
@@ -41,6 +44,8 @@ export interface CoordinatorOptions {
   readonly brokers: number | undefined;
   /** How many of them have a vote on the metadata, at most. */
   readonly controllers: number | undefined;
+  /** Where brokers stand from now on; others stay where they are. */
+  readonly racks?: ReadonlyMap<number, string> | undefined;
   /** What topics have where they were given nothing else. */
   readonly config: TopicConfig;
   readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
@@ -74,6 +79,8 @@ export class Coordinator {
   readonly topicChanges: TopicChanges;
   /** Brokers that come and go. */
   readonly lives: BrokerLives;
+  /** Partitions that go from broker to broker. */
+  readonly reassignments: Reassignments;
   readonly #options: CoordinatorOptions;
   readonly #surroundings: ClusterSurroundings;
   readonly #directory: DataDirectory;
@@ -107,6 +114,7 @@ export class Coordinator {
       submit: (command, limitMs) => metadata.submit(command, limitMs),
       metadataOffset: () => metadata.image.offset,
       alive: () => members.alive.map(({ handle }) => handle),
+      moves: this.#newMoves(topics),
       greet: (handle) => this.#greet(handle),
       mended: (broker, opened) => this.#report(broker, opened),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
@@ -143,6 +151,7 @@ export class Coordinator {
       opened: (broker, opened) => this.#report(broker, opened),
       tell: (tell) => this.#tell(tell),
     });
+    this.reassignments = this.#newReassignments(metadata);
     const cluster = {
       isr: this.#isr,
       find: (partition: number) => topics.find(partition),
@@ -194,6 +203,11 @@ export class Coordinator {
   /** The broker's directory; '' where it keeps no files. */
   readonly homeOf = (id: number): string => this.#directory.home(id)?.path ?? '';
 
+  /** Where a broker stands, if anybody has said so. */
+  rackOf(id: number): string | null {
+    return this.#metadata.image.broker(id)?.rack ?? null;
+  }
+
   get members(): Members {
     return this.#members;
   }
@@ -232,8 +246,10 @@ export class Coordinator {
     await this.#metadata.start();
     const ids = this.#brokersToStart();
     const introductions: BrokerIntroduction[] = [];
-    for (const id of ids)
-      introductions.push({ broker: id, directoryId: await this.#directory.prepare(id), rack: null });
+    for (const id of ids) {
+      const rack = this.#options.racks?.get(id) ?? this.rackOf(id);
+      introductions.push({ broker: id, directoryId: await this.#directory.prepare(id), rack });
+    }
     await this.#members.startAll(ids);
     for (const { handle } of this.#members.all) handle.ready();
     const { recovery, homeOf } = this;
@@ -272,7 +288,26 @@ export class Coordinator {
         defaults: config,
       },
       sides: () => this.#members.sides,
-      written: (records) => this.#changes.written(records),
+      written: (records, before) => this.#changes.written(records, before),
+    });
+  }
+
+  #newReassignments(metadata: Metadata): Reassignments {
+    return new Reassignments({
+      clock: this.#surroundings.clock,
+      members: this.#members,
+      changes: this.#changes,
+      image: () => metadata.image,
+      isLive: (id) => this.lives.isLive(id),
+    });
+  }
+
+  #newMoves(topics: Topics): ReplicaMoves {
+    return new ReplicaMoves({
+      clock: this.#surroundings.clock,
+      topics,
+      threads: () => this.#members.all.map(({ handle }) => handle).filter(({ hasEnded }) => !hasEnded),
+      opened: (broker, opened) => this.lives.found(broker, opened),
     });
   }
 
@@ -296,11 +331,19 @@ export class Coordinator {
 
   /** Those of the metadata, or so many as were asked for where there are none yet. */
   #brokersToStart(): number[] {
-    const { brokers } = this.#options;
+    const { brokers, racks = new Map<number, string>() } = this.#options;
     const made = this.#metadata.image.brokers().map(({ id }) => id);
-    if (made.length === 0) return Array.from({ length: brokers ?? 1 }, (_, n) => n + 1);
-    if (brokers !== undefined) refuseOtherBrokers(this.#directory.path ?? '', made, brokers);
-    return made;
+    const ids = made.length > 0 ? made : Array.from({ length: brokers ?? 1 }, (_, n) => n + 1);
+    const stranger = [...racks.keys()].find((id) => !ids.includes(id));
+    if (stranger !== undefined) {
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `There is no broker ${stranger}, of which racks says where it stands; there are ${ids.join(', ')}.`,
+      );
+    }
+    if (made.length > 0 && brokers !== undefined)
+      refuseOtherBrokers(this.#directory.path ?? '', made, brokers);
+    return ids;
   }
 
   /** Room in the tables that it did not hear of while it was away. */

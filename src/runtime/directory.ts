@@ -139,9 +139,11 @@ export type ControlRequest =
   /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */
   | { readonly type: 'heal'; readonly partition: number }
   | { readonly type: 'delete-records'; readonly partition: number; readonly offset: number }
-  /** Topics that were deleted: their replicas end here, and their files go. */
-  | { readonly type: 'remove'; readonly partitions: readonly number[] }
-  /** The same for those that were deleted while this broker did not run: directories, and whose they were. */
+  /** Replicas that come here: their logs are made, and filled from their leaders. What is here already stays. */
+  | { readonly type: 'add'; readonly partitions: readonly PartitionAssignment[] }
+  /** Topics that were deleted, or partitions that went to other brokers: their replicas end here, and their files go. */
+  | { readonly type: 'remove'; readonly partitions: readonly number[]; readonly haveMoved?: boolean }
+  /** The same for those of which this broker did not hear, since it did not run: directories, and whose they were. */
   | { readonly type: 'discard'; readonly directories: ReadonlyMap<string, string> }
   /** A topic is to be like this from now on. */
   | { readonly type: 'configure'; readonly partitions: readonly number[]; readonly config: TopicConfig }

@@ -27,8 +27,8 @@ export interface MetadataSetup {
   readonly voters: number | undefined;
   /** Which voters are cut off, by their brokers. */
   readonly sides: () => Pick<Sides, 'areLinked' | 'isWithCoordinator'>;
-  /** What was written down, entry by entry. */
-  readonly written: (records: readonly MetadataRecord[]) => void;
+  /** What was written down, entry by entry, and the image that it was written down on. */
+  readonly written: (records: readonly MetadataRecord[], before: MetadataImage) => void;
 }
 
 /** The metadata of a cluster: the log that its voters agree on, one of them for each broker's directory. */
@@ -53,7 +53,7 @@ export class Metadata {
       context,
       isLinked: (one, other) => sides().areLinked(one, other),
       isReachable: (id) => sides().isWithCoordinator(id),
-      published: (_image, _before, records) => written(records ?? []),
+      published: (_image, before, records) => written(records ?? [], before),
       failed: ({ id }, cause) => this.#voterFailed(id, cause),
     });
   }

@@ -1,9 +1,11 @@
-import type { Command } from '../core/metadata/commands.ts';
+import type { AnswerTo, Command } from '../core/metadata/commands.ts';
+import type { MetadataImage } from '../core/metadata/image.ts';
 import type { MetadataRecord } from '../core/metadata/records.ts';
 import { TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { OpenedReplica } from './directory.ts';
+import type { ReplicaMoves } from './replica-moves.ts';
 import type { Clock } from './surroundings.ts';
 import { pause, timeLimit } from './timers.ts';
 import type { TopicInfo, Topics } from './topics.ts';
@@ -19,6 +21,9 @@ export interface ChangeOptions {
   readonly begin?: () => void;
   /** A broker that is to be told of all that it holds, changed or not. */
   readonly welcomed?: BrokerHandle;
+  /** What came of the command. */
+  readonly decided?: (answer: unknown) => void;
+  readonly refused?: (error: unknown) => void;
   /** A partition that is announced as it stands, changed or not. */
   readonly retold?: number;
   /** In the moment in which all that the turn has to say was said. */
@@ -34,6 +39,8 @@ export interface ChangedCluster {
   metadataOffset(): number;
   /** The brokers that take requests, disk or no disk. */
   alive(): readonly BrokerHandle[];
+  /** Brokers that some replica comes to, or has left. */
+  readonly moves: ReplicaMoves;
   /** The memory of a broker that is to be told of everything is made known to it first. */
   greet(broker: BrokerHandle): void;
   /** Logs that a broker had to bring into order first, since others have what is missing there. */
@@ -76,8 +83,35 @@ export class PartitionChanges {
   }
 
   /** What was written down, by whomever. */
-  written(records: readonly MetadataRecord[]): void {
-    for (const record of records) if (record.type === 'partition-change') this.#changed.add(record.id);
+  written(records: readonly MetadataRecord[], before: MetadataImage): void {
+    for (const record of records) {
+      if (record.type !== 'partition-change') continue;
+      this.#changed.add(record.id);
+      if (record.replicas !== undefined) this.#cluster.moves.written(record, before.partition(record.id));
+    }
+  }
+
+  /** As change(), for who asks for it: resolves to the answer, and rejects with a refusal. */
+  async ask<Each extends Command>(command: Each, limitMs: number): Promise<AnswerTo<Each>> {
+    let outcome: { readonly answer: unknown } | undefined;
+    let refusal: unknown;
+    let isOver = false;
+    const done = this.change(() => (isOver ? undefined : command), {
+      decided: (answer) => {
+        outcome = { answer };
+      },
+      refused: (error) => {
+        refusal = error;
+      },
+    });
+    try {
+      await timeLimit(this.#cluster.clock, done, limitMs, () => unfinished(outcome !== undefined));
+    } finally {
+      isOver = true;
+    }
+    if (refusal !== undefined) throw refusal;
+    if (outcome === undefined) throw new TidemarkError('CLOSED', 'The cluster is closing.');
+    return outcome.answer as AnswerTo<Each>;
   }
 
   /** Resolves when the change was announced, or when there was none to make. A refusal is none. */
@@ -102,7 +136,7 @@ export class PartitionChanges {
 
   async #turn(items: readonly Item[]): Promise<void> {
     for (const { begin } of items) begin?.();
-    await Promise.all(items.map(({ commandOf }) => this.#decide(commandOf)));
+    await Promise.all(items.map((item) => this.#decide(item)));
     if (this.isClosing) return;
     const welcomed = items.flatMap((item) => item.welcomed ?? []);
     const offset = this.#cluster.metadataOffset();
@@ -118,17 +152,21 @@ export class PartitionChanges {
   }
 
   /** Leaders wait meanwhile, as they must: what they go by has to be what a start would find. */
-  async #decide(commandOf: Item['commandOf']): Promise<void> {
+  async #decide({ commandOf, decided, refused }: Item): Promise<void> {
     while (!this.isClosing) {
       const command = commandOf();
       if (command === undefined) return;
       try {
-        await this.#cluster.submit(command, TRY_LIMIT_MS);
+        const answer = await this.#cluster.submit(command, TRY_LIMIT_MS);
+        decided?.(answer);
         return;
       } catch (error) {
         const code = error instanceof TidemarkError ? error.code : undefined;
         // Without a quorum nothing can be decided; with one, what is refused is refused.
-        if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
+        if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') {
+          refused?.(error);
+          return;
+        }
       }
       await pause(this.#cluster.clock, TRY_PAUSE_MS);
     }
@@ -147,6 +185,10 @@ export class PartitionChanges {
         infos.filter(({ replicas }) => replicas.includes(handle.id)),
       );
     }
+    const { moves } = this.#cluster;
+    // Before they hear anything else of it.
+    for (const handle of alive) moves.add(handle, news.get(handle) ?? []);
+    const left = moves.takeLeft();
     const ready = alive.map(async (handle) => {
       const own = (news.get(handle) ?? []).filter(({ leader }) => leader === handle.id);
       if (own.length === 0) return;
@@ -156,7 +198,8 @@ export class PartitionChanges {
     // A leader that fails meanwhile, or hangs, brings a change of its own.
     await Promise.allSettled(ready);
     for (const handle of alive) {
-      const others = (news.get(handle) ?? []).filter(({ leader }) => leader !== handle.id);
+      const gone = topics.infosOf(left.get(handle.id) ?? []);
+      const others = [...(news.get(handle) ?? []), ...gone].filter(({ leader }) => leader !== handle.id);
       if (others.length === 0) continue;
       handle.request({ type: 'reform', partitions: others }, Number.POSITIVE_INFINITY).then(
         (opened) => this.#cluster.mended(handle.id, opened as OpenedReplica[]),
@@ -165,5 +208,18 @@ export class PartitionChanges {
     }
     const names = new Set(changed.map(({ topic }) => topic));
     this.#cluster.shown(topics.showAll(names));
+    moves.remove(left);
   }
+}
+
+function unfinished(isDecided: boolean): TidemarkError {
+  return isDecided
+    ? new TidemarkError(
+        'REQUEST_TIMED_OUT',
+        'The change is made, but not all brokers have heard of it in time: one of them may hang. Look at the status.',
+      )
+    : new TidemarkError(
+        'NOT_CONTROLLER',
+        'Nothing was changed in time: too few brokers with a vote on the metadata may run, or one of them hangs. Look at the status, and try again.',
+      );
 }

@@ -46,12 +46,14 @@ export class ReplicaRemoval {
     }
   }
 
-  /** Directories that are known to be of deleted topics, unless they say that they are another's. */
+  /** Directories that are known to be of deleted topics, or of others' replicas, unless they say that they are something else. */
   discard(directories: ReadonlyMap<string, string>): void {
     const { disk } = this.#opening;
     if (disk.isVolatile) return;
     try {
+      const there = new Set(disk.list(''));
       for (const [directory, topicId] of directories) {
+        if (!there.has(`${directory}/`)) continue;
         const path = `${directory}/${PARTITION_METADATA_FILE}`;
         if (readDecoded(disk, path, decodePartitionMetadata) === topicId) this.#rename(directory);
       }

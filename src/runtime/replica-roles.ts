@@ -9,7 +9,7 @@ import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
 import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
+import { type Opening, openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
 
 /** What changes of roles ask of the broker. */
 export interface RolesHost {
@@ -41,6 +41,8 @@ export class ReplicaRoles {
   readonly #opening: ReplicaOpening;
   /** Partitions whose logs are being mended, as they were heard of last. */
   readonly #mending = new Map<number, PartitionInfo>();
+  /** Replicas that are about to end here. */
+  readonly #ending = new Set<number>();
   /** What opens logs at present. */
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosing = false;
@@ -86,6 +88,45 @@ export class ReplicaRoles {
     return opened;
   }
 
+  /** Replicas that come here, in order to be filled from their leaders. What is here already, or being made, stays. */
+  add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const missing = partitions.filter(({ info: { id } }) => {
+      if (this.#ending.has(id)) return true;
+      return !this.#mending.has(id) && this.#host.replicas[id] === undefined && !this.#opening.isFaulty(id);
+    });
+    for (const { info } of missing) this.#mending.set(info.id, info);
+    // A replica of the same partition that goes has to have gone.
+    const before = Promise.allSettled([...this.#underWay]);
+    return this.#tracked(before.then(() => this.#add(missing)));
+  }
+
+  async #add(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+    const { replicas } = this.#host;
+    this.#opening.expect(partitions.length);
+    this.#uninstallNamesakes(partitions);
+    const opened: OpenedReplica[] = [];
+    for (const assignment of partitions) {
+      const { id } = assignment.info;
+      while (replicas.length <= id) replicas.push(undefined);
+      this.#requireOpen();
+      // It hears who leads only once it is there, as at every change of the leader.
+      const unled = { ...assignment, info: { ...assignment.info, leader: -1 } };
+      const found = this.#opening.openNow(unled) ?? (await openReplica(this.#opening, unled, this.#host));
+      opened.push(this.#mended(assignment.info, found));
+    }
+    return opened;
+  }
+
+  /** What was heard of it meanwhile holds, and not what the opening began with. */
+  #mended(before: PartitionInfo, { replica, opened }: Opening): OpenedReplica {
+    const info = this.#mending.get(before.id) ?? before;
+    this.#mending.delete(before.id);
+    if (replica === undefined) return opened;
+    this.#install(replica);
+    this.#become(replica, info);
+    return opened;
+  }
+
   /** Partitions that this broker leads from now on, after a start. Their followers learn of it afterwards. */
   lead(reigns: readonly Reign[]): void {
     for (const { info, followers } of reigns) {
@@ -117,14 +158,8 @@ export class ReplicaRoles {
     this.#opening.expect(faulty.length);
     for (const id of faulty) {
       this.#requireOpen();
-      const { replica, opened } = await openReplica(this.#opening, id, this.#host);
-      // What was heard meanwhile holds, and not what the mending began with.
-      const info = this.#mending.get(id) as PartitionInfo;
-      this.#mending.delete(id);
-      mended.push(opened);
-      if (replica === undefined) continue;
-      this.#install(replica);
-      this.#become(replica, info);
+      const before = this.#mending.get(id) as PartitionInfo;
+      mended.push(this.#mended(before, await openReplica(this.#opening, id, this.#host)));
     }
     return mended;
   }
@@ -155,12 +190,14 @@ export class ReplicaRoles {
     }
   }
 
-  /** Replicas of deleted topics end; `removing` takes their files away before anybody opens others of the same names. */
+  /** Replicas end here; `removing` takes their files away before anybody opens others of the same names. */
   remove(
     partitions: readonly number[],
+    reason: ErrorCode,
     removing: (removed: readonly Replica[], faulty: ReadonlyMap<string, string>) => Promise<void>,
   ): Promise<void> {
     const opening = [...this.#underWay];
+    for (const id of partitions) this.#ending.add(id);
     const removed = async (): Promise<void> => {
       // What is being opened ends too.
       await Promise.allSettled(opening);
@@ -169,9 +206,10 @@ export class ReplicaRoles {
       const faulty = new Map<string, string>();
       for (const id of partitions) {
         const replica = replicas[id];
+        this.#ending.delete(id);
         this.#opening.forgetFault(id, faulty);
         if (replica === undefined) continue;
-        this.#host.dismiss(replica, 'UNKNOWN_TOPIC_OR_PARTITION');
+        this.#host.dismiss(replica, reason);
         replica.becomeOffline();
         catchUp.forget(replica);
         replicas[id] = undefined;
@@ -238,8 +276,14 @@ export class ReplicaRoles {
     }
     replica.become(info);
     if (replica.isLeader) this.#countMembers(before.isr, info.isr);
-    if (change === 'same reign') {
-      if (!replica.isLeader && !info.isr.includes(host.id)) host.catchUp.report(replica);
+    if (change === 'leaves') {
+      // It is about to go, and only there for those who have not heard of that.
+      host.catchUp.forget(replica);
+      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
+    } else if (change === 'same reign') {
+      // It may have new followers.
+      if (replica.isLeader) host.meet(info);
+      else if (!info.isr.includes(host.id)) host.catchUp.report(replica);
     } else if (change === 'leads') {
       host.catchUp.forget(replica);
       replica.taken.clear();

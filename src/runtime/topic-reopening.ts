@@ -29,6 +29,11 @@ export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
       assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true });
     }
   }
+  // Whatever the last run has not told brokers about replicas that left them.
+  for (const { handle } of members.alive) {
+    const directories = topics.foreignTo(handle.id);
+    if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
+  }
   const findings: Findings =
     before.size === 0 ? new Map() : await members.assign(assignments, Number.POSITIVE_INFINITY);
   const found = foundIn(findings);

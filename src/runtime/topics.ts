@@ -2,7 +2,9 @@ import type { TopicConfig, TopicConfigInput } from '../config.ts';
 import type { MetadataImage, MetadataPartition, MetadataTopic } from '../core/metadata/image.ts';
 import { configOfTopic } from '../core/metadata/topic-config.ts';
 import { TidemarkError } from '../errors.ts';
+import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
+import type { PartitionAssignment } from './directory.ts';
 
 /** A topic as clients learn of it. */
 export interface TopicInfo {
@@ -94,6 +96,22 @@ export class Topics {
       if (partition !== undefined) infos.push(this.#infoOf(partition));
     }
     return infos;
+  }
+
+  /** How one of its brokers is to open a partition that is written down. */
+  assignmentOf(id: number, isKept: boolean): PartitionAssignment | undefined {
+    const partition = this.#image().partition(id);
+    if (partition === undefined) return undefined;
+    const { topic, topicId } = partition;
+    return { info: this.#infoOf(partition), config: this.#configOf(topic), topicId, isKept };
+  }
+
+  /** Partitions of which a broker has no replica, by their directories there, and whose those would be. */
+  foreignTo(broker: number): Map<string, string> {
+    const directories = new Map<string, string>();
+    for (const { topic, topicId, partition, replicas } of this.#image().partitions())
+      if (!replicas.includes(broker)) directories.set(partitionDirectory(topic, partition), topicId);
+    return directories;
   }
 
   /** Why nobody leads a partition; it is forgotten once somebody does. */

@@ -56,6 +56,13 @@ test('what is announced of a reign that is over changes nothing, whoever led', (
 test('LESSONS 12: every change of the epoch has the log held against the leader, also where that stays who it is', () => {
   assert.is(roleChange(info, { ...info, epoch: 6 }, 2), 'follows');
   const { replica, log } = replicaOf({ epoch: 5, brokerId: 2 });
+
+  test('a broker that a partition has left ends its replica, and one that it comes back to follows anew', () => {
+    const away = { ...info, replicas: [1] };
+    assert.is(roleChange(info, away, 2), 'leaves');
+    assert.is(roleChange(info, { ...away, epoch: 6 }, 2), 'leaves');
+    assert.is(roleChange(away, info, 2), 'follows');
+  });
   append(log, 5, 2);
   assert.is(wishOf(replica).lastEpoch, undefined);
   replica.source = 'unproven';

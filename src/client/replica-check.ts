@@ -1,0 +1,85 @@
+import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
+
+/** A partition, and the brokers that are to hold it. */
+export interface PartitionReplicas {
+  readonly topic: string;
+  readonly partition: number;
+  /** The preferred leader first. */
+  readonly replicas: readonly number[];
+}
+
+export interface PartitionName {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** What people hand in about partitions and their replicas; whether there are such the cluster says. */
+export function checkReassignments(given: unknown): PartitionReplicas[] {
+  return checkList('reassign', given, (each) => {
+    requireOptions('a reassignment', each, ['topic', 'partition', 'replicas']);
+    const { replicas } = each as { replicas?: unknown };
+    if (!Array.isArray(replicas)) {
+      throw new TidemarkError(
+        'INVALID_ARGUMENT',
+        `replicas must be an array of broker ids, the preferred leader first; got ${show(replicas)}.`,
+      );
+    }
+    return { ...nameOf(each), replicas: replicas.map((id) => requireInteger('a replica', id, 1)) };
+  });
+}
+
+export function checkPartitionNames(given: unknown): PartitionName[] {
+  return checkList('cancelReassignments', given, (each) => {
+    requireOptions('a partition', each, ['topic', 'partition']);
+    return nameOf(each);
+  });
+}
+
+export function checkTopicList(given: unknown): string[] | undefined {
+  if (given === undefined) return undefined;
+  if (Array.isArray(given) && given.every((name) => typeof name === 'string')) return [...given];
+  throw new TidemarkError('INVALID_ARGUMENT', `topics must be an array of names; got ${show(given)}.`);
+}
+
+export function checkThrottle(given: unknown): number | undefined {
+  return given === undefined ? undefined : requireInteger('throttleBytesPerSecond', given, 1);
+}
+
+function checkList<T>(call: string, given: unknown, check: (each: unknown) => T): T[] {
+  if (Array.isArray(given) && given.length > 0) return given.map(check);
+  throw new TidemarkError(
+    'INVALID_ARGUMENT',
+    `${call} takes an array of partitions, such as [{ topic: 'orders', partition: 0${call === 'reassign' ? ', replicas: [1, 2]' : ''} }]; got ${Array.isArray(given) ? 'an empty one' : show(given)}.`,
+  );
+}
+
+function nameOf(each: unknown): PartitionName {
+  const { topic, partition } = each as { topic?: unknown; partition?: unknown };
+  if (typeof topic !== 'string')
+    throw new TidemarkError('INVALID_ARGUMENT', `topic must be the name of a topic; got ${show(topic)}.`);
+  return { topic, partition: requireInteger('partition', partition, 0) };
+}
+
+export interface RemoveBrokerOptions {
+  /** Move its replicas to other brokers first. */
+  readonly reassign?: boolean;
+  /** As for admin.reassign. */
+  readonly throttleBytesPerSecond?: number;
+  /** How long the moving may take; default ten minutes. What is under way by then goes on. */
+  readonly timeoutMs?: number;
+}
+
+const DRAIN_DEFAULT_MS = 600_000;
+
+export function checkRemoval(options: RemoveBrokerOptions): {
+  readonly reassign: boolean;
+  readonly throttle: number | undefined;
+  readonly timeoutMs: number;
+} {
+  requireOptions('removeBroker options', options, ['reassign', 'throttleBytesPerSecond', 'timeoutMs']);
+  return {
+    reassign: requireOneOf('reassign', options.reassign ?? false, [true, false]),
+    throttle: checkThrottle(options.throttleBytesPerSecond),
+    timeoutMs: requireInteger('timeoutMs', options.timeoutMs ?? DRAIN_DEFAULT_MS, 1),
+  };
+}
