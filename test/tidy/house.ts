@@ -21,7 +21,7 @@ const NOT_OURS = /^(node_modules|dist|coverage|\.git)$|\.(tgz|log|cpuprofile)$/;
 const FILE_BYTES_MAX = 1_000_000;
 
 /** Folders of tests that have no single subject. */
-const FREE_TEST_FOLDERS = /^test\/(sim|threads|scenarios|interop|vectors|tools|tidy)\//;
+const FREE_TEST_FOLDERS = /^test\/(chaos|lessons|sim|threads|interop|vectors|tools|tidy)\//;
 const FREE_TEST_FILES = /^test\/(run|run\.test|tidy\.test)\.ts$/;
 
 export function topLevelNames(names: readonly string[]): Violation[] {

@@ -1,0 +1,68 @@
+// What can be done to a broker, and how often it is chosen among the others.
+import type { Cluster, DiskFault } from '../../src/index.ts';
+
+export type Undo = () => Promise<void>;
+
+export interface Fault {
+  readonly name: string;
+  readonly weight: number;
+  /** Whether the broker may have lost records: then all others need to have them, before and afterwards. */
+  readonly isLossy: boolean;
+  /** Resolves when it has happened, to what ends it; undefined if that is over with it. */
+  begin(broker: number): Promise<Undo | undefined>;
+}
+
+/** `losesAll`: a broker that ends has lost all it had, since that was in memory. */
+export function faultsOf(cluster: Cluster, brokers: number, losesAll: boolean): readonly Fault[] {
+  const { faults } = cluster;
+  const start = (broker: number): Promise<void> => cluster.startBroker(broker);
+  const fault = (
+    name: string,
+    weight: number,
+    isLossy: boolean,
+    act: (broker: number) => Promise<void>,
+    undo?: (broker: number) => Promise<void>,
+  ): Fault => ({
+    ...{ name, weight, isLossy },
+    async begin(broker) {
+      await act(broker);
+      return undo === undefined ? undefined : () => undo(broker);
+    },
+  });
+  const breakDisk = (how: DiskFault) => (broker: number) => faults.disk(broker, how);
+  // Whether it has met the fault or not: one that has went offline.
+  const mendDisk = async (broker: number): Promise<void> => {
+    await faults.disk(broker, 'sound');
+    await faults.restart(broker);
+  };
+  return [
+    fault('kill', 30, losesAll, (broker) => faults.kill(broker), start),
+    fault('restart', 10, losesAll, (broker) => faults.restart(broker)),
+    fault('stop', 10, losesAll, (broker) => cluster.stopBroker(broker), start),
+    fault(
+      'pause',
+      25,
+      false,
+      (broker) => faults.pause(broker),
+      (broker) => faults.resume(broker),
+    ),
+    fault(
+      'isolate',
+      25,
+      false,
+      (broker) => faults.isolate([broker]),
+      () => faults.heal(),
+    ),
+    fault(
+      'isolate-two',
+      5,
+      false,
+      (broker) => faults.isolate([broker, (broker % brokers) + 1]),
+      () => faults.heal(),
+    ),
+    fault('slow', 8, false, breakDisk('slow'), breakDisk('sound')),
+    fault('full', 3, losesAll, breakDisk('full'), mendDisk),
+    fault('failing', 3, losesAll, breakDisk('failing'), mendDisk),
+    fault('wipe', 4, true, breakDisk('wiped')),
+  ];
+}

@@ -1,0 +1,186 @@
+// One cluster under faults and load for some seconds: what was done to it, and what is wrong with what its clients saw.
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { replicasEqual } from '../../bench/verify.ts';
+import { Cluster } from '../../src/index.ts';
+import { seededRandom } from '../log/seeded-random.ts';
+import { type Anomaly, check } from './checker.ts';
+import type { WorkerTask } from './client-worker.ts';
+import { ChaosClient, type ClientHistory, type ClientTask, numberIn, TOPIC } from './clients.ts';
+import type { FinalLog, History, WriterSetup } from './history.ts';
+import { Nemesis } from './nemesis.ts';
+
+const STOP_LIMIT_MS = 60_000;
+const DELIVERY_TIMEOUT_MS = 6_000;
+
+export interface Round {
+  readonly seed: number;
+  readonly durability: 'memory' | 'os' | 'fsync';
+  readonly brokers: number;
+  readonly acknowledged: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly refusals: Readonly<Record<string, number>>;
+  readonly anomalies: readonly Anomaly[];
+  readonly replicasEqual: boolean;
+  /** Why it did not become whole again, where it did not. */
+  readonly trouble: string | undefined;
+  readonly story: readonly string[];
+}
+
+interface Plan {
+  readonly durability: 'memory' | 'os' | 'fsync';
+  readonly brokers: number;
+  readonly partitions: number;
+  readonly sessionMs: number;
+}
+
+/** What can be told of a round while it runs. */
+export interface Progress {
+  readonly plan: Plan;
+  readonly acknowledged: number;
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+function drawPlan(random: (below: number) => number): Plan {
+  return {
+    durability: (['os', 'os', 'fsync', 'memory'] as const)[random(4)],
+    brokers: random(4) === 0 ? 5 : 3,
+    partitions: 2 + random(5),
+    sessionMs: 600 + random(900),
+  };
+}
+
+export async function runRound(
+  seed: number,
+  runMs: number,
+  progress: (now: Progress) => void,
+): Promise<Round> {
+  const random = seededRandom(seed);
+  const plan = drawPlan(random);
+  const { durability, brokers, partitions, sessionMs } = plan;
+  const config = { 'min.insync.replicas': 2, 'segment.bytes': 1 << 20, 'retention.bytes': -1 } as const;
+  const cluster = await Cluster.start({
+    brokers,
+    durability,
+    sessionMs,
+    deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
+  });
+  const counter = new Int32Array(new SharedArrayBuffer(4));
+  const workers: Worker[] = [];
+  try {
+    // Of memory nothing can be kept for ever; but more than a round writes.
+    const kept = durability === 'memory' ? { ...config, 'retention.bytes': 1 << 30 } : config;
+    await cluster.admin.createTopic(TOPIC, { partitions, replicationFactor: 3, config: kept });
+    const tasks = tasksOf(seed, partitions, brokers);
+    const clients = new ChaosClient(cluster, tasks[0], counter);
+    for (const task of tasks.slice(1))
+      workers.push(await startWorker({ handle: cluster.handle, task, counter }));
+    const losesAll = durability === 'memory';
+    const troubledMax = losesAll ? 1 : brokers === 3 ? 2 : 3;
+    const nemesis = new Nemesis(cluster, { brokers, losesAll, sessionMs, troubledMax }, random);
+    const ticker = setInterval(
+      () => progress({ plan, acknowledged: counter[0], faults: nemesis.counts }),
+      1_000,
+    );
+    await nemesis.play(runMs);
+    let trouble = await nemesis.heal();
+    clearInterval(ticker);
+    const histories = await Promise.all([clients.stop(), ...workers.map(stopWorker)]);
+    // Records of calls that were under way.
+    trouble ??= await nemesis.heal();
+    const logs = await readLogs(cluster, partitions);
+    const total = logs.reduce((sum, { hwm }) => sum + hwm, 0);
+    return {
+      ...{ seed, durability, brokers, trouble, acknowledged: counter[0] },
+      faults: nemesis.counts,
+      story: nemesis.story,
+      refusals: addUp(histories.map(({ refusals }) => refusals)),
+      anomalies: check(historyOf(tasks, histories, logs)),
+      replicasEqual: await replicasEqual(cluster, TOPIC, total),
+    };
+  } finally {
+    for (const worker of workers) await worker.terminate();
+    await cluster.close();
+  }
+}
+
+/** The clients of this thread, and those of two others. */
+function tasksOf(seed: number, partitions: number, brokers: number): ClientTask[] {
+  const all = (id: number): WriterSetup => ({ id, acks: 'all', isIdempotent: true });
+  const one = (id: number): WriterSetup => ({ id, acks: 1, isIdempotent: false });
+  const common = { partitions, brokers };
+  return [
+    { ...common, seed, writers: [all(1), one(2)], readers: [{ name: 'reader a', asks: 'leaders' }] },
+    {
+      ...common,
+      seed: seed + 1,
+      writers: [all(3)],
+      readers: [
+        { name: 'attached reader b', asks: 'replicas' },
+        { name: 'attached reader c', asks: 'leaders' },
+      ],
+    },
+    {
+      ...common,
+      seed: seed + 2,
+      writers: [all(4), all(5)],
+      readers: [{ name: 'attached reader d', asks: 'replicas' }],
+    },
+  ];
+}
+
+async function startWorker(workerData: WorkerTask): Promise<Worker> {
+  const worker = new Worker(new URL('./client-worker.js', import.meta.url), { workerData });
+  await once(worker, 'message');
+  return worker;
+}
+
+async function stopWorker(worker: Worker): Promise<ClientHistory> {
+  worker.postMessage('stop');
+  const [history] = await once(worker, 'message', { signal: AbortSignal.timeout(STOP_LIMIT_MS) });
+  return history as ClientHistory;
+}
+
+/** Everything below the HWMs, as the leaders have it. */
+async function readLogs(cluster: Cluster, partitions: number): Promise<FinalLog[]> {
+  const logs: FinalLog[] = [];
+  for (let partition = 0; partition < partitions; partition++) {
+    const offsets: number[] = [];
+    const values: number[] = [];
+    let end = 0;
+    for (let from = 0; ; ) {
+      const { records, nextOffset, hwm } = await cluster.read(TOPIC, { partition, offset: from });
+      for (const record of records) {
+        offsets.push(record.offset);
+        values.push(numberIn(record.value));
+      }
+      end = hwm;
+      if (nextOffset === from) break;
+      from = nextOffset;
+    }
+    logs.push({ partition, offsets, values, hwm: end });
+  }
+  return logs;
+}
+
+function historyOf(
+  tasks: readonly ClientTask[],
+  histories: readonly ClientHistory[],
+  logs: readonly FinalLog[],
+): History {
+  return {
+    writers: tasks.flatMap(({ writers }) => writers),
+    begun: new Map(histories.flatMap(({ begun }) => [...begun])),
+    acknowledged: histories.flatMap(({ acknowledged }) => acknowledged),
+    polls: histories.flatMap(({ polls }) => polls),
+    logs,
+  };
+}
+
+/** Counts by name, over all of them. */
+export function addUp(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const each of counts)
+    for (const [name, count] of Object.entries(each)) sum[name] = (sum[name] ?? 0) + count;
+  return sum;
+}
