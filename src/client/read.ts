@@ -1,6 +1,7 @@
 import { requireInteger, requireOptions, TidemarkError } from '../errors.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
 import type { DecodedHeader } from '../log/record-batch-reader.ts';
+import { checkRack } from './rack-check.ts';
 import { Reading } from './reading.ts';
 import type { Session } from './session.ts';
 
@@ -18,6 +19,8 @@ export interface ReadOptions {
   readonly waitMs?: number;
   /** A replica other than the leader: it answers up to the HWM it knows of. */
   readonly broker?: number;
+  /** Asks a replica on this rack, if one of them is in sync, and otherwise the leader. */
+  readonly rack?: string;
   /** For how long a read that finds no leader is tried again, beyond `waitMs`. Default: the cluster's deliveryTimeoutMs. */
   readonly timeoutMs?: number;
 }
@@ -43,7 +46,7 @@ export interface ReadResult {
 const READ_DEFAULT_BYTES = 1 << 20;
 const WAIT_MAX_MS = 2 ** 31 - 1;
 
-const OPTIONS = ['partition', 'offset', 'timestamp', 'maxBytes', 'waitMs', 'broker', 'timeoutMs'];
+const OPTIONS = ['partition', 'offset', 'timestamp', 'maxBytes', 'waitMs', 'broker', 'rack', 'timeoutMs'];
 
 /**
  * Committed records of a partition, from an offset.
@@ -61,7 +64,10 @@ export async function read(session: Session, topic: string, options: ReadOptions
     waitMs: requireInteger('waitMs', options.waitMs ?? 0, 0, WAIT_MAX_MS),
     timeoutMs: requireInteger('timeoutMs', options.timeoutMs ?? session.deliveryTimeoutMs, 1),
     broker: options.broker,
+    rack: options.rack === undefined ? undefined : checkRack('rack', options.rack),
   };
+  if (request.broker !== undefined && request.rack !== undefined)
+    throw new TidemarkError('INVALID_ARGUMENT', 'A read goes to a broker or to a rack; give one of them.');
   await session.topic(topic);
   return new Reading(session, request).answer;
 }

@@ -19,6 +19,8 @@ interface ReadRequest {
   readonly timeoutMs: number;
   /** The one replica that is asked, whatever it is. */
   readonly broker: number | undefined;
+  /** Where a replica is asked rather than elsewhere, if one is in sync there. */
+  readonly rack: string | undefined;
 }
 
 /** What another leader, or the same one a little later, may not answer any more. */
@@ -43,6 +45,10 @@ export class Reading implements SessionListener {
   #state: 'asking' | 'waiting' | 'over' = 'waiting';
   #failures = 0;
   #lastError: TidemarkError | undefined;
+  /** Whether a replica on the rack could not answer: then the leader is asked. */
+  #isRackSpent = false;
+  /** Whom the present try asks. */
+  #broker = -1;
   /** Where the present try goes, and the partition as it was then. */
   #link: BrokerLink | undefined;
   #info: PartitionInfo | undefined;
@@ -77,11 +83,12 @@ export class Reading implements SessionListener {
     if (this.#state === 'waiting' && nowMs() >= this.#deadlineMs) void this.#giveUp();
   }
 
-  /** Who waits at a leader that is none any more would be told of no record. */
+  /** Who waits at a leader that is none any more, or at a replica that is out of sync, would be told of no record. */
   topicsChanged(): void {
     const topic = this.#session.directory.known(this.#request.topic);
     const info = topic?.partitions[this.#request.partition];
-    const isMoved = info?.leader !== this.#info?.leader || info?.epoch !== this.#info?.epoch;
+    const isSame = info?.leader === this.#info?.leader && info?.epoch === this.#info?.epoch;
+    const isMoved = !isSame || (info !== undefined && this.#replica(info) !== this.#broker);
     if (!isMoved || this.#state === 'over' || this.#request.broker !== undefined) return;
     this.#cancel();
     this.#session.retries.goOn(this);
@@ -99,12 +106,26 @@ export class Reading implements SessionListener {
       this.#failed(new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable));
       return;
     }
-    const broker = this.#request.broker ?? info.leader;
+    const broker = this.#replica(info);
+    this.#broker = broker;
     this.#link = this.#session.link(broker);
     if (this.#link === undefined)
       this.#failed(new TidemarkError('BROKER_FAILED', `Broker ${broker} is not running.`));
     else if (this.#request.offset !== undefined) this.#fetch(this.#link, this.#request.offset);
     else this.#find(this.#link, this.#request.timestamp as number);
+  }
+
+  #replica({ id, leader, isr }: PartitionInfo): number {
+    const { broker, rack } = this.#request;
+    if (broker !== undefined) return broker;
+    if (rack === undefined || this.#isRackSpent || this.#session.rackOf(leader) === rack) return leader;
+    const near = isr.filter((each) => this.#session.rackOf(each) === rack);
+    return near.length === 0 ? leader : near[id % near.length];
+  }
+
+  /** Whether somebody other than the leader is asked who was not named. */
+  get #isNear(): boolean {
+    return this.#request.broker === undefined && this.#broker !== this.#info?.leader;
   }
 
   #partition(): PartitionInfo {
@@ -142,7 +163,7 @@ export class Reading implements SessionListener {
     this.#cancel = link.fetch(
       request,
       (answer) => {
-        if (answer.error !== 'NONE' && answer.error !== 'OFFSET_OUT_OF_RANGE') {
+        if (answer.error !== 'NONE' && (this.#isNear || answer.error !== 'OFFSET_OUT_OF_RANGE')) {
           this.#refused(answer.error, offset);
           return;
         }
@@ -177,7 +198,7 @@ export class Reading implements SessionListener {
 
   /** Whom the request means: the leader that this thread knows of, or whichever replica it reaches. */
   #role({ epoch }: PartitionInfo): { fromAnyReplica: boolean; epoch: number } {
-    const fromAnyReplica = this.#request.broker !== undefined;
+    const fromAnyReplica = this.#request.broker !== undefined || this.#isNear;
     return { fromAnyReplica, epoch: fromAnyReplica ? ANY_EPOCH : epoch };
   }
 
@@ -191,6 +212,11 @@ export class Reading implements SessionListener {
 
   #failed(error: TidemarkError, offset?: number): void {
     if (this.#state === 'over') return;
+    if (this.#isNear && error.code !== 'CLOSED') {
+      this.#isRackSpent = true;
+      this.resume();
+      return;
+    }
     this.#lastError = error;
     this.#state = 'waiting';
     const mayPass = PASSING.has(error.code) && this.#request.broker === undefined;
@@ -201,7 +227,7 @@ export class Reading implements SessionListener {
   async #giveUp(offset?: number): Promise<void> {
     const error = this.#lastError as TidemarkError;
     const info = this.#info as PartitionInfo;
-    const broker = this.#request.broker ?? info.leader;
+    const broker = this.#broker;
     this.#state = 'over';
     const isSaid = ['BROKER_FAILED', 'LEADER_NOT_AVAILABLE', 'REQUEST_TIMED_OUT', 'CLOSED'].includes(
       error.code,

@@ -48,6 +48,7 @@ export class Session {
   readonly #links = new Map<number, BrokerLink>();
   /** By broker: which of its lives the link is to. */
   readonly #lives = new Map<number, number>();
+  readonly #racks = new Map<number, string | null>();
   readonly #keepAlive: KeepAlive;
   readonly #listeners = new Set<SessionListener>();
   /** Who has something to send that no link knows of yet. */
@@ -78,6 +79,11 @@ export class Session {
 
   link(broker: number): BrokerLink | undefined {
     return this.#links.get(broker);
+  }
+
+  /** Where a broker stands to which there is a link. */
+  rackOf(broker: number): string | null {
+    return this.#racks.get(broker) ?? null;
   }
 
   /** The topic, or an error that says what to do. */
@@ -128,9 +134,10 @@ export class Session {
   }
 
   /** A link to a broker that has come, or come back. */
-  brokerStarted({ broker, life, addresses }: ClientEndpoint): void {
+  brokerStarted({ broker, life, rack, addresses }: ClientEndpoint): void {
     if (this.#state === 'closed' || (this.#lives.get(broker) ?? 0) >= life) return;
     this.#lives.set(broker, life);
+    this.#racks.set(broker, rack);
     this.#links.set(broker, new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs));
     this.retries.resumeAll();
   }
@@ -140,6 +147,7 @@ export class Session {
     if ((this.#lives.get(broker) ?? 0) > life) return;
     const link = this.#links.get(broker);
     this.#lives.set(broker, life);
+    this.#racks.delete(broker);
     this.#links.delete(broker);
     link?.fail(brokerFailed(`Broker ${broker} has failed`, cause));
   }
