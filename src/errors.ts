@@ -13,6 +13,7 @@ const codes = {
   INVALID_TOPIC_EXCEPTION: { kafka: 17, retriable: false },
   NOT_ENOUGH_REPLICAS: { kafka: 19, retriable: true },
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: { kafka: 20, retriable: true },
+  INVALID_REQUIRED_ACKS: { kafka: 21, retriable: false },
   TOPIC_ALREADY_EXISTS: { kafka: 36, retriable: false },
   INVALID_PARTITIONS: { kafka: 37, retriable: false },
   INVALID_REPLICATION_FACTOR: { kafka: 38, retriable: false },

@@ -23,6 +23,7 @@ export function admitBatch(
   length: number,
   checksumOf: ChecksumOf,
 ): ErrorCode {
+  if (acks < -1 || acks > 1) return 'INVALID_REQUIRED_ACKS';
   if (replica === undefined) return 'UNKNOWN_TOPIC_OR_PARTITION';
   const leadership = leadershipError(replica, epoch);
   if (leadership !== 'NONE') return leadership;

@@ -67,6 +67,10 @@ test('a sound batch is admitted, whatever the acks', () => {
   for (const acks of [0, 1, -1]) assert.is(admit({ acks }), 'NONE');
 });
 
+test('acks are all, one or none', () => {
+  for (const acks of [-2, 2, 100]) assert.is(admit({ acks }), 'INVALID_REQUIRED_ACKS');
+});
+
 test('a partition that the broker does not hold is unknown', () => {
   assert.is(admit({ replica: undefined }), 'UNKNOWN_TOPIC_OR_PARTITION');
 });

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import type { ControlRequest } from '../../src/runtime/directory.ts';
 import { IsrChanges } from '../../src/runtime/isr-changes.ts';
 import { PartitionChanges } from '../../src/runtime/partition-changes.ts';
+import { ReplicaMoves } from '../../src/runtime/replica-moves.ts';
 import { Topics } from '../../src/runtime/topics.ts';
 import { TestCluster } from '../core/metadata/fixtures.ts';
 
@@ -58,9 +59,11 @@ class Scene {
       submit: (command: Command) => this.#submit(command),
       metadataOffset: () => this.metadata.image.offset,
       alive: () => [...this.brokers.values()].map(({ handle }) => handle),
+      moves: new ReplicaMoves({ clock: systemClock, topics, threads: () => [], opened: () => {} }),
       greet: () => {},
       mended: () => {},
       shown: () => {},
+      moves: new ReplicaMoves({ clock: systemClock, topics, threads: () => [], opened: () => {} }),
     };
     this.#changes = new PartitionChanges(cluster);
     this.isr = new IsrChanges(
@@ -96,8 +99,9 @@ class Scene {
   async #submit(command: Command): Promise<unknown> {
     await Promise.resolve();
     const before = this.metadata.entries.length;
+    const { image } = this.metadata;
     const answer = this.metadata.run(command);
-    for (const records of this.metadata.entries.slice(before)) this.#changes.written(records);
+    for (const records of this.metadata.entries.slice(before)) this.#changes.written(records, image);
     return answer;
   }
 }

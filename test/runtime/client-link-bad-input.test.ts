@@ -1,0 +1,224 @@
+// What a client may send that is wrong, and what may stand in a leader's ring that should not: Kafka's error, a counter,
+// and nothing appended.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { crc32cByTable } from '../../native-free/crc32c/index.ts';
+import { ChannelReader, ChannelWriter } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { type ErrorCode, errorCode } from '../../src/errors.ts';
+import { CRC_FROM, writeBaseOffset, writeCrc, writeLeaderEpoch } from '../../src/log/record-batch.ts';
+import {
+  channelsOf,
+  FETCH_BYTES,
+  FETCH_FROM_ANY_REPLICA,
+  FETCH_FROM_LEADER,
+  PRODUCE_HEADER_BYTES,
+  putOffset,
+  REQUEST_FETCH,
+  REQUEST_PRODUCE,
+} from '../../src/runtime/client-frames.ts';
+import { ClientLink } from '../../src/runtime/client-link.ts';
+import { RING_HEADER_BYTES } from '../../src/runtime/leader-tail.ts';
+import { encodeBatch } from '../log/record-batch-fixtures.ts';
+import { type Brokers, withBrokers } from './broker-fixtures.ts';
+
+const EPOCH = 3;
+const CAPACITY = 1 << 17;
+const BELL_BYTES = 128;
+
+interface Sent {
+  readonly epoch?: number;
+  readonly acks?: number;
+  readonly partition?: number;
+}
+
+/** A client that writes whatever it likes into its channel to the first broker. */
+class RawClient {
+  readonly #brokers: Brokers;
+  readonly #requests: ChannelWriter;
+  readonly #responses: ChannelReader;
+
+  constructor(brokers: Brokers, broker = 1) {
+    this.#brokers = brokers;
+    const { arena } = brokers;
+    const shape = { requestCapacity: CAPACITY, responseCapacity: CAPACITY, link: 0 };
+    const bells = { clientBell: arena.allocate(BELL_BYTES), brokerBell: arena.allocate(BELL_BYTES) };
+    const { end } = channelsOf({ ...shape, ...bells });
+    const addresses = { ...shape, ...bells, link: arena.allocate(end) };
+    const { request, response } = channelsOf(addresses);
+    const { buffer } = arena.int32;
+    this.#requests = new ChannelWriter(buffer as SharedArrayBuffer, request, CAPACITY);
+    this.#responses = new ChannelReader(buffer as SharedArrayBuffer, response, CAPACITY);
+    const host = brokers.get(broker);
+    host.attach(7, new ClientLink(host, 7, addresses));
+  }
+
+  /** The answers come with the broker's next pass. */
+  produce(batch: Uint8Array, { epoch = EPOCH, acks = 1, partition = 0 }: Sent = {}): ErrorCode {
+    const { int32, bytes } = this.#brokers.arena;
+    const at = this.#requests.reserve(PRODUCE_HEADER_BYTES + batch.length, REQUEST_PRODUCE);
+    int32.set([1, partition, epoch, acks, 60_000], at / 4);
+    bytes.set(batch, at + PRODUCE_HEADER_BYTES);
+    return this.#ask();
+  }
+
+  fetch(offset: number, { epoch = EPOCH, role = FETCH_FROM_LEADER, partition = 0 } = {}): ErrorCode {
+    const { int32 } = this.#brokers.arena;
+    const at = this.#requests.reserve(FETCH_BYTES, REQUEST_FETCH);
+    int32.set([1, partition, 1_000, 0], at / 4);
+    putOffset(int32, at / 4 + 4, offset);
+    int32.set([role, epoch], at / 4 + 6);
+    return this.#ask();
+  }
+
+  #ask(): ErrorCode {
+    this.#requests.commit();
+    this.#requests.publish();
+    for (const id of [1, 2]) this.#brokers.get(id).pass();
+    if (!this.#responses.next()) throw new Error('nobody has answered');
+    const code = errorCode(this.#brokers.arena.int32[this.#responses.offset / 4 + 1]);
+    this.#responses.release();
+    return code;
+  }
+}
+
+const sound = encodeBatch([{ value: Buffer.from('one') }, { value: Buffer.from('two') }]);
+
+function changed(change: (batch: Uint8Array) => void, isSealed = true): Uint8Array {
+  const batch = sound.slice();
+  change(batch);
+  if (isSealed) writeCrc(batch, 0, crc32cByTable(batch.subarray(CRC_FROM)));
+  return batch;
+}
+
+const badBatches: Record<string, readonly [Uint8Array, ErrorCode]> = {
+  'a wrong checksum': [changed((batch) => batch.fill(0xff, batch.length - 4), false), 'CORRUPT_MESSAGE'],
+  'a length that is not its own': [changed((batch) => batch.fill(0x7f, 10, 12)), 'CORRUPT_MESSAGE'],
+  'a header alone': [sound.slice(0, 40), 'CORRUPT_MESSAGE'],
+  'nothing at all': [sound.slice(0, 0), 'CORRUPT_MESSAGE'],
+  'one record too many': [changed((batch) => batch.fill(3, 60, 61)), 'INVALID_RECORD'],
+  'records without end': [changed((batch) => batch.fill(0x7f, 57, 61)), 'INVALID_RECORD'],
+  'more offsets than records': [changed((batch) => batch.fill(9, 26, 27)), 'INVALID_RECORD'],
+  'an old format': [changed((batch) => batch.fill(1, 16, 17)), 'CORRUPT_MESSAGE'],
+  'too many bytes': [encodeBatch([{ value: new Uint8Array(3_000) }]), 'MESSAGE_TOO_LARGE'],
+};
+
+test('whatever is wrong with a batch that a client sends, it is refused, counted, and neither appended nor published', () =>
+  withBrokers({}, (brokers) => {
+    const partition = brokers.addPartition({ 'max.message.bytes': 2_000 });
+    const client = new RawClient(brokers);
+    assert.is(client.produce(sound), 'NONE');
+    const { ringPosition } = brokers.get(1);
+    for (const [name, [batch, code]] of Object.entries(badBatches))
+      assert.is(client.produce(batch), code, name);
+    assert.is(client.produce(sound, { epoch: EPOCH - 1 }), 'FENCED_LEADER_EPOCH');
+    assert.is(client.produce(sound, { epoch: EPOCH + 1 }), 'UNKNOWN_LEADER_EPOCH');
+    assert.is(client.produce(sound, { acks: 2 }), 'INVALID_REQUIRED_ACKS');
+    for (const unknown of [1, -1, 2 ** 30])
+      assert.is(client.produce(sound, { partition: unknown }), 'UNKNOWN_TOPIC_OR_PARTITION');
+    assert.is(brokers.counters(1).batchesRefused, Object.keys(badBatches).length + 6);
+    assert.is(brokers.counters(1).requestsFenced, 2);
+    assert.is(brokers.counters(1).batchesAppended, 1);
+    assert.is(brokers.get(1).ringPosition, ringPosition);
+    for (const id of [1, 2]) assert.is(brokers.replica(id, partition).log.leo, 2);
+    // And it takes what is sound as before.
+    assert.is(client.produce(sound), 'NONE');
+    brokers.get(2).pass();
+    assert.ok(brokers.isEqual(partition));
+    assert.is(brokers.replica(2, partition).log.leo, 4);
+  }));
+
+test('a follower takes no batch and reads for nobody who wants the leader', () =>
+  withBrokers({}, (brokers) => {
+    brokers.addPartition();
+    const client = new RawClient(brokers, 2);
+    assert.is(client.produce(sound), 'NOT_LEADER_OR_FOLLOWER');
+    assert.is(client.fetch(0), 'NOT_LEADER_OR_FOLLOWER');
+    assert.is(client.fetch(0, { role: FETCH_FROM_ANY_REPLICA }), 'NONE');
+    assert.is(client.fetch(0, { role: FETCH_FROM_ANY_REPLICA, epoch: EPOCH + 1 }), 'UNKNOWN_LEADER_EPOCH');
+    assert.is(brokers.counters(2).batchesRefused, 1);
+    assert.is(brokers.counters(2).readsRefused, 2);
+    assert.is(brokers.counters(2).requestsFenced, 3);
+    assert.is(brokers.replica(2, 0).log.leo, 0);
+  }));
+
+test('reads from outside of the log, or in another reign, are refused and counted', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    brokers.append(partition, 5);
+    await brokers.settle();
+    const client = new RawClient(brokers);
+    assert.is(client.fetch(5), 'NONE');
+    for (const offset of [-1, 6, 2 ** 52]) assert.is(client.fetch(offset), 'OFFSET_OUT_OF_RANGE');
+    assert.is(client.fetch(0, { epoch: EPOCH - 1 }), 'FENCED_LEADER_EPOCH');
+    assert.is(client.fetch(0, { epoch: EPOCH + 1 }), 'UNKNOWN_LEADER_EPOCH');
+    assert.is(client.fetch(0, { epoch: -1 }), 'NONE');
+    assert.is(client.fetch(0, { partition: 9 }), 'UNKNOWN_TOPIC_OR_PARTITION');
+    assert.is(brokers.counters(1).readsRefused, 6);
+    assert.is(brokers.counters(1).requestsFenced, 2);
+  }));
+
+/** What the leader's memory might turn into behind its back, and whether the checksum is sound over it. */
+const damages: Record<string, { readonly damage: (batch: Uint8Array) => void; readonly isCounted: boolean }> =
+  {
+    'a flipped bit': { damage: (batch) => batch.fill(batch[70] ^ 4, 70, 71), isCounted: true },
+    'a wrong count': { damage: sealed((batch) => batch.fill(0x7f, 57, 61)), isCounted: true },
+    'a length that is not its own': { damage: (batch) => batch.fill(0xff, 11, 12), isCounted: true },
+    'a length beyond the ring': { damage: (batch) => batch.fill(0x7f, 8, 12), isCounted: true },
+    'an old format': { damage: sealed((batch) => batch.fill(0, 16, 17)), isCounted: true },
+    'the epoch of a stale leader': {
+      damage: (batch) => writeLeaderEpoch(batch, 0, EPOCH - 1),
+      isCounted: false,
+    },
+    'an epoch to come': { damage: (batch) => writeLeaderEpoch(batch, 0, EPOCH + 1), isCounted: false },
+    'an offset that leaves a gap': { damage: (batch) => writeBaseOffset(batch, 0, 1_000), isCounted: false },
+  };
+
+function sealed(damage: (batch: Uint8Array) => void): (batch: Uint8Array) => void {
+  return (batch) => {
+    damage(batch);
+    writeCrc(batch, 0, crc32cByTable(batch.subarray(CRC_FROM)));
+  };
+}
+
+for (const [name, { damage, isCounted }] of Object.entries(damages)) {
+  test(`of a leader's ring with ${name} a follower takes nothing, and what it lacks it gets from the leader's log`, () =>
+    withBrokers({}, async (brokers) => {
+      const partition = brokers.addPartition();
+      brokers.append(partition, 2);
+      brokers.get(2).pass();
+      const leader = brokers.get(1);
+      const from = leader.ringPosition;
+      brokers.append(partition, 2);
+      // After the leader has written its own log, and before the follower has read the ring.
+      const own = ringBatch(brokers, from);
+      damage(own);
+      brokers.get(2).pass();
+      assert.is(brokers.replica(2, partition).log.leo, 2);
+      assert.is(brokers.get(2).table.loadLeo(partition), 2);
+      assert.is(brokers.counters(2).corruptFrames, isCounted ? 1 : 0);
+      assert.is(brokers.replica(2, partition).source, 'log');
+      brokers.get(1).pass();
+      assert.ok(leader.table.loadHwm(partition) <= 2);
+      await brokers.settle();
+      assert.is(brokers.replica(2, partition).log.leo, 4);
+      assert.ok(brokers.isEqual(partition));
+      brokers.append(partition);
+      await brokers.settle();
+      assert.is(leader.table.loadHwm(partition), 5);
+    }));
+}
+
+/** The batch that the leader has published at this position of its ring, in place. */
+function ringBatch(brokers: Brokers, position: number): Uint8Array {
+  const { bytes } = brokers.arena;
+  const { log } = brokers.replica(1, 0);
+  const { bytes: stored, from, to } = log.read(2, 1, log.leo) as NonNullable<ReturnType<typeof log.read>>;
+  const needle = Buffer.from(Uint8Array.prototype.slice.call(stored, from, to));
+  const ring = Buffer.from(bytes.buffer, 0, bytes.length);
+  for (let at = ring.indexOf(needle); at !== -1; at = ring.indexOf(needle, at + 1)) {
+    if (at % RING_HEADER_BYTES === 0 && at > position) return bytes.subarray(at, at + needle.length);
+  }
+  throw new Error('the batch is not in the ring');
+}
+
+test.run();
