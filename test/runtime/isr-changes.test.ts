@@ -59,7 +59,6 @@ class Scene {
       submit: (command: Command) => this.#submit(command),
       metadataOffset: () => this.metadata.image.offset,
       alive: () => [...this.brokers.values()].map(({ handle }) => handle),
-      moves: new ReplicaMoves({ clock: systemClock, topics, threads: () => [], opened: () => {} }),
       greet: () => {},
       mended: () => {},
       shown: () => {},
