@@ -112,6 +112,14 @@ const topicProperties = {
     max: 128,
     help: 'With acks=all: how many replicas must be in sync for a write to be taken.',
   },
+  'producer.id.expiration.ms': {
+    kind: 'whole number',
+    unit: 'ms',
+    default: DAY_MS,
+    min: 1,
+    max: 0x7fff_ffff,
+    help: 'For how long a partition remembers an idempotent producer that writes nothing.',
+  },
   'replica.lag.max.messages': {
     kind: 'whole number',
     default: -1,

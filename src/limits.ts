@@ -21,6 +21,12 @@ export const PARTITIONS_A_TOPIC_MAX = 10_000;
 /** Ids of idempotent producers go to brokers in blocks, so that hardly any producer waits for the metadata log. */
 export const PRODUCER_ID_BLOCK = 1_000;
 
+/**
+ * Idempotent producers that a partition remembers, about a kilobyte each. Of more those go first that have written least
+ * lately: one that comes back is told that nobody knows it.
+ */
+export const PRODUCERS_A_PARTITION_MAX = 10_000;
+
 /** What one broker keeps of its own appends for its followers; a follower further behind reads the log. */
 export const TAIL_RING_BYTES = 8 * MIB;
 

@@ -80,6 +80,31 @@ export interface TimestampedOffset {
   readonly timestamp: number;
 }
 
+/** A batch of an idempotent producer: what a partition remembers of it. */
+export interface ProducedBatch {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** -1 in a batch that has no place in a sequence. */
+  readonly firstSequence: number;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  /** The largest of its records. */
+  readonly timestamp: number;
+}
+
+/** What the next batch of an idempotent producer is to a partition. Only 'next' may be appended. */
+export type SequenceVerdict = 'next' | 'duplicate' | 'gap' | 'stale epoch' | 'unknown producer';
+
+/** The idempotent producers of a log. */
+export interface KnownProducers {
+  /** What the batch there, of an idempotent producer, would be: what is staged counts. Reads what it has to know first. */
+  judge(bytes: Uint8Array, at: number): SequenceVerdict;
+  /** The batch of this log that the one there repeats. */
+  original(bytes: Uint8Array, at: number): ProducedBatch | undefined;
+  /** As they were at an offset of the log, in Kafka's format: for a replica whose log begins there. */
+  at(offset: number): Uint8Array;
+}
+
 /** A replica's batches, as the protocol sees them: replication is tested without disks or threads behind this. */
 export interface PartitionLog {
   /** The first offset that can be read. */
@@ -92,6 +117,7 @@ export interface PartitionLog {
   committed: number;
   /** The newest epoch that has begun here; -1 where there is none. */
   readonly lastEpoch: number;
+  readonly producers: KnownProducers;
   /**
    * Takes a whole batch with its offsets stamped, which must begin at the LEO. It is staged: `source` has to stay as
    * it is until flush(). With a guard it may be overwritten meanwhile, and then nothing is kept of all that is staged.
@@ -114,8 +140,11 @@ export interface PartitionLog {
   offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined;
   /** Drops every batch that reaches beyond `offset`, so that LEO <= offset afterwards. */
   truncateTo(offset: number): void;
-  /** Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. */
-  restartAt(offset: number): void;
+  /**
+   * Empties the log and lets it begin at `offset`: for a replica whose leader has nothing older. `producers` are those that
+   * the leader knew there.
+   */
+  restartAt(offset: number, producers?: Uint8Array): void;
   /** The log begins at `offset`, at most at its end; batches that lie below may go. */
   deleteBefore(offset: number): void;
   /** A leader's epoch begins where the log ends, also if nothing of it follows. Batches of a newer one begin it too. */
@@ -138,6 +167,7 @@ export interface ReplicaBytes {
 export type CounterName =
   | 'batchesAppended'
   | 'batchesRefused'
+  | 'duplicateBatches'
   | 'corruptFrames'
   | 'laps'
   | 'catchUps'

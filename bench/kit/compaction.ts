@@ -72,6 +72,7 @@ function measure(
       indexIntervalBytes: 4096,
       batchBytesMax: 1 << 20,
       nowMs: NOW,
+      producerEnds: new Map(),
       mapBytesMax: MAP_BYTES,
     });
     const startMs = performance.now();

@@ -4,8 +4,9 @@ import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { decompress } from '../log/codecs.ts';
 import { compactionObstacle } from '../log/compaction-records.ts';
-import { batchBytes, CRC_FROM, checkProducedBatch, readCrc } from '../log/record-batch.ts';
+import { batchBytes, CRC_FROM, checkProducedBatch, readCrc, readProducerId } from '../log/record-batch.ts';
 import { BatchFault } from '../log/record-batch-fault.ts';
+import type { KnownProducers } from '../types.ts';
 
 /** CRC-32C of a stretch of the memory the batch lies in. */
 export type ChecksumOf = (at: number, length: number) => number;
@@ -35,7 +36,28 @@ export function admitBatch(
   if (acks === -1 && !replica.hasEnoughInSync) return 'NOT_ENOUGH_REPLICAS';
   // Last, because the checksum may be taken while the batch is copied to where it is published from.
   if (checksumOf(at + CRC_FROM, length - CRC_FROM) !== readCrc(bytes, at)) return 'CORRUPT_MESSAGE';
-  return isCompacted(replica.config) ? admitToCompacted(bytes, at) : 'NONE';
+  const error = isCompacted(replica.config) ? admitToCompacted(bytes, at) : 'NONE';
+  if (error !== 'NONE' || readProducerId(bytes, at) < 0) return error;
+  return admitToSequence(replica.log.producers, bytes, at);
+}
+
+/**
+ * Whether it is its producer's next one. Last of all: what is admitted is appended in the same turn, and the one behind it
+ * is judged by that. A batch that is in the log already is told apart, since its producer is to hear where.
+ */
+function admitToSequence(producers: KnownProducers, bytes: Uint8Array, at: number): ErrorCode {
+  switch (producers.judge(bytes, at)) {
+    case 'next':
+      return 'NONE';
+    case 'duplicate':
+      return 'DUPLICATE_SEQUENCE_NUMBER';
+    case 'gap':
+      return 'OUT_OF_ORDER_SEQUENCE_NUMBER';
+    case 'stale epoch':
+      return 'INVALID_PRODUCER_EPOCH';
+    case 'unknown producer':
+      return 'UNKNOWN_PRODUCER_ID';
+  }
 }
 
 /** What arrived as it was sent is the producer's fault, and sending it again is of no use. */

@@ -43,6 +43,7 @@ import { type Damage, walkSegment } from '../log/segment-walk.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
 import { CommandError, ExitCode, type Terminal } from './command-line.ts';
 import { dumpChecked, dumpEntry, dumpSnapshot, isCheckedFile, isSnapshotFile } from './log-dump-metadata.ts';
+import { dumpProducers, isProducersFile } from './log-dump-producers.ts';
 import { classify, type FilePath, isMetadataLog, type LogDirectory } from './log-paths.ts';
 import { Output } from './output.ts';
 
@@ -290,11 +291,12 @@ const smallFiles: ReadonlyMap<string, Decode> = new Map<string, Decode>([
 function dumpSmallFile(disk: Disk, name: string, output: Output): boolean {
   const bytes = readWhole(disk, name) ?? Buffer.alloc(0);
   if (isSnapshotFile(name)) return dumpSnapshot(name, bytes, output);
+  if (isProducersFile(name)) return dumpProducers(disk.locate(name), bytes, output);
   if (isCheckedFile(name)) return dumpChecked(disk.locate(name), bytes, output);
   const decode = smallFiles.get(name);
   if (decode === undefined) {
     throw new CommandError(
-      `${disk.locate(name)} is no file of a log: expected one such as ${'0'.repeat(20)}${LOG_SUFFIX}, .index or .timeindex, or one of ${[...smallFiles.keys()].join(', ')}.`,
+      `${disk.locate(name)} is no file of a log: expected one such as ${'0'.repeat(20)}${LOG_SUFFIX}, .index, .timeindex or .snapshot, or one of ${[...smallFiles.keys()].join(', ')}.`,
     );
   }
   try {

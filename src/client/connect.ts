@@ -3,10 +3,10 @@ import { ArenaView } from '../runtime/arena.ts';
 import { AttachClient, type ClusterHandle } from '../runtime/attach-channel.ts';
 import type { ClientEndpoint } from '../runtime/attachments.ts';
 import type { ThreadAttachment } from '../runtime/coordinator.ts';
+import type { NewProducer } from '../runtime/producer-ids.ts';
 import { Admin } from './admin.ts';
 import { KnownTopics, type TopicAnswer, type TopicNotice } from './known-topics.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
-import type { ProducerIdentity } from './producer-identity.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import type { ReasonRequest } from './reasons.ts';
 import { Session } from './session.ts';
@@ -148,7 +148,7 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
       find: (name: string) => topics.find(name, find),
       reasonFor: async (request: ReasonRequest) =>
         (await channel.ask('reason', request)) as string | undefined,
-      newProducerId: () => channel.ask('producer-id', undefined) as Promise<ProducerIdentity>,
+      newProducerId: () => channel.ask('producer-id', undefined) as Promise<NewProducer>,
     };
     session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
     client = new Client(channel, session, topics, attachment.client);

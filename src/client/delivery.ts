@@ -1,9 +1,9 @@
 import { TidemarkError } from '../errors.ts';
+import type { NewProducer } from '../runtime/producer-ids.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BatchLink } from './broker-link.ts';
 import { isRetried } from './delivery-errors.ts';
 import type { ProducerBatch } from './outbound.ts';
-import type { ProducerIdentity } from './producer-identity.ts';
 
 /** As many as a partition remembers of a producer: so it knows every one of them that comes twice. */
 const IN_FLIGHT_MAX = 5;
@@ -17,7 +17,7 @@ export interface DeliveryHost {
   nowMs(): number;
   link(broker: number): BatchLink | undefined;
   /** Undefined: it is being asked for, and `resume` is called when it is there. `spent` is no use any more. */
-  identity(spent: ProducerIdentity | undefined): ProducerIdentity | undefined;
+  identity(spent: NewProducer | undefined): NewProducer | undefined;
   /** Calls `resume` after a while that grows with the failures, or with the next news of brokers. */
   waitAfter(failures: number, delivery: Delivery): void;
   /** It does not wait any more. */
@@ -57,7 +57,7 @@ export class Delivery {
   /** Since a batch was settled: how often, and with what. */
   #failures = 0;
   #lastError: TidemarkError | undefined;
-  #identity: ProducerIdentity | undefined;
+  #identity: NewProducer | undefined;
   #nextSequence = 0;
   /** Whether the sequence has a gap: no batch gets a number of it any more. */
   #isBroken = false;

@@ -1,9 +1,9 @@
 import type { ErrorCode, TidemarkError } from '../errors.ts';
 import type { BatchWriter } from '../log/record-batch-writer.ts';
+import type { NewProducer } from '../runtime/producer-ids.ts';
 import type { PartitionInfo, RecordPlace } from '../types.ts';
 import type { BatchLink, OutboundBatch } from './broker-link.ts';
 import { isRefusal, isSequenceError } from './delivery-errors.ts';
-import type { ProducerIdentity } from './producer-identity.ts';
 
 /** The promise of one record: takes its place, or a rejected promise. */
 export type Resolve = (place: RecordPlace | Promise<never>) => void;
@@ -174,7 +174,7 @@ export class ProducerBatch implements OutboundBatch {
     this.#size = this.writer.finish();
   }
 
-  number({ producerId, producerEpoch }: ProducerIdentity, baseSequence: number): void {
+  number({ producerId, producerEpoch }: NewProducer, baseSequence: number): void {
     this.writer.setProducer(producerId, producerEpoch, baseSequence);
     this.writer.finish();
     this.#isNumbered = true;

@@ -1,13 +1,9 @@
 import type { TidemarkError } from '../errors.ts';
 
-/** Who writes, as partitions tell producers apart. */
-export interface ProducerIdentity {
-  readonly producerId: number;
-  readonly producerEpoch: number;
-}
+import type { NewProducer } from '../runtime/producer-ids.ts';
 
 interface IdentityHost {
-  ask(): Promise<ProducerIdentity>;
+  ask(): Promise<NewProducer>;
   /** There is one now. */
   found(): void;
   /** There is none yet; it is asked for again after so many failures. */
@@ -17,7 +13,7 @@ interface IdentityHost {
 /** The identity of an idempotent producer, asked for when its first batch needs it. */
 export class OwnIdentity {
   readonly #host: IdentityHost;
-  #identity: ProducerIdentity | undefined;
+  #identity: NewProducer | undefined;
   #state: 'idle' | 'asking' = 'idle';
   #failures = 0;
 
@@ -26,7 +22,7 @@ export class OwnIdentity {
   }
 
   /** Undefined: it is being asked for. `spent` is one that no partition takes any more. */
-  get(spent: ProducerIdentity | undefined): ProducerIdentity | undefined {
+  get(spent: NewProducer | undefined): NewProducer | undefined {
     if (this.#identity?.producerId === spent?.producerId) this.#identity = undefined;
     if (this.#identity === undefined) this.ask();
     return this.#identity;

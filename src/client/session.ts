@@ -5,10 +5,10 @@ import { YIELD_EVERY_MS } from '../limits.ts';
 import { type ArenaView, kernelsOver } from '../runtime/arena.ts';
 import type { Attachment, ClientEndpoint } from '../runtime/attachments.ts';
 import { nowMs, yieldToEventLoop } from '../runtime/clock.ts';
+import type { NewProducer } from '../runtime/producer-ids.ts';
 import { KeepAlive } from '../runtime/timers.ts';
 import type { TopicInfo } from '../runtime/topics.ts';
 import { BrokerLink } from './broker-link.ts';
-import type { ProducerIdentity } from './producer-identity.ts';
 import type { ReasonRequest } from './reasons.ts';
 import { Retries } from './retries.ts';
 
@@ -32,8 +32,8 @@ export interface Directory {
   find(name: string): Promise<TopicInfo | undefined>;
   /** Why a broker has refused something, as far as anybody knows. */
   reasonFor(request: ReasonRequest): Promise<string | undefined>;
-  /** For an idempotent producer: one that no other has ever had. */
-  newProducerId(): Promise<ProducerIdentity>;
+  /** What an idempotent producer begins with: an id that no other one has or had. */
+  newProducerId(): Promise<NewProducer>;
 }
 
 /** A client thread's connection to a cluster: one bell, and a link to each broker. */

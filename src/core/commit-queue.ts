@@ -33,7 +33,19 @@ export class CommitQueue {
 
   push(batch: PendingBatch): void {
     this.#batches.push(batch);
-    if (batch.client !== NOBODY && batch.deadlineMs < this.#dueMs) this.#dueMs = batch.deadlineMs;
+    this.#expect(batch);
+  }
+
+  /**
+   * Somebody more waits for a batch that is in the log: one that lies here, or that this leader has taken as a follower.
+   * It comes behind those that end no later.
+   */
+  join(batch: PendingBatch): void {
+    let index = this.#batches.length;
+    while (index > this.#head && this.#batches[index - 1].nextOffset > batch.nextOffset) index--;
+    this.#batches.splice(index, 0, batch);
+    if (index < this.#unstable) this.#unstable++;
+    this.#expect(batch);
   }
 
   /** Tells those who wait for the leader alone, up to its stable end. Their batches stay pending. */
@@ -91,6 +103,10 @@ export class CommitQueue {
     this.#head = 0;
     this.#unstable = 0;
     return waiting;
+  }
+
+  #expect({ client, deadlineMs }: PendingBatch): void {
+    if (client !== NOBODY && deadlineMs < this.#dueMs) this.#dueMs = deadlineMs;
   }
 
   #release(isMeant: (batch: PendingBatch) => boolean): PendingBatch[] {

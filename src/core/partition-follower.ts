@@ -67,7 +67,7 @@ export function takeAnswer(replica: Replica, leader: number, answer: LogAnswer):
         return isNews ? 'ask' : 'wait';
       }
       // The leader has dropped what this replica would need next: it begins again where the leader begins.
-      log.restartAt(answer.logStart);
+      log.restartAt(answer.logStart, answer.producers);
       replica.hwm = Math.min(replica.hwm, answer.logStart);
       replica.source = 'log';
       return 'restarted';

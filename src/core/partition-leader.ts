@@ -34,6 +34,8 @@ export interface WishAnswer {
   readonly logEnd: number;
   /** Where the logs part at the latest: how far the leader has what the follower has of this epoch. */
   readonly epochEnd?: EpochEnd;
+  /** Of a log that begins behind what the follower has: its idempotent producers, as they were there. */
+  readonly producers?: Uint8Array;
 }
 
 type LeadershipError = 'NONE' | 'FENCED_LEADER_EPOCH' | 'UNKNOWN_LEADER_EPOCH' | 'NOT_LEADER_OR_FOLLOWER';

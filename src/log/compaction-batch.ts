@@ -47,10 +47,12 @@ export interface CleaningRules {
   readonly deleteRetentionMs: number;
   /** A batch that has grown beyond this is cut in two, lest nobody can fetch it. */
   readonly batchBytesMax: number;
+  /** By idempotent producer: where its last batch ends. Of that one the header stays, so that its sequence can be told. */
+  readonly producerEnds: ReadonlyMap<number, number>;
 }
 
-/** What becomes of a batch: it stays byte for byte, it goes, or some of it is encoded anew. */
-export type Verdict = 'all' | 'none' | 'some';
+/** What becomes of a batch: it stays byte for byte, it goes, or some of it is encoded anew, which may be the header alone. */
+export type Verdict = 'all' | 'none' | 'some' | 'header';
 
 /** Decides record by record what compaction keeps of a batch, and encodes a batch anew that loses some. */
 export class BatchCleaner {
@@ -99,7 +101,7 @@ export class BatchCleaner {
     }
     const kept = this.#ends.length;
     this.recordsDropped += count - kept;
-    if (kept === 0) return 'none';
+    if (kept === 0) return this.#isLastOfProducer(bytes, at) ? (count === 0 ? 'all' : 'header') : 'none';
     this.#baseTimestamp = baseTimestamp;
     this.#setsHorizon = hasTombstone && mayExpire && !hasHorizon && this.#moveToHorizon(baseTimestamp);
     return kept === count && !this.#setsHorizon ? 'all' : 'some';
@@ -116,6 +118,11 @@ export class BatchCleaner {
     this.#finish(bytes, at, 0, BATCH_HEADER_BYTES, NO_TIMESTAMP, NO_TIMESTAMP);
     this.#place(bytes, at, readBaseOffset(bytes, at), nextOffset(bytes, at));
     this.#seal(BATCH_HEADER_BYTES, readAttributes(bytes, at) & BatchAttribute.TRANSACTIONAL, take);
+  }
+
+  #isLastOfProducer(bytes: Uint8Array, at: number): boolean {
+    const end = this.#rules.producerEnds.get(readProducerId(bytes, at));
+    return end !== undefined && end === nextOffset(bytes, at);
   }
 
   #clear(section: Uint8Array): void {

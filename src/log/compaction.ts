@@ -56,6 +56,8 @@ export interface CompactionJob {
   readonly indexIntervalBytes: number;
   readonly batchBytesMax: number;
   readonly nowMs: number;
+  /** By idempotent producer: where its last batch ends. */
+  readonly producerEnds: ReadonlyMap<number, number>;
   /** Bounds the memory for keys; where they are more, less of the log is cleaned. */
   readonly mapBytesMax: number;
 }
@@ -126,9 +128,9 @@ class Compaction {
   }
 
   *run(): Generator<number, CompactionResult> {
-    const { firstDirtyOffset, nowMs, deleteRetentionMs, batchBytesMax } = this.#job;
+    const { firstDirtyOffset, nowMs, deleteRetentionMs, batchBytesMax, producerEnds } = this.#job;
     let cleanedTo = yield* this.#collectKeys();
-    const rules = { keys: this.#keys, cleanedTo, nowMs, deleteRetentionMs, batchBytesMax };
+    const rules = { keys: this.#keys, cleanedTo, nowMs, deleteRetentionMs, batchBytesMax, producerEnds };
     const cleaner = new BatchCleaner(rules);
     // Damage is to be healed first: what stands there may be the last record of keys whose other ones would go. And a
     // log that could not be read right behind its clean part has nothing new.
@@ -298,6 +300,7 @@ function copyTo(output: CleanedSegment, cleaner: BatchCleaner, end: number): Vis
     const verdict = cleaner.judge(bytes, at);
     if (verdict === 'some') cleaner.encode(bytes, at, take);
     else if (verdict === 'all') output.append(bytes, at, length);
+    else if (verdict === 'header') cleaner.encodeEmpty(bytes, at, take);
     else if (position + length === end) {
       if (readRecordCount(bytes, at) === 0) output.append(bytes, at, length);
       else cleaner.encodeEmpty(bytes, at, take);

@@ -42,6 +42,11 @@ export class EpochList {
     this.#starts.push(offset);
   }
 
+  /** That of the batch at `offset`; -1 where nobody knows it any more. */
+  at(offset: number): number {
+    return this.#epochs[this.#starts.findLastIndex((start) => start <= offset)] ?? -1;
+  }
+
   /** Where the newest epoch that is not above `epoch` ended, in a log of these bounds. */
   endOf(epoch: number, logStart: number, leo: number): EpochEnd {
     let index = this.#epochs.length - 1;

@@ -5,6 +5,8 @@ const OFFSET_DIGITS = 20;
 export const LOG_SUFFIX = '.log';
 export const INDEX_SUFFIX = '.index';
 export const TIME_INDEX_SUFFIX = '.timeindex';
+/** What was known of idempotent producers where a segment begins, or the log ended. */
+export const SNAPSHOT_SUFFIX = '.snapshot';
 export const EPOCHS_FILE = 'leader-epoch-checkpoint';
 /** A segment that was given up: its bytes mean nothing any more, and the file may serve again. */
 export const DELETED_SUFFIX = '.deleted';

@@ -23,11 +23,13 @@ import {
   INDEX_SUFFIX,
   LOG_SUFFIX,
   partitionDirectory,
+  SNAPSHOT_SUFFIX,
   segmentFile,
   TIME_INDEX_SUFFIX,
 } from './file-names.ts';
 import { IndexCheck, type IndexFault } from './index-check.ts';
 import { knownEnd } from './known-log.ts';
+import { decodeProducers } from './producer-snapshot.ts';
 import { readBaseOffset, readLeaderEpoch, readRecordCount } from './record-batch.ts';
 import { type WalkResult, walkSegment } from './segment-walk.ts';
 
@@ -52,7 +54,7 @@ export interface InspectedPartition {
   readonly segments: readonly InspectedSegment[];
   /** Whether the file of epochs is there and cannot be read. */
   readonly areEpochsDamaged: boolean;
-  /** Indexes whose segment is not there. */
+  /** Indexes whose segment is not there, and snapshots of producers that cannot be read: nobody misses them. */
   readonly orphans: readonly Problem[];
   /** Where the log ends, and as far as the broker's checkpoints know that it went. */
   readonly endOffset: number;
@@ -110,7 +112,8 @@ export function inspectPartition(
   const known = options.segment === undefined ? knownEnd(...ends) : 0;
   if (endOffset < known)
     problems.push({ file: directory, position: undefined, sentence: shortOf(endOffset, known) });
-  const orphans = options.segment === undefined ? orphansIn(disk, directory) : [];
+  const orphans =
+    options.segment === undefined ? [...orphansIn(disk, directory), ...badSnapshotsIn(disk, directory)] : [];
   problems.push(...orphans);
   const { gapsAllowed } = options;
   return {
@@ -156,6 +159,22 @@ function orphansIn(disk: Disk, directory: string): Problem[] {
       const sentence = `It is the index of a segment that is not there: ${segmentFile(base, LOG_SUFFIX)} was lost, or removed by a process that was killed while it did. Nothing reads it.`;
       found.push({ file: `${directory}/${name}`, position: undefined, sentence });
     }
+  }
+  return found;
+}
+
+function badSnapshotsIn(disk: Disk, directory: string): Problem[] {
+  const found: Problem[] = [];
+  for (const name of disk.list(directory)) {
+    const offset = baseOffsetOf(name, SNAPSHOT_SUFFIX);
+    const file = `${directory}/${name}`;
+    const bytes = offset === undefined ? undefined : readWhole(disk, file);
+    if (bytes === undefined) continue;
+    const snapshot = decodeProducers(bytes);
+    if (snapshot !== undefined && (snapshot.place?.offset ?? offset) === offset) continue;
+    const sentence =
+      'The snapshot of idempotent producers is damaged, or another one of another name. What it should say is read from the batches instead.';
+    found.push({ file, position: undefined, sentence });
   }
   return found;
 }

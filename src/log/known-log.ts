@@ -27,6 +27,7 @@ export function newLog(files: OpenFiles, directory: string, config: TopicConfig)
     recoveryPoint: 0,
     isNew: true,
     spares: [],
+    names: [],
   });
 }
 
@@ -52,5 +53,6 @@ export function resumeLog(
     recoveryPoint: leo,
     isNew: false,
     spares,
+    names: undefined,
   });
 }

@@ -2,6 +2,11 @@ import type { Disk } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
 import { writeEpochs } from './epoch-list.ts';
 import { EPOCHS_FILE } from './file-names.ts';
+import type { OpenFiles } from './open-files.ts';
+
+/** Of a log that is written to so fast that many are on their way; and of one at rest. */
+const SPARES_MAX = 16;
+const SPARES_AT_REST = 2;
 
 /** The directory of a log: the file of its epochs, and how far the device knows which files there are. */
 export class LogDirectory {
@@ -50,5 +55,85 @@ export class LogDirectory {
     if (!this.#isNew) return;
     await this.#disk.syncDirectory(this.#path.slice(0, Math.max(this.#path.lastIndexOf('/'), 0)));
     this.#isNew = false;
+  }
+}
+
+interface Spare {
+  readonly path: string;
+  /** Whether the device knows the file by this name, and no longer as the segment that it was. */
+  isReady: boolean;
+}
+
+/**
+ * The files of segments that were dropped. Overwriting one is several times cheaper than writing to a new one. But if
+ * a power cut took the renaming back and kept the overwriting, an old segment would come back with bytes that it never
+ * had, and nobody could tell it from damage: so a file is given out only once its new name is on the device.
+ */
+export class SpareFiles {
+  readonly #files: OpenFiles;
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #spares: Spare[];
+  #isSettling = false;
+  #failure: unknown;
+
+  constructor(files: OpenFiles, directory: string, paths: readonly string[]) {
+    this.#files = files;
+    this.#disk = files.disk;
+    this.#directory = directory;
+    // Of those that a killed process left nobody knows whether the device has heard.
+    this.#spares = paths.map((path) => ({ path, isReady: files.disk.isVolatile }));
+    this.trim();
+    if (this.#spares.length > 0) this.#settle();
+  }
+
+  /** In memory one is enough, and the rest is better off in the pool of freed buffers. */
+  get isFull(): boolean {
+    return this.#spares.length >= (this.#disk.isVolatile ? 1 : SPARES_MAX);
+  }
+
+  get paths(): string[] {
+    return this.#spares.map(({ path }) => path);
+  }
+
+  give(path: string): void {
+    const isReady = this.#disk.isVolatile;
+    this.#spares.push({ path, isReady });
+    if (!isReady && !this.#isSettling) this.#settle();
+  }
+
+  /** The one that was given last, of which more is still in a cache. */
+  take(): string | undefined {
+    const ready = this.#spares.findLastIndex(({ isReady }) => isReady);
+    return ready === -1 ? undefined : this.#spares.splice(ready, 1)[0].path;
+  }
+
+  /** Removes more than a log at rest needs. */
+  trim(kept = SPARES_AT_REST): void {
+    while (this.#spares.length > kept) {
+      const { path } = this.#spares.shift() as Spare;
+      this.#files.forget(path);
+      this.#disk.remove(path);
+    }
+  }
+
+  /** Throws what the disk said when nobody waited for it. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #settle(): Promise<void> {
+    this.#isSettling = true;
+    try {
+      for (;;) {
+        const waiting = this.#spares.filter(({ isReady }) => !isReady);
+        if (waiting.length === 0) break;
+        await this.#disk.settleDirectory(this.#directory);
+        for (const spare of waiting) spare.isReady = true;
+      }
+    } catch (error) {
+      this.#failure = error;
+    }
+    this.#isSettling = false;
   }
 }

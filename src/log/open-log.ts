@@ -209,6 +209,7 @@ class Opening {
       spares: [...names]
         .filter((name) => name.endsWith(DELETED_SUFFIX))
         .map((name) => `${directory}/${name}`),
+      names,
     });
     return { log, damage: undefined, cuts: this.#cuts };
   }

@@ -4,17 +4,16 @@ import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '.
 import type { ClosedLog } from './closed-logs.ts';
 import type { EpochList } from './epoch-list.ts';
 import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
-import { LogDirectory } from './log-directory.ts';
+import { LogDirectory, SpareFiles } from './log-directory.ts';
 import type { OpenFiles } from './open-files.ts';
+import { type ProducedLog, ProducerLog, producedBatch } from './producer-log.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
-import { Segment } from './segment.ts';
-import { SpareFiles } from './spare-files.ts';
+import { indexOfSegment, limitIndexes, Segment } from './segment.ts';
+import { StagedBatches } from './staged-batches.ts';
 import { firstRecordSince } from './timestamp-search.ts';
 
 /** Indexes hold offsets as distances from a segment's base in 32 bits. */
 const OFFSETS_A_SEGMENT_MAX = 2 ** 31 - 1;
-/** Indexes of sealed segments that are kept in memory, beyond those that were not stored yet. */
-const LOADED_INDEXES_MAX = 4;
 
 /** What opening found of a log, or nothing where it is new. */
 export interface LogState {
@@ -30,11 +29,14 @@ export interface LogState {
   readonly isNew: boolean;
   /** Files that segments have left, and that others may take over. */
   readonly spares: readonly string[];
+  /** Of the files in the directory; undefined where nobody has looked. */
+  readonly names: Iterable<string> | undefined;
 }
 
 /** A partition's batches in segment files, on whatever disk. One thread owns it. */
-export class SegmentLog implements PartitionLog {
+export class SegmentLog implements PartitionLog, ProducedLog {
   readonly directory: string;
+  readonly producers: ProducerLog;
   /** What the topic asks for at present; segments that have begun keep what they began with. */
   config: TopicConfig;
   readonly #files: OpenFiles;
@@ -53,15 +55,7 @@ export class SegmentLog implements PartitionLog {
   /** The cleaner's checkpoint: below it no key stands twice. Whoever compacts raises it; it falls with the log's end. */
   cleanedTo = 0;
 
-  /** Batches that were taken and not written: their bytes, ends, and largest timestamps. */
-  #staged: Uint8Array[] = [];
-  readonly #stagedNext: number[] = [];
-  readonly #stagedTimes: number[] = [];
-  #stagedBytes = 0;
-  #guard: Guard | undefined;
-  /** Of the first staged batch. */
-  #guardFrom = 0;
-
+  readonly #staged = new StagedBatches();
   readonly #spares: SpareFiles;
   /** Segments with bytes that may not be on the device. */
   readonly #unsynced = new Set<Segment>();
@@ -84,6 +78,9 @@ export class SegmentLog implements PartitionLog {
     this.#recoveryPoint = state.recoveryPoint;
     this.#directory = new LogDirectory(files.disk, directory, state.isNew);
     this.#spares = new SpareFiles(files, directory, state.spares);
+    this.producers = new ProducerLog(files.disk, this, state.names);
+    // What a crash has left of a log that went further.
+    if (state.names !== undefined) this.producers.truncatedTo(state.leo);
     if (state.areEpochsStale) this.#writeEpochs();
     for (const segment of state.segments) {
       this.#bytes += segment.bytes;
@@ -107,6 +104,15 @@ export class SegmentLog implements PartitionLog {
     return this.#epochs.last;
   }
 
+  epochAt(offset: number): number {
+    return this.#epochs.at(offset);
+  }
+
+  /** In the order of their offsets; all but the last are sealed. */
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
   /** Everything below is on the device, with its indexes, and needs no scan at the next start. */
   get recoveryPoint(): number {
     return this.#recoveryPoint;
@@ -122,6 +128,7 @@ export class SegmentLog implements PartitionLog {
     const next = nextOffset(source, at);
     const epoch = readLeaderEpoch(source, at);
     const maxTimestamp = readMaxTimestamp(source, at);
+    const produced = producedBatch(source, at);
     // Only now is it known that these were the batch's own: before, the bytes may be anything.
     if (guard !== undefined && !guard.intact()) {
       this.#unstage();
@@ -134,38 +141,32 @@ export class SegmentLog implements PartitionLog {
       if (!this.#fits(length, next)) this.#roll(baseOffset);
       if (epoch > this.lastEpoch) this.#beginEpoch(epoch, baseOffset);
     }
-    if (this.#stagedBytes === 0) {
-      this.#guard = guard;
-      this.#guardFrom = guard?.framePosition ?? 0;
-    }
-    this.#staged.push(source.subarray(at, at + length));
-    this.#stagedNext.push(next);
-    this.#stagedTimes.push(maxTimestamp);
-    this.#stagedBytes += length;
+    // The next one is judged by what this one leaves, written or not. Of what may be overwritten nobody knows that yet.
+    if (produced !== undefined && guard === undefined) this.producers.note(produced);
+    else if (produced !== undefined) this.#staged.produced.push(produced);
+    this.#staged.add(source.subarray(at, at + length), next, maxTimestamp, guard);
     this.#leo = next;
-    return this.#stagedBytes < WRITE_AT_ONCE_BYTES || this.flush();
+    return this.#staged.bytes < WRITE_AT_ONCE_BYTES || this.flush();
   }
 
   flush(): boolean {
-    const length = this.#stagedBytes;
-    if (length === 0) return true;
+    const staged = this.#staged;
+    const { bytes } = staged;
+    if (bytes === 0) return true;
     this.#spares.check();
     const segment = this.#segments.at(-1) as Segment;
-    const count = this.#staged.length;
-    const sizes = count === 1 ? undefined : this.#staged.map((piece) => piece.length);
     let isWhole = false;
     try {
       if (this.#areEpochsUnwritten) this.#writeEpochs();
-      isWhole = segment.write(this.#staged, length, this.#guard, this.#guardFrom);
+      isWhole = segment.write(staged.pieces, bytes, staged.guard, staged.guardFrom);
     } finally {
       if (!isWhole) this.#unstage();
     }
     if (!isWhole) return false;
-    for (let index = 0; index < count; index++) {
-      segment.extend(sizes?.[index] ?? length, this.#stagedNext[index], this.#stagedTimes[index]);
-    }
-    this.#bytes += length;
+    staged.each((size, next, timestamp) => segment.extend(size, next, timestamp));
+    this.#bytes += bytes;
     this.#written = this.#leo;
+    for (const batch of staged.produced) this.producers.note(batch);
     if (!this.#files.disk.isVolatile) this.#unsynced.add(segment);
     this.#unstage();
     return true;
@@ -181,10 +182,10 @@ export class SegmentLog implements PartitionLog {
   read(offset: number, maxBytes: number, endOffset: number): Extent | undefined {
     const end = Math.min(endOffset, this.#written);
     if (offset >= end) return undefined;
-    for (let index = this.#indexOf(offset); index < this.#segments.length; index++) {
+    for (let index = indexOfSegment(this.#segments, offset); index < this.#segments.length; index++) {
       const segment = this.#segments[index];
       if (segment.baseOffset >= end) return undefined;
-      if (!segment.isIndexLoaded) this.#limitIndexes(segment);
+      if (!segment.isIndexLoaded) limitIndexes(this.#segments, segment);
       // After compaction a segment may end before the offset, and the next one begin after it.
       const found = segment.nextOffset <= offset ? undefined : segment.read(offset, maxBytes, end);
       if (found !== undefined) return found;
@@ -195,11 +196,11 @@ export class SegmentLog implements PartitionLog {
   offsetForTimestamp(timestamp: number, endOffset: number): TimestampedOffset | undefined {
     const end = Math.min(endOffset, this.#written);
     for (const segment of this.#segments) {
-      if (!segment.isIndexLoaded) this.#limitIndexes(segment);
+      if (!segment.isIndexLoaded) limitIndexes(this.#segments, segment);
       for (let found = segment.findTime(timestamp); found !== undefined; ) {
         const { bytes, at, position } = found;
         const after = at + batchBytes(bytes, at);
-        const record = firstRecordSince(bytes, at, after, timestamp);
+        const record = firstRecordSince(bytes, at, timestamp);
         if (record !== undefined && record.offset >= end) return undefined;
         // What was deleted is not found; the oldest that is left is not older.
         if (record !== undefined && record.offset >= this.#logStart) return record;
@@ -238,7 +239,7 @@ export class SegmentLog implements PartitionLog {
     this.#forgetEpochs(this.#leo);
   }
 
-  restartAt(offset: number): void {
+  restartAt(offset: number, producers?: Uint8Array): void {
     this.#unstage();
     for (const segment of this.#segments) this.#remove(segment);
     this.#segments.length = 0;
@@ -246,6 +247,7 @@ export class SegmentLog implements PartitionLog {
     this.#end(offset);
     this.#logStart = offset;
     this.#recoveryPoint = offset;
+    this.producers.restartedAt(offset, producers);
     // What the log held is gone, and with it what was known of whose reign it was.
     this.#epochs.truncateTo(0);
     this.#writeEpochs();
@@ -286,6 +288,7 @@ export class SegmentLog implements PartitionLog {
     while (this.#mayDropOldest() && isExpired(this.#segments[0])) this.#dropOldest();
     while (this.#isTooLarge() && this.#mayDropOldest()) this.#dropOldest();
     this.#spares.trim();
+    this.producers.expire(wallClockMs, config['producer.id.expiration.ms']);
   }
 
   /** By the timestamps of its records, as Kafka does, or by the time since it was first seen here. */
@@ -306,11 +309,12 @@ export class SegmentLog implements PartitionLog {
    */
   async store(): Promise<void> {
     const sealed = this.#segments.slice(0, -1).filter((segment) => this.#isUnstored(segment));
-    if (sealed.length === 0) return;
+    if (sealed.length === 0 && !this.producers.isUnwritten) return;
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
+    const known = this.producers.store(this.#segments.at(-1)?.baseOffset ?? this.#leo);
     this.#directory.changed();
-    await this.#syncAll(sealed);
+    await Promise.all([known, this.#syncAll(sealed)]);
     const first = this.#segments.findIndex((segment) => this.#isUnstored(segment));
     this.#recoveryPoint = Math.max(this.#recoveryPoint, this.#segments[first]?.baseOffset ?? 0);
     for (const segment of this.#segments.slice(0, -1)) segment.forgetIndex();
@@ -327,6 +331,7 @@ export class SegmentLog implements PartitionLog {
       this.#unsynced.add(segment);
       this.#directory.changed();
     }
+    if (await this.producers.close()) this.#directory.changed();
     await this.#syncAll([...this.#unsynced]);
     this.#recoveryPoint = this.#leo;
     for (const segment of this.#segments) segment.release();
@@ -386,11 +391,8 @@ export class SegmentLog implements PartitionLog {
   }
 
   #unstage(): void {
-    this.#staged.length = 0;
-    this.#stagedNext.length = 0;
-    this.#stagedTimes.length = 0;
-    this.#stagedBytes = 0;
-    this.#guard = undefined;
+    this.#staged.clear();
+    this.producers.undone(this.#written);
     this.#leo = this.#written;
   }
 
@@ -401,6 +403,7 @@ export class SegmentLog implements PartitionLog {
     this.#written = offset;
     this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
     this.cleanedTo = Math.min(this.cleanedTo, offset);
+    this.producers.truncatedTo(offset);
     for (const promise of this.#syncs) promise.end = Math.min(promise.end, offset);
   }
 
@@ -422,9 +425,9 @@ export class SegmentLog implements PartitionLog {
   #fits(length: number, next: number): boolean {
     const active = this.#segments.at(-1);
     if (active === undefined) return false;
-    const end = active.bytes + this.#stagedBytes + length;
+    const end = active.bytes + this.#staged.bytes + length;
     const isInReach = next - active.baseOffset <= OFFSETS_A_SEGMENT_MAX;
-    return (end <= this.config['segment.bytes'] && isInReach) || active.bytes + this.#stagedBytes === 0;
+    return (end <= this.config['segment.bytes'] && isInReach) || active.bytes + this.#staged.bytes === 0;
   }
 
   /** Begins a new segment, in a file that has served before, if there is one. Nothing may be staged. */
@@ -435,6 +438,7 @@ export class SegmentLog implements PartitionLog {
     const segment = new Segment(this.#files, this.directory, baseOffset, this.config);
     while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#dropOldest();
     segment.begin(this.#spares.take());
+    this.producers.rolled(baseOffset);
     this.#directory.changed();
     this.#segments.push(segment);
   }
@@ -460,6 +464,7 @@ export class SegmentLog implements PartitionLog {
     else this.#spares.give(segment.retire());
     this.#directory.changed();
     this.#logStart = Math.max(this.#logStart, this.#segments[0]?.baseOffset ?? segment.nextOffset);
+    this.producers.dropBelow(this.#segments[0]?.baseOffset ?? segment.nextOffset);
     this.#recoveryPoint = Math.max(this.#recoveryPoint, Math.min(this.#logStart, this.#written));
   }
 
@@ -477,24 +482,5 @@ export class SegmentLog implements PartitionLog {
     await Promise.all(segments.map((segment) => segment.sync()));
     await this.#directory.sync();
     for (const segment of segments) if (segment.syncedBytes >= segment.bytes) this.#unsynced.delete(segment);
-  }
-
-  /** The segment that holds `offset`, or the last one before it. */
-  #indexOf(offset: number): number {
-    let low = 0;
-    let high = this.#segments.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.#segments[middle].baseOffset <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
-  /** An index is about to be loaded: the others that were stored need not all stay. */
-  #limitIndexes(wanted: Segment): void {
-    const loaded = this.#segments.filter((segment) => segment.isIndexStored && segment.isIndexLoaded);
-    for (const segment of loaded.slice(0, Math.max(0, loaded.length - LOADED_INDEXES_MAX + 1)))
-      if (segment !== wanted) segment.forgetIndex();
   }
 }

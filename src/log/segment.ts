@@ -25,6 +25,9 @@ const END_MARK = Buffer.alloc(BATCH_HEADER_BYTES);
 /** What a read asks of the disk besides the batches: those between an index entry and the first one wanted. */
 const SEARCH_BYTES = 8192;
 
+/** Indexes of sealed segments that a log keeps in memory, beyond those that were not stored yet. */
+const LOADED_INDEXES_MAX = 4;
+
 /** Bytes on a disk that cannot be a batch, in the midst of a segment that was sound when it was written. */
 export class DamagedSegmentError extends Error {
   override readonly name = 'DamagedSegmentError';
@@ -193,6 +196,16 @@ export class Segment {
     // Only where compaction has left a gap may the batch begin behind the offset.
     if (readBaseOffset(bytes, at) > offset) this.#checkOrder(bytes, at, position, offset);
     return found;
+  }
+
+  /** The headers of its batches from the one that holds `from` on, up to `end`. */
+  eachHeader(from: number, end: number, visit: (bytes: Uint8Array, at: number) => void): void {
+    const position = from <= this.baseOffset ? 0 : this.#position((index) => index.entryOf(from));
+    this.#search(position, 0, (bytes, at) => {
+      if (readBaseOffset(bytes, at) >= end) return true;
+      if (nextOffset(bytes, at) > from) visit(bytes, at);
+      return false;
+    });
   }
 
   /** The first batch, from a position on, that says to have a record not older than `timestamp`, if any. */
@@ -446,4 +459,23 @@ export class Segment {
     this.damage = new DamagedSegmentError(this.path, position, sentence);
     throw this.damage;
   }
+}
+
+/** The place of the segment that holds `offset`, or of the last one before it. */
+export function indexOfSegment(segments: readonly Segment[], offset: number): number {
+  let low = 0;
+  let high = segments.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (segments[middle].baseOffset <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** An index is about to be loaded: the others that were stored need not all stay. */
+export function limitIndexes(segments: readonly Segment[], wanted: Segment): void {
+  const loaded = segments.filter((segment) => segment.isIndexStored && segment.isIndexLoaded);
+  for (const segment of loaded.slice(0, Math.max(0, loaded.length - LOADED_INDEXES_MAX + 1)))
+    if (segment !== wanted) segment.forgetIndex();
 }

@@ -2,7 +2,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { compact } from '../log/compaction.ts';
 import { scrub } from '../log/scrub.ts';
 import { scanSegment } from '../log/segment-scan.ts';
-import { AbortError, failureOf } from './background-failure.ts';
+import { AbortError, failureOf } from './background-client.ts';
 import type { BackgroundAnswer, BackgroundRequest, BackgroundResult } from './background-tasks.ts';
 import { nowMs } from './clock.ts';
 import { FileDisk } from './file-disk.ts';

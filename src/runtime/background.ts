@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { TidemarkError } from '../errors.ts';
-import { errorOf, failureOf } from './background-failure.ts';
+import { errorOf, failureOf } from './background-client.ts';
 import type {
   BackgroundAnswer,
   BackgroundProgress,

@@ -120,7 +120,11 @@ export class ClientLink {
     const timeoutMs = words[at / 4 + 4];
     const batch = at + PRODUCE_HEADER_BYTES;
     const bytes = length - PRODUCE_HEADER_BYTES;
-    const error = admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, this.#broker.stage);
+    const error = this.#admit(replica, epoch, acks, batch, bytes);
+    if (error === 'DUPLICATE_SEQUENCE_NUMBER') {
+      this.#repeat(replica as Replica, batch, acks, correlation, timeoutMs);
+      return;
+    }
     if (error !== 'NONE') {
       metrics.count('batchesRefused');
       this.#countFenced(error);
@@ -130,6 +134,38 @@ export class ClientLink {
     const waiter = acks === 0 ? NOBODY : this.#client;
     const waitsFor = acks === 1 ? 'stable' : 'committed';
     this.#broker.append(replica as Replica, bytes, waiter, correlation, waitsFor, timeoutMs);
+  }
+
+  /** What is known of producers may have to be read first. */
+  #admit(replica: Replica | undefined, epoch: number, acks: number, batch: number, bytes: number): ErrorCode {
+    const { arena, stage } = this.#broker;
+    try {
+      return admitBatch(replica, epoch, acks, arena.bytes, batch, bytes, stage);
+    } catch (error) {
+      return this.#broker.readFailed(replica as Replica, error);
+    }
+  }
+
+  /** The batch is in the log already, and its producer has not heard of it: it is told when it would have been. */
+  #repeat(replica: Replica, batch: number, acks: number, correlation: number, timeoutMs: number): void {
+    const { arena, clock, metrics } = this.#broker;
+    metrics.count('duplicateBatches');
+    const original = replica.log.producers.original(arena.bytes, batch);
+    if (acks === 0 || original === undefined) return;
+    const { baseOffset, nextOffset } = original;
+    if (nextOffset <= (acks === 1 ? replica.stable : replica.hwm)) {
+      this.respondProduced(correlation, 'NONE', baseOffset);
+      return;
+    }
+    const waitsFor = acks === 1 ? 'stable' : 'committed';
+    const appendedAtMs = clock.nowMs();
+    const waiter = {
+      client: this.#client,
+      correlation,
+      waitsFor,
+      deadlineMs: appendedAtMs + timeoutMs,
+    } as const;
+    replica.pending.join({ nextOffset, baseOffset, appendedAtMs, ...waiter });
   }
 
   #fetch(at: number): void {

@@ -17,6 +17,7 @@ import { Members } from './members.ts';
 import { Metadata } from './metadata.ts';
 import { PartitionChanges } from './partition-changes.ts';
 import { processSurroundings } from './process-surroundings.ts';
+import { type NewProducer, ProducerIds } from './producer-ids.ts';
 import { Reassignments } from './reassignments.ts';
 import { reportsOf } from './reopening.ts';
 import { ReplicaMoves } from './replica-moves.ts';
@@ -91,6 +92,7 @@ export class Coordinator {
   readonly #isr: IsrChanges;
   readonly #background = new Background();
   readonly #damages: DamageReports;
+  readonly #producerIds = new ProducerIds(() => this.#allocateProducerIds());
   readonly #listeners = new Set<ClusterListener>();
   #stopHeartbeat: (() => void) | undefined;
 
@@ -185,11 +187,6 @@ export class Coordinator {
     return this.#metadata.status;
   }
 
-  #ids = 0;
-  async newProducerId(): Promise<{ producerId: number; producerEpoch: number }> {
-    return { producerId: ++this.#ids, producerEpoch: 0 };
-  }
-
   /** Of what has changed last about topics. */
   get topicsVersion(): number {
     return this.#topics.version;
@@ -219,6 +216,11 @@ export class Coordinator {
   /** Asks a broker's thread for something. */
   ask(broker: number, request: ControlRequest): Promise<unknown> {
     return this.#members.get(broker).handle.request(request);
+  }
+
+  /** An id that no producer has or had. */
+  newProducerId(): Promise<NewProducer> {
+    return this.#producerIds.next();
   }
 
   /** As attach, for a thread that does not share this one's objects. */
@@ -327,6 +329,12 @@ export class Coordinator {
       homeOf: (id) => this.#directory.home(id),
       partitions: () => topics.nextPartition,
     });
+  }
+
+  #allocateProducerIds(): Promise<{ readonly first: number; readonly count: number }> {
+    // Blocks are given to brokers; it does not matter to which.
+    const [{ id: broker, epoch }] = this.#metadata.image.brokers();
+    return this.#metadata.submit({ type: 'allocate-producer-ids', broker, epoch });
   }
 
   /** Those of the metadata, or so many as were asked for where there are none yet. */

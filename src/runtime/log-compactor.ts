@@ -13,7 +13,7 @@ import { swapIn } from '../log/compaction-swap.ts';
 import { DiskError } from '../log/disk.ts';
 import { DamagedSegmentError } from '../log/segment.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
-import { AbortError } from './background-failure.ts';
+import { AbortError } from './background-client.ts';
 import type { CareSettings, SegmentFault } from './directory.ts';
 import type { CareHost, CareTools } from './log-care.ts';
 import { segmentLogOf } from './replica-opening.ts';
@@ -112,13 +112,18 @@ export class LogCompactor {
 
   #plan(replica: Replica, log: SegmentLog): CompactionPlan | undefined {
     this.#host.refreshHwm(replica);
+    const state = {
+      cleanedTo: log.cleanedTo,
+      committed: replica.hwm,
+      nowMs: this.#host.clock.wallClockMs(),
+    };
+    return this.#readable(replica, log, () => planCompaction(log.sealed, state, log.config));
+  }
+
+  /** What reads the log's segments; undefined where one of them is damaged. */
+  #readable<T>(replica: Replica, log: SegmentLog, read: () => T): T | undefined {
     try {
-      const state = {
-        cleanedTo: log.cleanedTo,
-        committed: replica.hwm,
-        nowMs: this.#host.clock.wallClockMs(),
-      };
-      return planCompaction(log.sealed, state, log.config);
+      return read();
     } catch (error) {
       if (!(error instanceof DamagedSegmentError)) throw error;
       this.#tools.damages.met(replica, error);
@@ -150,11 +155,13 @@ export class LogCompactor {
 
   /** Undefined where it came to nothing. Its own files are all that it changes: the log is whole whatever happens. */
   async #perform(candidate: Candidate, held: HeldSegments): Promise<CompactionResult | undefined> {
-    const { log } = candidate;
+    const { log, replica } = candidate;
     const { files, root, background, settings } = this.#tools;
     const signal = AbortSignal.any([this.#closing.signal, this.#leaving.signal]);
     const bytesPerSecond = settings.compactionBytesPerSecond;
-    const job = jobOf(candidate, this.#host.clock.wallClockMs());
+    const producerEnds = this.#readable(replica, log, () => log.producers.ends());
+    if (producerEnds === undefined) return undefined;
+    const job = jobOf(candidate, producerEnds, this.#host.clock.wallClockMs());
     try {
       if (root === undefined || background === undefined)
         return await inSlices(this.#host.clock, compact(files.disk, job), bytesPerSecond, signal);
@@ -210,7 +217,11 @@ function shapeOf({ sealed, bytes }: SegmentLog): string {
   ].join();
 }
 
-function jobOf({ log, plan }: Candidate, nowMs: number): CompactionJob {
+function jobOf(
+  { log, plan }: Candidate,
+  producerEnds: ReadonlyMap<number, number>,
+  nowMs: number,
+): CompactionJob {
   const { config, directory } = log;
   return {
     directory,
@@ -222,6 +233,7 @@ function jobOf({ log, plan }: Candidate, nowMs: number): CompactionJob {
     indexIntervalBytes: config['index.interval.bytes'],
     batchBytesMax: config['max.message.bytes'],
     nowMs,
+    producerEnds,
     mapBytesMax: COMPACTION_MAP_BYTES,
   };
 }

@@ -5,7 +5,7 @@ import type { ScrubFault } from '../log/scrub.ts';
 import { ScrubSchedule } from '../log/scrub-schedule.ts';
 import type { Segment } from '../log/segment.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
-import { AbortError } from './background-failure.ts';
+import { AbortError } from './background-client.ts';
 import type { CareSettings } from './directory.ts';
 import type { CareHost, CareTools } from './log-care.ts';
 import { segmentLogOf } from './replica-opening.ts';

@@ -6,6 +6,7 @@ import { HISTOGRAM_BYTES, Histogram } from './histogram.ts';
 const counters: readonly CounterName[] = [
   'batchesAppended',
   'batchesRefused',
+  'duplicateBatches',
   'corruptFrames',
   'laps',
   'catchUps',

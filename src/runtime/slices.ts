@@ -1,4 +1,4 @@
-import { AbortError } from './background-failure.ts';
+import { AbortError } from './background-client.ts';
 import type { Clock } from './surroundings.ts';
 import { pause } from './timers.ts';
 

@@ -13,7 +13,7 @@ import {
   writeAttributes,
   writeCrc,
 } from '../../src/log/record-batch.ts';
-import type { PartitionLog } from '../../src/types.ts';
+import type { KnownProducers, PartitionLog, SequenceVerdict } from '../../src/types.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 
 const AT = 16;
@@ -186,6 +186,37 @@ test('a topic that is not compacted takes records without keys, and asks nobody 
   const lie = sound.slice();
   writeAttributes(lie, 0, 4);
   assert.is(admit({ batch: withSoundCrc(lie) }), 'NONE');
+});
+
+/** A partition whose log says this of every batch with a producer. */
+function replicaThatSays(verdict: SequenceVerdict): Replica {
+  const producers = { judge: () => verdict } as unknown as KnownProducers;
+  const info = { id: 0, topic: 't', partition: 0, replicas: [1, 2, 3], isr: [1, 2, 3], leader: 1, epoch: 5 };
+  return new Replica(info, topicConfig({}), { written: 0, producers } as PartitionLog, 1);
+}
+
+test('of an idempotent producer only the next batch is admitted; the others are told apart', () => {
+  const batch = encodeBatch([{ value: key }], { producer: [7, 0, 4] });
+  const codes: Record<SequenceVerdict, ErrorCode> = {
+    next: 'NONE',
+    duplicate: 'DUPLICATE_SEQUENCE_NUMBER',
+    gap: 'OUT_OF_ORDER_SEQUENCE_NUMBER',
+    'stale epoch': 'INVALID_PRODUCER_EPOCH',
+    'unknown producer': 'UNKNOWN_PRODUCER_ID',
+  };
+  for (const [verdict, code] of Object.entries(codes)) {
+    const replica = replicaThatSays(verdict as SequenceVerdict);
+    for (const acks of [0, 1, -1]) assert.is(admit({ replica, batch, acks }), code);
+    assert.is(admit({ replica }), 'NONE', 'one without a producer id has no sequence');
+  }
+});
+
+test('what is refused for another reason is not looked at by its sequence', () => {
+  const batch = encodeBatch([{ value: key }], { producer: [7, 0, 4] });
+  batch[batch.length - 1] ^= 1;
+  const replica = replicaThatSays('duplicate');
+  assert.is(admit({ replica, batch }), 'CORRUPT_MESSAGE');
+  assert.is(admit({ replica, batch: sound, epoch: 4 }), 'FENCED_LEADER_EPOCH');
 });
 
 function compressed(batch: Uint8Array, codec: number): Uint8Array {

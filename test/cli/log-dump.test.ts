@@ -5,6 +5,8 @@ import * as assert from 'uvu/assert';
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import { lz4CompressFrame } from '../../native-free/lz4/index.ts';
 import { snappyCompress } from '../../native-free/snappy/index.ts';
+import { ProducerStates } from '../../src/core/producer-states.ts';
+import { encodeProducers } from '../../src/log/producer-snapshot.ts';
 import { BATCH_HEADER_BYTES, CRC_FROM, writeAttributes, writeCrc } from '../../src/log/record-batch.ts';
 import { FileDisk } from '../../src/runtime/file-disk.ts';
 import { openSeat } from '../../src/runtime/quorum-seats.ts';
@@ -132,6 +134,46 @@ test('damage is shown where it lies, what follows it too, and the exit code tell
     assert.match(lines[3], new RegExp(`^position ${positions[3]}  offsets 9 to 11 `));
     // Nobody has asked for what lies behind the limit.
     assert.is((await tidemark('log', 'dump', at(path), '--limit', '1')).exitCode, 0);
+  });
+});
+
+/** Of one producer, with a batch that was there before its last one. */
+function producersAt(offset: number): Buffer {
+  const states = new ProducerStates();
+  const of = { producerId: 4_000, producerEpoch: 3, timestamp: 1 };
+  states.note({ ...of, firstSequence: 7, baseOffset: 10, nextOffset: 13 });
+  states.note({ ...of, firstSequence: 10, baseOffset: 20, nextOffset: 21 });
+  return encodeProducers(states, { offset, leaderEpoch: 2 });
+}
+
+test('what is known of idempotent producers is printed, and what is damaged of it is told and removed', async () => {
+  await withDataDirectory({}, async ({ at, path, disk }) => {
+    const file = 'broker-1/t-0/00000000000000000054.snapshot';
+    put(disk, file, producersAt(54));
+    const { exitCode, out } = await tidemark('log', 'dump', at(file));
+    assert.is(exitCode, 0);
+    assert.is(out, 'producer 4000/3  offsets 10 to 12 from sequence 7  offsets 20 to 20 from sequence 10\n');
+    const [line] = linesOf((await tidemark('log', 'dump', at(file), '--json')).out);
+    assert.equal(line, {
+      producerId: 4_000,
+      producerEpoch: 3,
+      batches: [
+        { firstSequence: 7, baseOffset: 10, lastOffset: 12 },
+        { firstSequence: 10, baseOffset: 20, lastOffset: 20 },
+      ],
+    });
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
+    for (const bad of [producersAt(53), producersAt(54).subarray(0, 30)]) {
+      put(disk, file, bad);
+      const verified = await tidemark('log', 'verify', path);
+      assert.is(verified.exitCode, 1);
+      assert.match(verified.out, /00054\.snapshot: The snapshot of idempotent producers is damaged/);
+    }
+    const damaged = await tidemark('log', 'dump', at(file));
+    assert.is(damaged.exitCode, 1);
+    assert.match(damaged.out, /00054\.snapshot is damaged/);
+    await tidemark('log', 'repair', path, '--yes');
+    assert.is((await tidemark('log', 'verify', path)).exitCode, 0);
   });
 });
 

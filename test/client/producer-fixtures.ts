@@ -1,12 +1,12 @@
 // A producer without threads: the test plays the brokers, and decides when and how they answer.
 import type { BatchLink, OutboundBatch } from '../../src/client/broker-link.ts';
 import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
-import type { ProducerIdentity } from '../../src/client/producer-identity.ts';
 import { Retries } from '../../src/client/retries.ts';
 import type { Session, SessionListener } from '../../src/client/session.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { TidemarkError } from '../../src/errors.ts';
 import { readBaseSequence, readProducerEpoch, readProducerId } from '../../src/log/record-batch.ts';
+import type { NewProducer } from '../../src/runtime/producer-ids.ts';
 import type { TopicInfo } from '../../src/runtime/topics.ts';
 import type { PartitionInfo } from '../../src/types.ts';
 import { readBatch } from '../log/record-batch-fixtures.ts';
@@ -45,7 +45,7 @@ export class ProducerBench {
   /** Brokers to which there is no link. */
   readonly stopped = new Set<number>();
   /** What asking for an identity comes to. */
-  newProducerId = async (): Promise<ProducerIdentity> => ({
+  newProducerId = async (): Promise<NewProducer> => ({
     producerId: ++this.#identities,
     producerEpoch: 0,
   });

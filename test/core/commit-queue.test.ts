@@ -187,6 +187,23 @@ test('who waits for the leader alone does not mind that too few replicas are lef
   );
 });
 
+test('who waits for a batch that is there is told with it, also for one of an earlier leader', () => {
+  const queue = new CommitQueue();
+  // As a follower this leader had taken all up to 8.
+  queue.push(batch(8, 4));
+  queue.push({ ...batch(12, 4), waitsFor: 'stable' });
+  queue.tellStable(12, () => {});
+  queue.join({ ...batch(4, 4), correlation: 100 });
+  queue.join({ ...batch(8, 4), correlation: 101 });
+  queue.join({ ...batch(12, 4), correlation: 102, waitsFor: 'stable' });
+  const told: number[] = [];
+  queue.tellStable(16, (_, { correlation }) => told.push(correlation));
+  assert.equal(told, [12, 102]);
+  const taken = [8, 12, 12, 16, 16].map((hwm) => queue.take(hwm)?.correlation);
+  assert.equal(taken, [100, 8, 101, 12, 102]);
+  assert.is(queue.size, 0);
+});
+
 test('when all waiting ends, everybody who was not told is told once, and nothing stays', () => {
   const queue = new CommitQueue();
   for (const base of [0, 1, 2]) queue.push({ ...batch(base, 1), waitsFor: 'stable' });

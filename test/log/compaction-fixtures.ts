@@ -193,6 +193,7 @@ export function jobOf(disk: Disk, given: Partial<CompactionJob> = {}): Compactio
     indexIntervalBytes: INTERVAL_BYTES,
     batchBytesMax: 1 << 20,
     nowMs: NOW_MS,
+    producerEnds: new Map(),
     mapBytesMax: 1 << 20,
     ...given,
   };

@@ -9,6 +9,8 @@ import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import {
   BatchAttribute,
   checkBatch,
+  nextOffset,
+  readBaseOffset,
   readBaseSequence,
   readProducerId,
   readRecordCount,
@@ -122,6 +124,40 @@ test('a segment of which nothing is left keeps a batch without records, so that 
   assert.is(again.groups.length, 0);
   await compactNow(disk, { firstDirtyOffset: 5 });
   assert.equal([readLog(disk).length, show(disk)], [1, '3:a=3 4:b=2']);
+});
+
+test("of each producer's last batch the header stays, so that its sequence is known, until another one comes", async () => {
+  const producer = (id: number, sequence: number): BatchShape => ({ producer: [id, 3, sequence] });
+  const disk = new MemoryDisk();
+  writeSegments(disk, [
+    [batchOf(0, puts('a=1 b=1'), producer(7, 40)), batchOf(2, puts('a=2'), producer(8, 0))],
+    [batchOf(3, puts('a=3'), producer(8, 1)), batchOf(4, puts('a=4 b=2 c=1'), {})],
+  ]);
+  const producerEnds = new Map([
+    [7, 2],
+    [8, 4],
+  ]);
+  await compactNow(disk, { producerEnds });
+  const found = readLog(disk).map(({ bytes }) => [
+    readProducerId(bytes, 0),
+    readBaseSequence(bytes, 0),
+    readBaseOffset(bytes, 0),
+    nextOffset(bytes, 0),
+    readRecordCount(bytes, 0),
+  ]);
+  assert.equal(found, [
+    [7, 40, 0, 2, 0],
+    [8, 1, 3, 4, 0],
+    [-1, -1, 4, 7, 3],
+  ]);
+  // There is nothing more to do about it, and it goes with its time.
+  const settled = drain(disk, jobOf(disk, { producerEnds, segmentBytes: 1 }));
+  assert.equal(settled.groups, []);
+  await compactNow(disk, { producerEnds: new Map([[8, 4]]) });
+  assert.equal(
+    readLog(disk).map(({ bytes }) => readProducerId(bytes, 0)),
+    [8, -1],
+  );
 });
 
 test('a tombstone outlives what it deletes by delete.retention.ms, and everything before it is gone first', async () => {

@@ -62,16 +62,34 @@ export interface ModelBatch {
   readonly bytes: Uint8Array;
 }
 
+interface BatchAtOptions {
+  readonly records?: number;
+  readonly valueBytes?: number;
+  readonly epoch?: number;
+  readonly timestamp?: number;
+  readonly producer?: readonly [id: number, epoch: number, sequence: number] | undefined;
+}
+
 /** Records that no other batch has. */
 export function batchAt(
   base: number,
-  { records = 3, valueBytes = 30, epoch = 0, timestamp = 1_700_000_000_000 + base } = {},
+  {
+    records = 3,
+    valueBytes = 30,
+    epoch = 0,
+    timestamp = 1_700_000_000_000 + base,
+    producer,
+  }: BatchAtOptions = {},
 ): ModelBatch {
   const all = Array.from({ length: records }, (_, n) => ({
     timestamp,
     value: Buffer.alloc(valueBytes, `${base + n} `),
   }));
-  const bytes = encodeBatch(all, { baseOffset: base, leaderEpoch: epoch });
+  const bytes = encodeBatch(all, {
+    baseOffset: base,
+    leaderEpoch: epoch,
+    ...(producer && { producer }),
+  });
   return { base, next: base + records, timestamp, bytes };
 }
 

@@ -1,7 +1,14 @@
 // A log that stages as one on a disk does, and whose disk does what the test says.
 import { DiskError } from '../../src/log/disk.ts';
 import { nextOffset, readBaseOffset } from '../../src/log/record-batch.ts';
-import type { EpochEnd, Extent, Guard, PartitionLog, TimestampedOffset } from '../../src/types.ts';
+import type {
+  EpochEnd,
+  Extent,
+  Guard,
+  KnownProducers,
+  PartitionLog,
+  TimestampedOffset,
+} from '../../src/types.ts';
 import { newTestLog } from './log-fixtures.ts';
 
 interface Staged {
@@ -46,6 +53,11 @@ export class StagedLog implements PartitionLog {
 
   get written(): number {
     return this.disk.leo;
+  }
+
+  get producers(): KnownProducers {
+    this.#touch();
+    return this.disk.producers;
   }
 
   get lastEpoch(): number {
@@ -106,8 +118,8 @@ export class StagedLog implements PartitionLog {
     this.#unstage();
   }
 
-  restartAt(offset: number): void {
-    this.disk.restartAt(offset);
+  restartAt(offset: number, producers?: Uint8Array): void {
+    this.disk.restartAt(offset, producers);
     this.#unstage();
   }
 

@@ -19,7 +19,7 @@ function batchOf(base: number, timestamps: readonly number[]): Uint8Array {
 
 test('the first record counts that is not older, also where later ones are older again', () => {
   const batch = batchOf(10, [100, 300, 200, 300]);
-  const since = (timestamp: number) => firstRecordSince(batch, 0, batch.length, timestamp);
+  const since = (timestamp: number) => firstRecordSince(batch, 0, timestamp);
   assert.equal(since(0), { offset: 10, timestamp: 100 });
   assert.equal(since(100), { offset: 10, timestamp: 100 });
   assert.equal(since(101), { offset: 11, timestamp: 300 });
@@ -31,20 +31,20 @@ test("with LogAppendTime every record has the batch's time", () => {
   const batch = batchOf(10, [100, 300]);
   writeAppendTime(batch, 0, 5_000);
   assert.is(readMaxTimestamp(batch, 0), 5_000);
-  assert.equal(firstRecordSince(batch, 0, batch.length, 4_000), { offset: 10, timestamp: 5_000 });
+  assert.equal(firstRecordSince(batch, 0, 4_000), { offset: 10, timestamp: 5_000 });
 });
 
 test('of a compressed batch it is the beginning', () => {
   const batch = batchOf(10, [100, 300]);
   writeAttributes(batch, 0, 3);
-  assert.equal(firstRecordSince(batch, 0, batch.length, 200), { offset: 10, timestamp: 300 });
-  assert.is(firstRecordSince(batch, 0, batch.length, 301), undefined);
+  assert.equal(firstRecordSince(batch, 0, 200), { offset: 10, timestamp: 300 });
+  assert.is(firstRecordSince(batch, 0, 301), undefined);
 });
 
 test('a batch whose records make no sense is answered by its beginning, and ends nobody', () => {
   const batch = batchOf(10, [100, 300]);
   batch.fill(0xff, 61);
-  assert.equal(firstRecordSince(batch, 0, batch.length, 200), { offset: 10, timestamp: 300 });
+  assert.equal(firstRecordSince(batch, 0, 200), { offset: 10, timestamp: 300 });
 });
 
 test('a log in memory finds what a look at every record finds, below the end that is asked for', () => {

@@ -2,15 +2,17 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import { ringBytes, Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { BrokerLink } from '../../src/client/broker-link.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { NOBODY, type PendingBatch } from '../../src/core/commit-queue.ts';
 import type { Replica } from '../../src/core/replica.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { CRC_FROM } from '../../src/log/record-batch.ts';
-import { Arena } from '../../src/runtime/arena.ts';
+import { Arena, ArenaView, kernelsOver } from '../../src/runtime/arena.ts';
 import { Broker } from '../../src/runtime/broker.ts';
 import { inspectReplica } from '../../src/runtime/broker-control.ts';
-import type { ClientLink } from '../../src/runtime/client-link.ts';
+import { channelsOf } from '../../src/runtime/client-frames.ts';
+import { ClientLink } from '../../src/runtime/client-link.ts';
 import type { BrokerAddresses, BrokerHome, BrokerNotice } from '../../src/runtime/directory.ts';
 import { METRICS_BYTES } from '../../src/runtime/metrics.ts';
 import { PARTITION_CHUNK_BYTES } from '../../src/runtime/partition-table.ts';
@@ -24,6 +26,7 @@ import { threadSurroundings } from './surroundings-fixtures.ts';
 
 const BELL_BYTES = 128;
 const SCRATCH_BYTES = 1 << 16;
+const CHANNEL_BYTES = 1 << 16;
 /** A lap takes some tens of rounds to mend. */
 const ROUNDS_MAX = 1_000;
 const module = compileKernels();
@@ -164,6 +167,21 @@ export class Brokers {
     };
     this.get(brokerId).attach(client, link as unknown as ClientLink);
     return answers;
+  }
+
+  /** A client with its channels to a broker; its answers come with pump(), and the broker's passes are the test's. */
+  connect(brokerId: number, client: number): BrokerLink {
+    const { arena } = this;
+    const shape = { link: 0, requestCapacity: CHANNEL_BYTES, responseCapacity: CHANNEL_BYTES };
+    const brokerBell = this.#bells.get(brokerId) as number;
+    const clientBell = arena.allocate(BELL_BYTES);
+    const { end } = channelsOf({ ...shape, clientBell, brokerBell });
+    const addresses = { ...shape, link: arena.allocate(end), clientBell, brokerBell };
+    const broker = this.get(brokerId);
+    broker.attach(client, new ClientLink(broker, client, addresses));
+    const view = new ArenaView(arena.memory);
+    const kernels = kernelsOver(view, arena.allocateWorkspace(), module);
+    return new BrokerLink(view, kernels, brokerId, addresses, () => 0);
   }
 
   /** The first broker appends a batch as a leader does that has admitted it, and writes it. */

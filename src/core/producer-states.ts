@@ -1,0 +1,133 @@
+import { PRODUCERS_A_PARTITION_MAX } from '../limits.ts';
+import type { ProducedBatch, SequenceVerdict } from '../types.ts';
+
+/** Of each producer; Kafka's number, and so the batches that a producer may have in flight. */
+const BATCHES_A_PRODUCER = 5;
+/** Sequence numbers begin again at 0 behind 2^31 - 1. */
+const SEQUENCES = 2 ** 31;
+/** Nobody has looked at the clock since it was heard. */
+const JUST_NOW = -1;
+
+/** What a partition knows of one producer. */
+export interface ProducerState {
+  readonly epoch: number;
+  /** Its last ones in this epoch, the oldest first; none where all that is known is the epoch. */
+  readonly batches: readonly ProducedBatch[];
+}
+
+interface Producer extends ProducerState {
+  epoch: number;
+  batches: ProducedBatch[];
+  heardMs: number;
+}
+
+/**
+ * The idempotent producers of one partition: which sequence number each goes on with, and where its last batches lie. It
+ * follows from the log alone, and every replica has it. A batch is judged and noted in one turn, with nothing between.
+ */
+export class ProducerStates {
+  readonly #producers = new Map<number, Producer>();
+  #end = 0;
+
+  get size(): number {
+    return this.#producers.size;
+  }
+
+  /** The offset behind the last batch that was noted. */
+  get end(): number {
+    return this.#end;
+  }
+
+  entries(): Iterable<[producerId: number, state: ProducerState]> {
+    return this.#producers.entries();
+  }
+
+  judge(producerId: number, epoch: number, firstSequence: number, records: number): SequenceVerdict {
+    const known = this.#producers.get(producerId);
+    if (known === undefined) return firstSequence === 0 ? 'next' : 'unknown producer';
+    if (epoch < known.epoch) return 'stale epoch';
+    if (epoch > known.epoch) return firstSequence === 0 ? 'next' : 'gap';
+    if (this.original(producerId, epoch, firstSequence, records) !== undefined) return 'duplicate';
+    const last = known.batches.at(-1);
+    const expected = last === undefined ? 0 : sequenceAfter(last.firstSequence, recordsOf(last));
+    return firstSequence === expected ? 'next' : 'gap';
+  }
+
+  /** The batch that this one repeats, if it is one of the last. */
+  original(
+    producerId: number,
+    epoch: number,
+    firstSequence: number,
+    records: number,
+  ): ProducedBatch | undefined {
+    const known = this.#producers.get(producerId);
+    if (known === undefined || known.epoch !== epoch) return undefined;
+    return known.batches.find(
+      (batch) => batch.firstSequence === firstSequence && recordsOf(batch) === records,
+    );
+  }
+
+  /** The batch is in the log: whoever has put it there has judged it. One that was noted before is passed over. */
+  note(batch: ProducedBatch): void {
+    if (batch.nextOffset > this.#end) this.#add(batch);
+  }
+
+  /** Takes over what was written down of a producer. */
+  restore(producerId: number, { epoch, batches }: ProducerState): void {
+    this.#heard(producerId, epoch);
+    for (const batch of batches) this.#add(batch);
+  }
+
+  /** Forgets those that were not heard for so long. */
+  expire(nowMs: number, afterMs: number): void {
+    for (const [producerId, producer] of this.#producers) {
+      if (producer.heardMs === JUST_NOW) producer.heardMs = nowMs;
+      else if (nowMs - producer.heardMs >= afterMs) this.#producers.delete(producerId);
+    }
+  }
+
+  #add(batch: ProducedBatch): void {
+    const producer = this.#heard(batch.producerId, batch.producerEpoch);
+    // A marker of a transaction says nothing but the epoch.
+    if (batch.firstSequence >= 0) producer.batches.push(batch);
+    if (producer.batches.length > BATCHES_A_PRODUCER) producer.batches.shift();
+    if (batch.nextOffset > this.#end) this.#end = batch.nextOffset;
+    if (this.#producers.size > PRODUCERS_A_PARTITION_MAX) this.#dropOldest();
+  }
+
+  #heard(producerId: number, epoch: number): Producer {
+    let producer = this.#producers.get(producerId);
+    if (producer === undefined) {
+      producer = { epoch, batches: [], heardMs: JUST_NOW };
+      this.#producers.set(producerId, producer);
+    }
+    producer.heardMs = JUST_NOW;
+    if (producer.epoch === epoch) return producer;
+    producer.epoch = epoch;
+    producer.batches = [];
+    return producer;
+  }
+
+  /** The one whose last batch lies furthest back: all replicas forget the same one. */
+  #dropOldest(): void {
+    let oldest = -1;
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const [producerId, { batches }] of this.#producers) {
+      const offset = batches.at(-1)?.baseOffset ?? -1;
+      if (offset >= lowest) continue;
+      lowest = offset;
+      oldest = producerId;
+    }
+    this.#producers.delete(oldest);
+  }
+}
+
+/** The sequence number that so many records further on comes next. */
+export function sequenceAfter(sequence: number, records: number): number {
+  return (sequence + records) % SEQUENCES;
+}
+
+/** As the producer has counted them: compaction leaves fewer in the batch, and its offsets as they were. */
+function recordsOf({ baseOffset, nextOffset }: ProducedBatch): number {
+  return nextOffset - baseOffset;
+}

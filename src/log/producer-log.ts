@@ -1,0 +1,274 @@
+import { Buffer } from 'node:buffer';
+import { createRequire } from 'node:module';
+import { ProducerStates } from '../core/producer-states.ts';
+import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
+import { readWhole } from './checkpoint-files.ts';
+import type { Disk } from './disk.ts';
+import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
+import {
+  nextOffset,
+  readBaseOffset,
+  readBaseSequence,
+  readLastOffsetDelta,
+  readMaxTimestamp,
+  readProducerEpoch,
+  readProducerId,
+} from './record-batch.ts';
+import { DamagedSegmentError, type Segment } from './segment.ts';
+
+/** Needed where a segment ends: a broker starts without. */
+const require = createRequire(import.meta.url);
+const format = (): typeof import('./producer-snapshot.ts') => require('./producer-snapshot.js');
+
+/** The log that they have written to. */
+export interface ProducedLog {
+  readonly directory: string;
+  /** In the order of their offsets. */
+  readonly segments: readonly Segment[];
+  readonly written: number;
+  /** The leader epoch of the batch at an offset; -1 where nobody knows. */
+  epochAt(offset: number): number;
+}
+
+/** The batch there as a partition remembers it; undefined where its producer is not idempotent. */
+export function producedBatch(bytes: Uint8Array, at: number): ProducedBatch | undefined {
+  const producerId = readProducerId(bytes, at);
+  if (producerId < 0 || !Number.isSafeInteger(producerId)) return undefined;
+  return {
+    producerId,
+    producerEpoch: readProducerEpoch(bytes, at),
+    firstSequence: readBaseSequence(bytes, at),
+    baseOffset: readBaseOffset(bytes, at),
+    nextOffset: nextOffset(bytes, at),
+    timestamp: readMaxTimestamp(bytes, at),
+  };
+}
+
+/**
+ * What a log knows of its idempotent producers. It is read with the first need of it, from the newest snapshot and the
+ * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same.
+ */
+export class ProducerLog implements KnownProducers {
+  readonly #disk: Disk;
+  readonly #log: ProducedLog;
+  /** Undefined while nobody has asked, or since the log went back. */
+  #states: ProducerStates | undefined;
+  /** By offset: with its bytes as long as there is no file. Undefined while the directory was not looked at. */
+  #snapshots: Map<number, Buffer | undefined> | undefined;
+
+  /** `names` are those of the directory's files, where they are known. */
+  constructor(disk: Disk, log: ProducedLog, names: Iterable<string> | undefined) {
+    this.#disk = disk;
+    this.#log = log;
+    if (names !== undefined) this.#snapshots = snapshotsIn(names);
+  }
+
+  /** At the end of the log. */
+  get states(): ProducerStates {
+    this.#states ??= this.#statesAt(this.#log.written);
+    return this.#states;
+  }
+
+  /** Whether a snapshot is known that the disk does not have. */
+  get isUnwritten(): boolean {
+    return [...(this.#snapshots?.values() ?? [])].some((bytes) => bytes !== undefined);
+  }
+
+  judge(bytes: Uint8Array, at: number): SequenceVerdict {
+    const id = readProducerId(bytes, at);
+    // Ids come from the cluster, one by one: there never was such a one.
+    if (!Number.isSafeInteger(id)) return 'unknown producer';
+    const records = readLastOffsetDelta(bytes, at) + 1;
+    return this.states.judge(id, readProducerEpoch(bytes, at), readBaseSequence(bytes, at), records);
+  }
+
+  original(bytes: Uint8Array, at: number): ProducedBatch | undefined {
+    const id = readProducerId(bytes, at);
+    const records = readLastOffsetDelta(bytes, at) + 1;
+    return this.states.original(id, readProducerEpoch(bytes, at), readBaseSequence(bytes, at), records);
+  }
+
+  /** The batch goes to the log. */
+  note(batch: ProducedBatch): void {
+    try {
+      this.states.note(batch);
+    } catch (error) {
+      // Whoever has to know the producers is told; a follower goes on without.
+      if (!(error instanceof DamagedSegmentError)) throw error;
+    }
+  }
+
+  /** Where the last batch of each producer ends. */
+  ends(): Map<number, number> {
+    const ends = new Map<number, number>();
+    for (const [producerId, { batches }] of this.states.entries()) {
+      const last = batches.at(-1);
+      if (last !== undefined) ends.set(producerId, last.nextOffset);
+    }
+    return ends;
+  }
+
+  /** As they were at an offset of the log: what a snapshot of there says. */
+  at(offset: number): Buffer {
+    return this.#encode(this.#statesAt(offset), offset);
+  }
+
+  expire(nowMs: number, afterMs: number): void {
+    this.#states?.expire(nowMs, afterMs);
+  }
+
+  /** A segment begins where the log ends: what is known now is what was known there. */
+  rolled(offset: number): void {
+    // In memory what was dropped is read nowhere any more. On a disk store() finds it out where nobody knows.
+    if (this.#states === undefined && !this.#disk.isVolatile) return;
+    this.#keep(offset, this.states);
+  }
+
+  /**
+   * Brings to the device what was known where segments begin, also at `base`, and removes what is of use to nobody. The
+   * names of the files are the directory's business.
+   */
+  async store(base: number): Promise<void> {
+    if (!this.#listed().has(base)) this.#find(base);
+    this.#removeStrays();
+    await this.#writeAll();
+  }
+
+  /** The log has ended. True where that has left a file, so that the next start need not read the log. */
+  async close(): Promise<boolean> {
+    if (this.#states !== undefined && this.#states.size > 0) {
+      this.#keep(this.#log.written, this.#states);
+      this.#removeStrays();
+    }
+    return this.#writeAll();
+  }
+
+  /** The log's oldest batches are gone. */
+  dropBelow(offset: number): void {
+    for (const known of this.#listed().keys()) if (known < offset) this.#remove(known);
+  }
+
+  /** Nothing was written beyond `end`: what was noted of it holds no longer. */
+  undone(end: number): void {
+    if (this.#states !== undefined && this.#states.end > end) this.#states = undefined;
+  }
+
+  /** The log has gone back. */
+  truncatedTo(end: number): void {
+    this.undone(end);
+    for (const offset of this.#listed().keys()) if (offset > end) this.#remove(offset);
+  }
+
+  /** The log begins anew at `offset`, of which `snapshot` tells, if anybody does. */
+  restartedAt(offset: number, snapshot: Uint8Array | undefined): void {
+    for (const known of this.#listed().keys()) this.#remove(known);
+    const bytes = snapshot === undefined ? undefined : Buffer.from(snapshot);
+    const states = bytes === undefined ? undefined : format().decodeProducers(bytes)?.states;
+    this.#states = states ?? new ProducerStates();
+    if (states !== undefined) this.#listed().set(offset, bytes);
+  }
+
+  #statesAt(end: number): ProducerStates {
+    const { segments, written } = this.#log;
+    const firstOffset = segments[0]?.baseOffset ?? written;
+    // What lies before the log would be missing behind an older one.
+    const offsets = [...this.#listed().keys()].filter((offset) => offset >= firstOffset && offset <= end);
+    let from = firstOffset;
+    let states: ProducerStates | undefined;
+    for (const offset of offsets.sort((one, other) => other - one)) {
+      states = this.#read(offset);
+      from = offset;
+      if (states !== undefined) break;
+      from = firstOffset;
+    }
+    const found = states ?? new ProducerStates();
+    const take = (bytes: Uint8Array, at: number): void => {
+      const batch = producedBatch(bytes, at);
+      if (batch !== undefined) found.note(batch);
+    };
+    for (const segment of segments)
+      if (segment.nextOffset > from && segment.baseOffset < end) segment.eachHeader(from, end, take);
+    return found;
+  }
+
+  /** Undefined where it is damaged, or of another log: then it is removed. */
+  #read(offset: number): ProducerStates | undefined {
+    const bytes = this.#listed().get(offset) ?? readWhole(this.#disk, this.#path(offset));
+    const snapshot = bytes === undefined ? undefined : format().decodeProducers(bytes);
+    const { states, place } = snapshot ?? {};
+    const epoch = this.#log.epochAt(offset - 1);
+    const isAnother = epoch !== -1 && place !== undefined && place.leaderEpoch !== epoch;
+    if (states !== undefined && (place === undefined || (place.offset === offset && !isAnother)))
+      return states;
+    this.#remove(offset);
+    return undefined;
+  }
+
+  #find(offset: number): void {
+    try {
+      this.#keep(offset, this.#statesAt(offset));
+    } catch (error) {
+      // It is told by whoever looks for damage. Without this one there is more to read later.
+      if (!(error instanceof DamagedSegmentError)) throw error;
+    }
+  }
+
+  #keep(offset: number, states: ProducerStates): void {
+    this.#listed().set(offset, this.#encode(states, offset));
+  }
+
+  #encode(states: ProducerStates, offset: number): Buffer {
+    return format().encodeProducers(states, { offset, leaderEpoch: this.#log.epochAt(offset - 1) });
+  }
+
+  /** Those that are neither where a segment begins nor where the log ended last. */
+  #removeStrays(): void {
+    const begins = new Set(this.#log.segments.map(({ baseOffset }) => baseOffset));
+    const offsets = [...this.#listed().keys()];
+    const newest = Math.max(...offsets);
+    for (const offset of offsets) if (offset !== newest && !begins.has(offset)) this.#remove(offset);
+  }
+
+  /** True where there was any. */
+  async #writeAll(): Promise<boolean> {
+    const unwritten = [...(this.#snapshots ?? [])].filter(([, bytes]) => bytes !== undefined);
+    await Promise.all(unwritten.map(([offset, bytes]) => this.#write(offset, bytes as Buffer)));
+    return unwritten.length > 0;
+  }
+
+  async #write(offset: number, bytes: Buffer): Promise<void> {
+    const file = this.#disk.open(this.#path(offset), 'create');
+    try {
+      file.truncate(0);
+      file.write(0, [bytes]);
+      await file.sync();
+    } finally {
+      file.close();
+    }
+    // A truncation may have removed it meanwhile.
+    if (this.#snapshots?.get(offset) === bytes) this.#snapshots.set(offset, undefined);
+  }
+
+  #remove(offset: number): void {
+    this.#listed().delete(offset);
+    this.#disk.remove(this.#path(offset));
+  }
+
+  #listed(): Map<number, Buffer | undefined> {
+    this.#snapshots ??= snapshotsIn(this.#disk.list(this.#log.directory));
+    return this.#snapshots;
+  }
+
+  #path(offset: number): string {
+    return `${this.#log.directory}/${segmentFile(offset, SNAPSHOT_SUFFIX)}`;
+  }
+}
+
+function snapshotsIn(names: Iterable<string>): Map<number, undefined> {
+  const found = new Map<number, undefined>();
+  for (const name of names) {
+    const offset = baseOffsetOf(name, SNAPSHOT_SUFFIX);
+    if (offset !== undefined) found.set(offset, undefined);
+  }
+  return found;
+}

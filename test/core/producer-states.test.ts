@@ -1,0 +1,247 @@
+import * as fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ProducerStates, sequenceAfter } from '../../src/core/producer-states.ts';
+import { PRODUCERS_A_PARTITION_MAX } from '../../src/limits.ts';
+import type { ProducedBatch, SequenceVerdict } from '../../src/types.ts';
+
+const LAST_SEQUENCE = 2 ** 31 - 1;
+
+interface Batch {
+  readonly producerId?: number;
+  readonly epoch?: number;
+  readonly sequence: number;
+  readonly records?: number;
+}
+
+/** A partition that takes what its states let it take. */
+class Partition {
+  readonly states = new ProducerStates();
+  readonly log: ProducedBatch[] = [];
+  leo = 0;
+
+  offer({ producerId = 7, epoch = 0, sequence, records = 1 }: Batch): SequenceVerdict {
+    const verdict = this.states.judge(producerId, epoch, sequence, records);
+    if (verdict !== 'next') return verdict;
+    const batch: ProducedBatch = {
+      producerId,
+      producerEpoch: epoch,
+      firstSequence: sequence,
+      baseOffset: this.leo,
+      nextOffset: this.leo + records,
+      timestamp: 0,
+    };
+    this.leo += records;
+    this.log.push(batch);
+    this.states.note(batch);
+    return verdict;
+  }
+
+  originalOf({ producerId = 7, epoch = 0, sequence, records = 1 }: Batch): number | undefined {
+    return this.states.original(producerId, epoch, sequence, records)?.baseOffset;
+  }
+}
+
+test('a producer begins at 0, and each batch goes on where the one before has ended', () => {
+  const partition = new Partition();
+  assert.is(partition.offer({ sequence: 3 }), 'unknown producer');
+  assert.is(partition.offer({ sequence: 0, records: 3 }), 'next');
+  assert.is(partition.offer({ sequence: 3 }), 'next');
+  assert.is(partition.offer({ sequence: 5 }), 'gap');
+  assert.is(partition.offer({ sequence: 4 }), 'next');
+  assert.is(partition.offer({ producerId: 8, sequence: 0 }), 'next');
+});
+
+test('each of the last five batches is known when it comes again, and one before them is not', () => {
+  const partition = new Partition();
+  for (let n = 0; n < 6; n++) partition.offer({ sequence: 2 * n, records: 2 });
+  for (let n = 1; n < 6; n++) {
+    const again = { sequence: 2 * n, records: 2 };
+    assert.is(partition.offer(again), 'duplicate');
+    assert.is(partition.originalOf(again), 2 * n);
+  }
+  assert.is(partition.offer({ sequence: 0, records: 2 }), 'gap');
+  assert.is(partition.originalOf({ sequence: 0, records: 2 }), undefined);
+  // It repeats a part of what is there: no producer of ours cuts a batch in two.
+  assert.is(partition.offer({ sequence: 4, records: 1 }), 'gap');
+});
+
+test('LESSONS 24: with several batches in flight each is judged by what the one before it has left', () => {
+  const partition = new Partition();
+  const inFlight = [0, 1, 2, 3, 4].map((sequence) => ({ sequence }));
+  assert.equal(
+    inFlight.map((batch) => partition.offer(batch)),
+    ['next', 'next', 'next', 'next', 'next'],
+  );
+  assert.equal(
+    inFlight.map((batch) => partition.offer(batch)),
+    ['duplicate', 'duplicate', 'duplicate', 'duplicate', 'duplicate'],
+  );
+  assert.is(partition.leo, 5);
+});
+
+test('behind 2^31 - 1 sequences begin again at 0', () => {
+  assert.is(sequenceAfter(LAST_SEQUENCE, 1), 0);
+  assert.is(sequenceAfter(LAST_SEQUENCE - 1, 4), 2);
+  const states = new ProducerStates();
+  const of = { producerId: 1, producerEpoch: 0, timestamp: 0 };
+  states.restore(1, {
+    epoch: 0,
+    batches: [{ ...of, firstSequence: LAST_SEQUENCE - 1, baseOffset: 10, nextOffset: 13 }],
+  });
+  assert.is(states.judge(1, 0, 0, 1), 'gap');
+  assert.is(states.judge(1, 0, LAST_SEQUENCE - 1, 3), 'duplicate');
+  assert.is(states.judge(1, 0, 1, 1), 'next');
+});
+
+test('a newer epoch begins at 0, and the older one is refused from then on', () => {
+  const partition = new Partition();
+  partition.offer({ epoch: 1, sequence: 0 });
+  assert.is(partition.offer({ epoch: 2, sequence: 1 }), 'gap');
+  assert.is(partition.offer({ epoch: 2, sequence: 0 }), 'next');
+  assert.is(partition.offer({ epoch: 1, sequence: 0 }), 'stale epoch');
+  assert.is(partition.offer({ epoch: 1, sequence: 1 }), 'stale epoch');
+  assert.is(partition.offer({ epoch: 2, sequence: 0 }), 'duplicate');
+  assert.is(partition.offer({ epoch: 2, sequence: 1 }), 'next');
+});
+
+test('a marker of a transaction brings a new epoch, and no place in a sequence', () => {
+  const partition = new Partition();
+  partition.offer({ sequence: 0 });
+  const marker = { producerId: 7, firstSequence: -1, baseOffset: 1, nextOffset: 2, timestamp: 0 };
+  partition.states.note({ ...marker, producerEpoch: 0 });
+  assert.is(partition.offer({ sequence: 0 }), 'duplicate');
+  partition.leo = 3;
+  partition.states.note({ ...marker, producerEpoch: 4, baseOffset: 2, nextOffset: 3 });
+  assert.is(partition.offer({ sequence: 1 }), 'stale epoch');
+  assert.is(partition.offer({ epoch: 4, sequence: 1 }), 'gap');
+  assert.is(partition.offer({ epoch: 4, sequence: 0 }), 'next');
+});
+
+test('what was noted before is passed over', () => {
+  const partition = new Partition();
+  for (const sequence of [0, 1, 2]) partition.offer({ sequence });
+  for (const batch of partition.log) partition.states.note(batch);
+  const [[, { batches }]] = partition.states.entries();
+  assert.equal(batches, partition.log);
+});
+
+test('a producer that is silent for long is forgotten, counted from the first look at the clock', () => {
+  const partition = new Partition();
+  partition.offer({ sequence: 0 });
+  partition.states.expire(1_000, 100);
+  partition.states.expire(1_099, 100);
+  assert.is(partition.states.size, 1);
+  partition.offer({ sequence: 1 });
+  partition.states.expire(1_150, 100);
+  partition.states.expire(1_249, 100);
+  assert.is(partition.offer({ sequence: 2 }), 'next');
+  partition.states.expire(1_300, 100);
+  partition.states.expire(1_400, 100);
+  assert.is(partition.states.size, 0);
+  assert.is(partition.offer({ sequence: 3 }), 'unknown producer');
+});
+
+test('memory is bounded: the producer that has written least lately goes first', () => {
+  const partition = new Partition();
+  for (let producerId = 0; producerId < PRODUCERS_A_PARTITION_MAX; producerId++)
+    partition.offer({ producerId, sequence: 0 });
+  partition.offer({ producerId: 0, sequence: 1 });
+  partition.offer({ producerId: PRODUCERS_A_PARTITION_MAX, sequence: 0 });
+  assert.is(partition.states.size, PRODUCERS_A_PARTITION_MAX);
+  assert.is(partition.offer({ producerId: 1, sequence: 1 }), 'unknown producer');
+  assert.is(partition.offer({ producerId: 0, sequence: 2 }), 'next');
+  assert.is(partition.offer({ producerId: 2, sequence: 1 }), 'next');
+});
+
+interface Step {
+  /** Which of the producer's unanswered batches the network brings now. */
+  readonly pick: number;
+  readonly answer: 'comes' | 'is lost';
+  readonly more: number;
+}
+
+const steps = fc.array(
+  fc.record({
+    pick: fc.nat(4),
+    answer: fc.constantFrom('comes' as const, 'is lost' as const),
+    more: fc.nat(3),
+  }),
+  { maxLength: 200 },
+);
+
+/** A producer with up to five batches in flight, that sends each again until it is answered. */
+function play(all: readonly Step[], failOver: (partition: Partition, step: number) => Partition): Partition {
+  let partition = new Partition();
+  const unanswered: { sequence: number; records: number }[] = [];
+  let next = 0;
+  const bring = (index: number, answer: Step['answer']): void => {
+    const batch = unanswered[index];
+    const verdict = partition.offer(batch);
+    // The ones before it are still on their way: it is sent once more.
+    if (verdict === 'gap' || verdict === 'unknown producer') {
+      assert.ok(index > 0, `the first unanswered batch is refused: ${verdict}`);
+      return;
+    }
+    if (verdict === 'duplicate') assert.type(partition.originalOf(batch), 'number');
+    if (answer === 'comes') unanswered.splice(index, 1);
+  };
+  for (const [n, { pick, answer, more }] of all.entries()) {
+    for (let k = 0; k < more && unanswered.length < 5; k++) {
+      const records = 1 + ((n + k) % 3);
+      // No more than five batches from the first unanswered one on, as Kafka's producers do it.
+      if (unanswered.length > 0 && sentSince(unanswered[0].sequence) >= 5) break;
+      unanswered.push({ sequence: next, records });
+      next += records;
+      sent.push(next - records);
+    }
+    if (unanswered.length > 0) bring(pick % unanswered.length, answer);
+    partition = failOver(partition, n);
+  }
+  while (unanswered.length > 0) bring(0, 'comes');
+  return partition;
+
+  function sentSince(sequence: number): number {
+    return sent.filter((each) => each >= sequence).length;
+  }
+}
+let sent: number[] = [];
+
+function assertOnceEach({ log }: Partition): void {
+  let sequence = 0;
+  for (const batch of log) {
+    assert.is(batch.firstSequence, sequence);
+    sequence += batch.nextOffset - batch.baseOffset;
+  }
+}
+
+test('whatever is lost, repeated or reordered, each batch is there once and in order', () => {
+  fc.assert(
+    fc.property(steps, (all) => {
+      sent = [];
+      assertOnceEach(play(all, (partition) => partition));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the same with leaders that follow one another, each of which knows what its log says', () => {
+  fc.assert(
+    fc.property(steps, (all) => {
+      sent = [];
+      const failOver = (partition: Partition, step: number): Partition => {
+        if (step % 7 !== 0) return partition;
+        const successor = new Partition();
+        for (const batch of partition.log) successor.states.note(batch);
+        successor.log.push(...partition.log);
+        successor.leo = partition.leo;
+        assert.equal([...successor.states.entries()], [...partition.states.entries()]);
+        return successor;
+      };
+      assertOnceEach(play(all, failOver));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test.run();
