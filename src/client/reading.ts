@@ -102,15 +102,14 @@ export class Reading implements SessionListener {
   #try(): void {
     const info = this.#partition();
     this.#info = info;
+    this.#broker = this.#replica(info);
     if (info.unavailable !== undefined && this.#request.broker === undefined) {
       this.#failed(new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable));
       return;
     }
-    const broker = this.#replica(info);
-    this.#broker = broker;
-    this.#link = this.#session.link(broker);
+    this.#link = this.#session.link(this.#broker);
     if (this.#link === undefined)
-      this.#failed(new TidemarkError('BROKER_FAILED', `Broker ${broker} is not running.`));
+      this.#failed(new TidemarkError('BROKER_FAILED', `Broker ${this.#broker} is not running.`));
     else if (this.#request.offset !== undefined) this.#fetch(this.#link, this.#request.offset);
     else this.#find(this.#link, this.#request.timestamp as number);
   }
