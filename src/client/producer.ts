@@ -417,11 +417,12 @@ export class Producer {
   }
 
   #expire(): void {
+    // Before room comes free for those who have waited too long.
+    this.#expireWaiting();
     const now = nowMs();
     const late = new Set<Delivery>();
     for (const [batch, delivery] of this.#sent) if (batch.deadlineMs <= now) late.add(delivery);
     for (const delivery of late) delivery.expire(now);
-    this.#expireWaiting();
   }
 
   #expireWaiting(): void {

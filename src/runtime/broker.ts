@@ -359,13 +359,9 @@ export class Broker implements BrokerHost, RolesHost {
     await this.#keeper.close();
   }
 
-  refreshHwm(replica: Replica): void {
-    this.#peers.refreshHwm(replica);
-  }
+  readonly refreshHwm = (replica: Replica): void => this.#peers.refreshHwm(replica);
 
-  readWaits(replica: Replica): void {
-    this.#peers.readWaits(replica);
-  }
+  readonly readWaits = (replica: Replica): void => this.#peers.readWaits(replica);
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {

@@ -102,7 +102,7 @@ test('the other brokers go on serving what needs the dead one for nothing', () =
     const check = async ({ partition }: RecordPlace, n: number): Promise<void> => {
       const sent = producer.send('t', records[n]);
       if (partition === dead) await assertRefused(sent, 'LEADER_NOT_AVAILABLE', /broker 2, which alone has/);
-      else served += (await sent).offset > 0 ? 1 : 0;
+      else if ((await sent).offset > 0) served++;
     };
     await Promise.all(places.map(check));
     assert.ok(served > 20);
@@ -130,7 +130,7 @@ test('attached clients learn of a death as well', () =>
     const poll = client.read('t', { partition: 0, offset: 1, waitMs: 100 });
     const patient = outcomeOf(client.read('t', { partition: 0, offset: 1, waitMs: 60_000 }));
     await threads[0].terminate();
-    await assertRefused(poll, 'LEADER_NOT_AVAILABLE', /the memory of broker 1/);
+    await assertRefused(poll, 'LEADER_NOT_AVAILABLE', /broker 1, which alone has/);
     await assertRefused(producer.send('t', { value: 'v' }), 'LEADER_NOT_AVAILABLE', /700 ms/);
     const closed = client.close();
     await assertRefused(Promise.reject(await patient), 'CLOSED');
