@@ -61,6 +61,8 @@ export class ProducerLog implements KnownProducers {
     this.#disk = disk;
     this.#log = log;
     if (names !== undefined) this.#snapshots = snapshotsIn(names);
+    // From its first batch on nothing has to be read.
+    if (this.#snapshots?.size === 0 && log.segments.length === 0) this.#states = new ProducerStates();
   }
 
   /** At the end of the log. */
@@ -121,7 +123,8 @@ export class ProducerLog implements KnownProducers {
   rolled(offset: number): void {
     // In memory what was dropped is read nowhere any more. On a disk store() finds it out where nobody knows.
     if (this.#states === undefined && !this.#disk.isVolatile) return;
-    this.#keep(offset, this.states);
+    // Of a log that begins nobody needs to be told that it knows nothing.
+    if (this.#log.segments.length > 0 || this.states.size > 0) this.#keep(offset, this.states);
   }
 
   /**
@@ -206,7 +209,9 @@ export class ProducerLog implements KnownProducers {
 
   #find(offset: number): void {
     try {
-      this.#keep(offset, this.#statesAt(offset));
+      // From here on they are known where segments begin, and nothing has to be read again.
+      const { states } = this;
+      this.#keep(offset, states.end <= offset ? states : this.#statesAt(offset));
     } catch (error) {
       // It is told by whoever looks for damage. Without this one there is more to read later.
       if (!(error instanceof DamagedSegmentError)) throw error;

@@ -232,6 +232,28 @@ test('a snapshot from before the oldest batch is not gone on from', async () => 
   );
 });
 
+test('a log that was followed from its beginning is never read for its producers, and one that was opened once', async () => {
+  let disk = new FaultyDisk();
+  const { log } = await openTestLog({ disk });
+  /** Beside the look at each new file. */
+  const reads = async (written: SegmentLog, on: FaultyDisk): Promise<number> => {
+    const before = on.count('read') - written.segments.length;
+    for (let round = 0; round < 5; round++) {
+      fill(written, 20, { valueBytes: 400 });
+      await written.store();
+    }
+    return on.count('read') - written.segments.length - before;
+  };
+  assert.is(await reads(log, disk), 0);
+  assert.ok(snapshots(disk).length >= 5);
+  disk = disk.kill();
+  const { log: again } = await openTestLog({ disk });
+  const before = disk.count('read');
+  assert.equal(known(again.producers.states), []);
+  assert.ok(disk.count('read') > before);
+  assert.is(await reads(again, disk), 0);
+});
+
 test('in memory a log that is cut knows the producers whose batches were dropped', async () => {
   const { log } = await openTestLog({ config: { 'retention.bytes': 20_000 } });
   const producers = new Producers(5);
