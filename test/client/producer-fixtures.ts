@@ -68,7 +68,7 @@ export class ProducerBench {
       get isOpen() {
         return bench.isOpen;
       },
-      deliveryTimeoutMs: 1_000,
+      deliveryTimeoutMs: 60_000,
       directory: {
         known: (name: string) => (this.isKnown && name === topic.name ? this.#topic : undefined),
         find,
