@@ -1,4 +1,5 @@
 import { ClusterScenario } from './cluster-scenario.ts';
+import { FailoverScenario } from './failover-scenario.ts';
 import { LagScenario } from './lag-scenario.ts';
 import { LimitScenario } from './limit.ts';
 import { batchLoad, singleLoad } from './load.ts';
@@ -44,6 +45,8 @@ export const SCENARIOS: Readonly<Record<string, (name: string) => Scenario>> = {
     new ClusterScenario(name, { ...durable, durability: 'fsync', load: singleLoad(1024) }),
   'partitions.3': (name) => new ClusterScenario(name, { ...many, partitions: 3 }),
   'partitions.1000': (name) => new ClusterScenario(name, { ...many, partitions: 1000 }),
+  'failover.kill': (name) => new FailoverScenario(name, 'kill'),
+  'failover.hang': (name) => new FailoverScenario(name, 'hang'),
   'lag.half': (name) => new LagScenario(name),
 };
 

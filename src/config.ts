@@ -4,7 +4,7 @@ import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_MIN_BYTES } from './l
 import type { Durability } from './types.ts';
 
 /** Rows of the table from which validation, defaults, help and documentation come. Names are Kafka's. */
-type Property = WholeNumber | Fraction | Choice;
+export type Property = WholeNumber | Fraction | Choice;
 
 interface WholeNumber {
   readonly kind: 'whole number';
@@ -244,7 +244,7 @@ export function topicConfig(
       const advice = meant === '' ? ' `npx tidemark topic-properties` lists those that there are.' : meant;
       throw new TidemarkError('INVALID_CONFIG', `Unknown configuration property '${name}'.${advice}`);
     }
-    config[name] = accept(name, properties[name], value);
+    config[name] = acceptProperty(name, properties[name], value);
   }
   const accepted = config as TopicConfig;
   if (accepted['min.compaction.lag.ms'] > accepted['max.compaction.lag.ms']) {
@@ -257,7 +257,8 @@ export function topicConfig(
   return accepted;
 }
 
-function accept(name: string, property: Property, value: unknown): number | string {
+/** A value as it is kept; a refusal names the property and its bounds. */
+export function acceptProperty(name: string, property: Property, value: unknown): number | string {
   const accepted =
     property.kind === 'whole number' ? acceptWhole(property, value) : acceptOther(property, value);
   if (accepted !== undefined) return accepted;

@@ -1,3 +1,4 @@
+import { type ClusterConfigInput, clusterConfig } from '../cluster-config.ts';
 import { type TopicConfig, type TopicConfigInput, topicConfig, topicDefaults } from '../config.ts';
 import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
 import { BROKERS_A_PROCESS_MAX, DELIVERY_TIMEOUT_DEFAULT_MS } from '../limits.ts';
@@ -41,8 +42,8 @@ export interface ClusterOptions {
   readonly dataDir?: string;
   /** This version has no Kafka listener yet. */
   readonly listen?: false;
-  /** Defaults for topics, under Kafka's property names. */
-  readonly config?: TopicConfigInput;
+  /** Defaults for topics, and what holds for the cluster, under Kafka's property names. */
+  readonly config?: TopicConfigInput & ClusterConfigInput;
   /** After this time without an answer a request fails with REQUEST_TIMED_OUT. */
   readonly deliveryTimeoutMs?: number;
   /** Told while a start looks through logs that were not closed. */
@@ -126,6 +127,7 @@ export class Cluster {
       brokers,
       controllers,
       racks,
+      rebalanceEveryMs: clusterConfig(options.config).rebalanceEveryMs,
       config,
       onRecovery,
       care: options.care,
@@ -348,7 +350,7 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
         : requireInteger('brokers', options.brokers, 1, BROKERS_A_PROCESS_MAX),
     durability,
     dataDir,
-    config: topicConfig(options.config, topicDefaults(durability)),
+    config: topicConfig(clusterConfig(options.config).topics, topicDefaults(durability)),
     deliveryTimeoutMs: requireInteger(
       'deliveryTimeoutMs',
       options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_DEFAULT_MS,

@@ -50,7 +50,7 @@ export class Faults {
   /** Ends what isolate() has done, to all of them. Who was fenced meanwhile comes back, and follows. */
   async heal(): Promise<void> {
     this.#checkOpen();
-    this.#coordinator.members.heal();
+    this.#coordinator.heal();
   }
 
   /**

@@ -47,6 +47,8 @@ export interface CoordinatorOptions {
   readonly controllers: number | undefined;
   /** Where brokers stand from now on; others stay where they are. */
   readonly racks?: ReadonlyMap<number, string> | undefined;
+  /** How often preferred leaders lead again by themselves, where they are in sync; undefined: never. */
+  readonly rebalanceEveryMs?: number | undefined;
   /** What topics have where they were given nothing else. */
   readonly config: TopicConfig;
   readonly onRecovery?: ((progress: RecoveryProgress) => void) | undefined;
@@ -95,6 +97,7 @@ export class Coordinator {
   readonly #producerIds = new ProducerIds(() => this.#allocateProducerIds());
   readonly #listeners = new Set<ClusterListener>();
   #stopHeartbeat: (() => void) | undefined;
+  #stopBalancing: (() => void) | undefined;
 
   private constructor(options: CoordinatorOptions) {
     const { directory, config, durability, surroundings = processSurroundings } = options;
@@ -218,6 +221,12 @@ export class Coordinator {
     return this.#members.get(broker).handle.request(request);
   }
 
+  /** Ends all isolation. */
+  heal(): void {
+    this.#members.heal();
+    this.#metadata.elect();
+  }
+
   /** An id that no producer has or had. */
   newProducerId(): Promise<NewProducer> {
     return this.#producerIds.next();
@@ -231,6 +240,7 @@ export class Coordinator {
 
   async close(): Promise<void> {
     this.#stopHeartbeat?.();
+    this.#stopBalancing?.();
     this.#changes.close();
     for (const id of this.#members.ids) this.#members.resume(id);
     this.#members.heal();
@@ -272,6 +282,9 @@ export class Coordinator {
     void this.#changes.change(() => undefined);
     const { clock } = this.#surroundings;
     this.#stopHeartbeat = clock.every(HEARTBEAT_EVERY_MS, () => this.lives.lookForSigns());
+    const { rebalanceEveryMs } = this.#options;
+    if (rebalanceEveryMs !== undefined)
+      this.#stopBalancing = clock.every(rebalanceEveryMs, () => this.#balanceLeaders());
   }
 
   #newMetadata(): Metadata {
@@ -302,6 +315,15 @@ export class Coordinator {
       image: () => metadata.image,
       isLive: (id) => this.lives.isLive(id),
     });
+  }
+
+  /** Preferred leaders that have come back into sync lead again. */
+  #balanceLeaders(): void {
+    const { image, hasQuorum } = this.#metadata;
+    const isMoved = image
+      .partitions()
+      .some(({ leader, replicas }) => leader !== -1 && leader !== replicas[0]);
+    if (isMoved && hasQuorum) void this.#changes.change(() => ({ type: 'balance-leaders' }));
   }
 
   #newMoves(topics: Topics): ReplicaMoves {
@@ -377,8 +399,7 @@ export class Coordinator {
     // It may have taken a sleeper's flag down without notifying it.
     this.#members.ringAll();
     this.attachments.ringAll();
-    this.#metadata.brokerEnded(handle.id);
-    void this.lives.lose(handle.id);
+    this.#metadata.brokerEnded(handle.id, this.lives.lose(handle.id));
     this.#ended(handle, cause);
   }
 

@@ -9,7 +9,7 @@ import { Controller } from './controller.ts';
 import type { DataDirectory } from './data-directory.ts';
 import type { OpenedSeat } from './quorum-seats.ts';
 import type { Clock } from './surroundings.ts';
-import { pause } from './timers.ts';
+import { pause, timeLimit } from './timers.ts';
 import type { Sides } from './vitals.ts';
 
 /** For how long a start waits for the voters to agree on a leader. */
@@ -17,6 +17,8 @@ const START_LIMIT_MS = 10_000;
 /** Between two tries to give the quorum its shape, and how long one may take. */
 const SHAPE_PAUSE_MS = 200;
 const SHAPE_LIMIT_MS = 30_000;
+/** How long a leading voter outlives its broker at most. */
+const LAST_DECISION_LIMIT_MS = 1_000;
 
 export interface MetadataSetup {
   readonly clock: Clock;
@@ -39,6 +41,8 @@ export class Metadata {
   readonly #seats = new Map<number, OpenedSeat>();
   /** By broker: resolves when the files of its last voter are closed. */
   readonly #ending = new Map<number, Promise<void>>();
+  /** Leading voters of brokers that have ended, which decide on that yet. */
+  readonly #retiring = new Set<number>();
   readonly #notes: string[] = [];
   #shaping: Promise<void> | undefined;
   #isClosed = false;
@@ -120,23 +124,42 @@ export class Metadata {
 
   /**
    * A dead broker is a dead voter, unless it is the only one: voters live in this thread, and without it nothing could be
-   * decided about that death.
+   * decided about that death. Where it leads, and the others could decide without it, it does so first (`decided`): then
+   * nobody who waits for another leader of a partition waits for the election of a leading voter too.
    */
-  brokerEnded(broker: number): void {
-    if (!this.isAlone(broker)) this.#retire(broker);
+  brokerEnded(broker: number, decided?: Promise<void>): void {
+    if (this.isAlone(broker)) return;
+    if (decided === undefined || !this.#isReplaceable(broker)) {
+      this.#retire(broker);
+      return;
+    }
+    this.#retiring.add(broker);
+    const retire = (): void => {
+      if (this.#retiring.has(broker)) this.#retire(broker);
+    };
+    timeLimit(this.#setup.clock, decided, LAST_DECISION_LIMIT_MS, () => new Error('slow')).then(
+      retire,
+      retire,
+    );
   }
 
   /** Resolves when the files of its voter are closed. */
   async ended(broker: number): Promise<void> {
+    if (this.#retiring.has(broker)) this.#retire(broker);
     await this.#ending.get(broker);
   }
 
   /** Its voter takes part again, with what it had persisted; one that is not needed has no say. */
   async brokerReturned(broker: number): Promise<void> {
+    if (this.#retiring.has(broker)) this.#retire(broker);
     if (this.#seats.has(broker)) return;
     await this.#ending.get(broker);
     await this.#open(broker);
-    // Others wait for its voice, if they are too few.
+    this.elect();
+  }
+
+  /** Voters are there again whose voices others may have waited for. */
+  elect(): void {
     this.#controller.quorum.elect();
   }
 
@@ -166,7 +189,15 @@ export class Metadata {
     return voters.length === 1 && voters[0].id === broker;
   }
 
+  /** Whether it leads, and there are enough other voters. */
+  #isReplaceable(broker: number): boolean {
+    const { quorum } = this.#controller;
+    const { running, voters } = quorum.census();
+    return quorum.leader?.voter.self.id === broker && running - 1 > voters / 2;
+  }
+
   #retire(broker: number): void {
+    this.#retiring.delete(broker);
     if (this.#seats.delete(broker)) this.#ending.set(broker, this.#controller.quorum.kill(broker));
   }
 

@@ -1,5 +1,6 @@
 // What can be done to a broker, and how often it is chosen among the others.
 import type { Cluster, DiskFault } from '../../src/index.ts';
+import { TOPIC } from './clients.ts';
 
 export type Undo = () => Promise<void>;
 
@@ -12,8 +13,33 @@ export interface Fault {
   begin(broker: number): Promise<Undo | undefined>;
 }
 
-/** `losesAll`: a broker that ends has lost all it had, since that was in memory. */
-export function faultsOf(cluster: Cluster, brokers: number, losesAll: boolean): readonly Fault[] {
+/** In how many milliseconds a change of replicas or leaders has to begin; without a quorum it never does. */
+const ADMIN_LIMIT_MS = 2_000;
+const REPLICAS = 3;
+
+export interface FaultPlan {
+  readonly brokers: number;
+  readonly partitions: number;
+  /** A broker that ends has lost all it had, since that was in memory. */
+  readonly losesAll: boolean;
+}
+
+/** Moves a partition to any three brokers, or lets another of the same three be preferred. */
+async function reassign(cluster: Cluster, plan: FaultPlan, random: (below: number) => number): Promise<void> {
+  const ids = Array.from({ length: plan.brokers }, (_, n) => n + 1);
+  const replicas = Array.from({ length: REPLICAS }, () => ids.splice(random(ids.length), 1)[0]);
+  const target = { topic: TOPIC, partition: random(plan.partitions), replicas };
+  const throttleBytesPerSecond = 1 << 20;
+  const options = random(3) === 0 ? { throttleBytesPerSecond } : {};
+  await cluster.admin.reassign([target], { ...options, timeoutMs: ADMIN_LIMIT_MS });
+}
+
+export function faultsOf(
+  cluster: Cluster,
+  plan: FaultPlan,
+  random: (below: number) => number,
+): readonly Fault[] {
+  const { brokers, losesAll } = plan;
   const { faults } = cluster;
   const start = (broker: number): Promise<void> => cluster.startBroker(broker);
   const fault = (
@@ -64,5 +90,12 @@ export function faultsOf(cluster: Cluster, brokers: number, losesAll: boolean): 
     fault('full', 3, losesAll, breakDisk('full'), mendDisk),
     fault('failing', 3, losesAll, breakDisk('failing'), mendDisk),
     fault('wipe', 4, true, breakDisk('wiped')),
+    fault('reassign', brokers > REPLICAS ? 20 : 8, false, () => reassign(cluster, plan, random)),
+    fault('cancel', 2, false, () =>
+      cluster.admin.cancelReassignments(undefined, { timeoutMs: ADMIN_LIMIT_MS }),
+    ),
+    fault('elect', 8, false, async () => {
+      await cluster.admin.electLeaders({ timeoutMs: ADMIN_LIMIT_MS });
+    }),
   ];
 }

@@ -1,6 +1,7 @@
 // `npm run chaos -- [--seconds N] [--seed S]`: real threads under random faults, and a checker over what clients saw.
 import { parseArgs } from 'node:util';
 import { addUp, type Progress, type Round, runRound } from './round.ts';
+import { play, SCENARIOS } from './scenarios.ts';
 
 /** Each round is a cluster of its own, with brokers, durability and times drawn by its seed. */
 const ROUND_SECONDS = 20;
@@ -13,6 +14,8 @@ const USAGE = `Usage: npm run chaos -- [options]
   --seconds N    for how long faults are played, in rounds of about ${ROUND_SECONDS} s with a cluster each (45)
   --seed S       of the first round; the next one has S + 1 (random)
   --verbose      tells every fault when it happens
+  --scenario X   plays one scenario and tells what happens when; 'all' for one after the other
+  --list         which scenarios there are
 
 Real threads: a seed plays the same faults again, and not the same run.
 The last line is JSON. Exit code 1 where anything was found.
@@ -32,13 +35,15 @@ async function main(): Promise<number> {
       seconds: { type: 'string', default: '45' },
       seed: { type: 'string', default: String(1 + Math.floor(Math.random() * 1e9)) },
       verbose: { type: 'boolean', default: false },
+      scenario: { type: 'string' },
+      list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    print(USAGE);
-    return 0;
-  }
+  if (values.help) print(USAGE);
+  if (values.list) for (const { name, sentence } of SCENARIOS) print(`${name.padEnd(26)} ${sentence}`);
+  if (values.help || values.list) return 0;
+  if (values.scenario !== undefined) return show(values.scenario);
   const seconds = wholeNumber(values.seconds, 'seconds');
   const seed = wholeNumber(values.seed, 'seed');
   const startedMs = performance.now();
@@ -69,6 +74,26 @@ async function main(): Promise<number> {
   return rounds.some(isBad) ? 1 : 0;
 }
 
+/** 0 where all was as it has to be. */
+async function show(name: string): Promise<number> {
+  const chosen = SCENARIOS.filter((scenario) => name === 'all' || scenario.name === name);
+  if (chosen.length === 0)
+    throw new Error(
+      `There is no scenario '${name}'; there are ${SCENARIOS.map((each) => each.name).join(', ')}.`,
+    );
+  let failed = 0;
+  for (const scenario of chosen) {
+    try {
+      await play(scenario, 'usual', print);
+      print(`${scenario.name} is over, and all was as it has to be.\n`);
+    } catch (error) {
+      failed += 1;
+      print(`${scenario.name} has FAILED: ${(error as Error).message}\n`);
+    }
+  }
+  return failed === 0 ? 0 : 1;
+}
+
 function isBad({ anomalies, trouble, replicasEqual }: Round): boolean {
   return anomalies.length > 0 || trouble !== undefined || !replicasEqual;
 }
@@ -95,10 +120,11 @@ function listed(counts: Readonly<Record<string, number>>): string {
 }
 
 function tell(round: Round, startedMs: number, isVerbose: boolean): void {
-  const { seed, durability, brokers, acknowledged, faults, refusals, anomalies, trouble, story } = round;
+  const { seed, durability, brokers, acknowledged, faults, refusals, anomalies, trouble, story, times } =
+    round;
   const verdict = isBad(round) ? 'BAD' : 'well';
   print(
-    `${clockOf(startedMs)}: seed ${seed} is over and ${verdict}: ${brokers} brokers, ${durability}: ${acknowledged} acknowledged under ${listed(faults)}; refusals: ${listed(refusals)}`,
+    `${clockOf(startedMs)}: seed ${seed} is over and ${verdict}: ${brokers} brokers, ${durability}: ${acknowledged} acknowledged under ${listed(faults)}; refusals: ${listed(refusals)}; ${times}`,
   );
   if (isVerbose || isBad(round)) for (const line of story) print(line);
   if (!isBad(round)) return;

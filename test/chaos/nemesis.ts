@@ -2,7 +2,7 @@
 import type { Cluster } from '../../src/index.ts';
 import { sleep } from '../threads/fixtures.ts';
 import { TOPIC } from './clients.ts';
-import { type Fault, faultsOf, type Undo } from './faults.ts';
+import { type Fault, type FaultPlan, faultsOf, type Undo } from './faults.ts';
 
 /** A fault that is not through by then goes on by itself. */
 const FAULT_LIMIT_MS = 10_000;
@@ -10,10 +10,7 @@ const FAULT_LIMIT_MS = 10_000;
 const HEAL_LIMIT_MS = 60_000;
 const HEAL_LOOK_MS = 20;
 
-export interface NemesisPlan {
-  readonly brokers: number;
-  /** What a broker loses when it ends: with its memory all, otherwise nothing. */
-  readonly losesAll: boolean;
+export interface NemesisPlan extends FaultPlan {
   readonly sessionMs: number;
   /** How many brokers may be in trouble at once. */
   readonly troubledMax: number;
@@ -36,7 +33,7 @@ export class Nemesis {
     this.#cluster = cluster;
     this.#plan = plan;
     this.#random = random;
-    this.#faults = faultsOf(cluster, plan.brokers, plan.losesAll);
+    this.#faults = faultsOf(cluster, plan, random);
   }
 
   async play(runMs: number): Promise<void> {
@@ -48,7 +45,7 @@ export class Nemesis {
       else if (this.#troubled.size < this.#plan.troubledMax) await this.#begin(broker);
       // Now and then for so long that a session ends.
       const longMs = this.#plan.sessionMs * 2;
-      await sleep(this.#random(16) === 0 ? this.#plan.sessionMs + this.#random(longMs) : this.#random(150));
+      await sleep(this.#random(16) === 0 ? this.#plan.sessionMs + this.#random(longMs) : this.#random(100));
     }
   }
 

@@ -6,8 +6,9 @@ import { Cluster } from '../../src/index.ts';
 import { seededRandom } from '../log/seeded-random.ts';
 import { type Anomaly, check } from './checker.ts';
 import type { WorkerTask } from './client-worker.ts';
-import { ChaosClient, type ClientHistory, type ClientTask, numberIn, TOPIC } from './clients.ts';
+import { ChaosClient, type ClientHistory, type ClientTask, TOPIC } from './clients.ts';
 import type { FinalLog, History, WriterSetup } from './history.ts';
+import { readLogs } from './logs.ts';
 import { Nemesis } from './nemesis.ts';
 
 const STOP_LIMIT_MS = 60_000;
@@ -25,6 +26,8 @@ export interface Round {
   /** Why it did not become whole again, where it did not. */
   readonly trouble: string | undefined;
   readonly story: readonly string[];
+  /** How long faults, their end, and the look at what came of it have taken. */
+  readonly times: string;
 }
 
 interface Plan {
@@ -44,7 +47,7 @@ export interface Progress {
 function drawPlan(random: (below: number) => number): Plan {
   return {
     durability: (['os', 'os', 'fsync', 'memory'] as const)[random(4)],
-    brokers: random(4) === 0 ? 5 : 3,
+    brokers: random(3) === 0 ? 5 : 3,
     partitions: 2 + random(5),
     sessionMs: 600 + random(900),
   };
@@ -77,31 +80,49 @@ export async function runRound(
       workers.push(await startWorker({ handle: cluster.handle, task, counter }));
     const losesAll = durability === 'memory';
     const troubledMax = losesAll ? 1 : brokers === 3 ? 2 : 3;
-    const nemesis = new Nemesis(cluster, { brokers, losesAll, sessionMs, troubledMax }, random);
+    const nemesis = new Nemesis(cluster, { brokers, partitions, losesAll, sessionMs, troubledMax }, random);
     const ticker = setInterval(
       () => progress({ plan, acknowledged: counter[0], faults: nemesis.counts }),
       1_000,
     );
+    const watch = stopwatch();
     await nemesis.play(runMs);
+    watch('faults');
     let trouble = await nemesis.heal();
+    watch('healing');
     clearInterval(ticker);
     const histories = await Promise.all([clients.stop(), ...workers.map(stopWorker)]);
     // Records of calls that were under way.
     trouble ??= await nemesis.heal();
+    watch('last calls');
     const logs = await readLogs(cluster, partitions);
     const total = logs.reduce((sum, { hwm }) => sum + hwm, 0);
+    const areEqual = await replicasEqual(cluster, TOPIC, total);
+    const anomalies = check(historyOf(tasks, histories, logs));
     return {
       ...{ seed, durability, brokers, trouble, acknowledged: counter[0] },
       faults: nemesis.counts,
       story: nemesis.story,
       refusals: addUp(histories.map(({ refusals }) => refusals)),
-      anomalies: check(historyOf(tasks, histories, logs)),
-      replicasEqual: await replicasEqual(cluster, TOPIC, total),
+      anomalies,
+      replicasEqual: areEqual,
+      times: watch('checks'),
     };
   } finally {
     for (const worker of workers) await worker.terminate();
     await cluster.close();
   }
+}
+
+/** Adds how long the last part has taken; all of them so far. */
+function stopwatch(): (part: string) => string {
+  const parts: string[] = [];
+  let sinceMs = performance.now();
+  return (part) => {
+    parts.push(`${part} ${((performance.now() - sinceMs) / 1_000).toFixed(1)} s`);
+    sinceMs = performance.now();
+    return parts.join(', ');
+  };
 }
 
 /** The clients of this thread, and those of two others. */
@@ -139,28 +160,6 @@ async function stopWorker(worker: Worker): Promise<ClientHistory> {
   worker.postMessage('stop');
   const [history] = await once(worker, 'message', { signal: AbortSignal.timeout(STOP_LIMIT_MS) });
   return history as ClientHistory;
-}
-
-/** Everything below the HWMs, as the leaders have it. */
-async function readLogs(cluster: Cluster, partitions: number): Promise<FinalLog[]> {
-  const logs: FinalLog[] = [];
-  for (let partition = 0; partition < partitions; partition++) {
-    const offsets: number[] = [];
-    const values: number[] = [];
-    let end = 0;
-    for (let from = 0; ; ) {
-      const { records, nextOffset, hwm } = await cluster.read(TOPIC, { partition, offset: from });
-      for (const record of records) {
-        offsets.push(record.offset);
-        values.push(numberIn(record.value));
-      }
-      end = hwm;
-      if (nextOffset === from) break;
-      from = nextOffset;
-    }
-    logs.push({ partition, offsets, values, hwm: end });
-  }
-  return logs;
 }
 
 function historyOf(

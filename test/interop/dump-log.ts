@@ -1,11 +1,14 @@
 // Whether Kafka's DumpLogSegments reads what our brokers write: in use, after a clean stop, in files that were recycled,
 // and after compaction. It checks lengths and CRCs by itself, and indexes against the logs that they are of.
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { ProducerStates } from '../../src/core/producer-states.ts';
 import { Cluster, type Producer } from '../../src/index.ts';
+import { encodeProducers } from '../../src/log/producer-snapshot.ts';
 import { FileDisk } from '../../src/runtime/file-disk.ts';
+import type { ProducedBatch } from '../../src/types.ts';
 import { batchOf, compactNow, DIRECTORY, recordsOf, writeSegments } from '../log/compaction-fixtures.ts';
 import type { Checks } from './checks.ts';
 import { checkIndexDump, type DumpedLog, type DumpedRecord, parseDump } from './dump-output.ts';
@@ -21,6 +24,10 @@ const T0 = 1_700_000_000_000;
 const BROKERS = [1, 2];
 /** What the tool says where it comes upon the zeros behind the last batch of a file that is in use. */
 const END_OF_WRITTEN = /CorruptRecordException: Found record size 0 smaller than minimum record overhead/;
+
+/** What it prints of a producer, and of its last batch. */
+const PRODUCER_LINE =
+  /producerId: (?<id>\d+) producerEpoch: (?<epoch>\d+) .*lastTimestamp: (?<time>\d+) firstSequence: (?<first>\d+) lastSequence: (?<last>\d+) lastOffset: (?<offset>\d+)/g;
 
 /** What was acknowledged of a partition, in the order of the offsets. */
 type Sent = DumpedRecord[];
@@ -254,11 +261,40 @@ async function checkCompacted(directory: string, tools: KafkaTools): Promise<voi
   await checkIndexes(tools, location);
 }
 
+/** Snapshots of idempotent producers: Kafka reads the last batch of each, and minds nothing of what stands behind. */
+async function checkProducers(directory: string, tools: KafkaTools): Promise<void> {
+  const states = new ProducerStates();
+  const producers = [3, 4_000, Number.MAX_SAFE_INTEGER];
+  let offset = 0;
+  for (let n = 0; n < 20; n++) {
+    const baseOffset = offset;
+    offset += 2;
+    const producerId = producers[n % 3];
+    const of = { producerId, producerEpoch: n % 3, timestamp: T0 + n };
+    states.note({ ...of, firstSequence: 2 * Math.floor(n / 3), baseOffset, nextOffset: offset });
+  }
+  mkdirSync(directory);
+  const file = join(directory, `${String(offset).padStart(20, '0')}.snapshot`);
+  writeFileSync(file, encodeProducers(states, { offset, leaderEpoch: 7 }));
+  const end = await tools.dumpLogSegments([file]);
+  requireSilent(end);
+  const dumped = [...end.output.matchAll(PRODUCER_LINE)].map(({ groups }) =>
+    Object.values(groups as Record<string, string>).map(Number),
+  );
+  const expected = [...states.entries()].map(([id, { epoch, batches }]) => {
+    const { firstSequence, nextOffset, timestamp } = batches.at(-1) as ProducedBatch;
+    return [id, epoch, timestamp, firstSequence, firstSequence + 1, nextOffset - 1];
+  });
+  const byId = ([one]: number[], [other]: number[]): number => one - other;
+  assert.equal(dumped.sort(byId), expected.sort(byId));
+}
+
 /** Kafka's dump tool over everything that we write. */
 export async function dumpLogChecks(tools: KafkaTools, checks: Checks): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'tidemark-dump-log-'));
   try {
     await new ClusterFiles(join(directory, 'cluster'), tools, checks).run();
+    await checks.check('a snapshot of producers', () => checkProducers(join(directory, 'producers'), tools));
     await checks.check('a compacted log', () => checkCompacted(join(directory, 'compacted'), tools));
   } finally {
     rmSync(directory, { recursive: true, force: true });
