@@ -113,6 +113,8 @@ export class Producer {
       ended: (error) => this.#abandon(error),
     };
     session.listen(this.#listener);
+    // The first send need not wait for it then, nor for whoever decides on the metadata.
+    if (this.#host.isIdempotent) this.#identity.ask();
   }
 
   /** Bytes of records that are not acknowledged. */
@@ -291,6 +293,7 @@ export class Producer {
   }
 
   #unidentified(error: TidemarkError, failures: number): void {
+    if (this.#sent.size === 0) return;
     for (const delivery of new Set(this.#sent.values())) delivery.hindered(error);
     this.#session.retries.waitAfter(failures, { resume: () => this.#identity.ask() });
   }

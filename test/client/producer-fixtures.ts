@@ -18,6 +18,8 @@ export interface BenchOptions extends ProducerOptions {
   readonly config?: TopicConfigInput;
   /** Whether there is a link to any broker. */
   readonly isRunning?: boolean;
+  /** What asking for an identity comes to. */
+  readonly newProducerId?: () => Promise<NewProducer>;
 }
 
 /** A batch as a broker got it. */
@@ -44,18 +46,20 @@ export class ProducerBench {
   isOpen = true;
   /** Brokers to which there is no link. */
   readonly stopped = new Set<number>();
-  /** What asking for an identity comes to. */
-  newProducerId = async (): Promise<NewProducer> => ({
-    producerId: ++this.#identities,
-    producerEpoch: 0,
-  });
   #identities = 0;
   readonly #retries = new Retries();
   #topic: TopicInfo | undefined;
   readonly #listeners = new Set<SessionListener>();
 
   constructor(options: BenchOptions = {}) {
-    const { partitions = 1, brokers = 1, config, isRunning = true, ...producerOptions } = options;
+    const {
+      partitions = 1,
+      brokers = 1,
+      config,
+      isRunning = true,
+      newProducerId,
+      ...producerOptions
+    } = options;
     const topic = topicOf(partitions, brokers, config);
     this.#topic = topic;
     if (!isRunning) for (let broker = 1; broker <= brokers; broker++) this.stopped.add(broker);
@@ -72,7 +76,7 @@ export class ProducerBench {
       directory: {
         known: (name: string) => (this.isKnown && name === topic.name ? this.#topic : undefined),
         find,
-        newProducerId: () => this.newProducerId(),
+        newProducerId: newProducerId ?? (async () => ({ producerId: ++this.#identities, producerEpoch: 0 })),
       },
       topic: async (name: string) => {
         const found = await find(name);

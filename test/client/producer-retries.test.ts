@@ -263,13 +263,12 @@ test('a producer whose epoch is refused gets another identity', async () => {
 });
 
 test('an identity that cannot be had yet is asked for again, and sends wait for it', async () => {
-  const bench = new ProducerBench({ deliveryTimeoutMs: 500 });
   let asked = 0;
-  const { newProducerId } = bench;
-  bench.newProducerId = async () => {
+  const newProducerId = async () => {
     if (++asked < 3) throw failure('NOT_CONTROLLER');
-    return newProducerId();
+    return { producerId: 7, producerEpoch: 0 };
   };
+  const bench = new ProducerBench({ newProducerId });
   const send = outcomeOf(bench.producer.send('t', { value: 'v' }));
   while (bench.sent.length === 0) await sleep(5);
   assert.is(asked, 3);
@@ -278,8 +277,8 @@ test('an identity that cannot be had yet is asked for again, and sends wait for 
 });
 
 test('without an identity records fail after their time', async () => {
-  const bench = new ProducerBench({ deliveryTimeoutMs: 30 });
-  bench.newProducerId = () => Promise.reject(failure('NOT_CONTROLLER'));
+  const newProducerId = () => Promise.reject(failure('NOT_CONTROLLER'));
+  const bench = new ProducerBench({ deliveryTimeoutMs: 30, newProducerId });
   const send = outcomeOf(bench.producer.send('t', { value: 'v' }));
   await sleep(50);
   bench.tick();
