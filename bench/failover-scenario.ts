@@ -5,8 +5,8 @@ import { replicasEqual } from './verify.ts';
 
 const TOPIC = 'bench';
 const PARTITIONS = 3;
-/** With a session of three seconds as usual a hang would take most of the bench's time, and say nothing more. */
-const SESSION_MS = 600;
+/** With a session of three seconds as usual hangs would take most of the bench's time, and say nothing more. */
+const HANG_SESSION_MS = 1_000;
 /** Between two records of the load that goes on meanwhile. */
 const LOAD_EVERY_MS = 1;
 const IN_SYNC_LIMIT_MS = 20_000;
@@ -30,7 +30,8 @@ export class FailoverScenario implements Scenario {
 
   async start(): Promise<void> {
     const config = { 'min.insync.replicas': 2 };
-    this.#cluster = await Cluster.start({ brokers: 3, durability: 'os', sessionMs: SESSION_MS });
+    const session = this.#kind === 'hang' ? { sessionMs: HANG_SESSION_MS } : undefined;
+    this.#cluster = await Cluster.start({ brokers: 3, durability: 'os', ...session });
     await this.#cluster.admin.createTopic(TOPIC, { partitions: PARTITIONS, replicationFactor: 3, config });
     this.#producer = this.#cluster.producer({ acks: 'all' });
     this.#keys = [];

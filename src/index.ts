@@ -28,6 +28,7 @@ export type {
   DiskFault,
   Durability,
   ElectionResult,
+  FollowerLag,
   HeadersInput,
   HeaderValueInput,
   Reassignment,

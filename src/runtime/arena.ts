@@ -75,8 +75,9 @@ export class Arena extends ArenaView {
   #end = ALIGN_BYTES;
   readonly #free = new Map<number, number[]>();
 
-  constructor() {
-    super(newMemory());
+  /** `memory` has to hold nothing but zeros. */
+  constructor(memory = newMemory()) {
+    super(memory);
   }
 
   allocate(bytes: number): number {

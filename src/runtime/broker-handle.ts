@@ -58,6 +58,7 @@ export class BrokerHandle {
   readonly #stopLimitMs: number;
   #state: BrokerState = 'starting';
   #error: string | undefined;
+  #hasDisk = true;
   #sequence = 0;
 
   constructor(thread: BrokerThread, data: BrokerThreadData, life: number, tools: HandleTools) {
@@ -102,9 +103,9 @@ export class BrokerHandle {
     return this.#state === 'failed' || this.#state === 'closed';
   }
 
-  /** It has its logs, and knows who leads. */
+  /** It has its logs, unless its disk has failed meanwhile, and knows who leads. */
   ready(): void {
-    if (this.#state === 'starting') this.#state = 'running';
+    if (this.#state === 'starting') this.#state = this.#hasDisk ? 'running' : 'offline';
   }
 
   /** It has given no sign of life for a while: nothing is asked of it. */
@@ -183,6 +184,7 @@ export class BrokerHandle {
   #take(notice: BrokerNotice): void {
     if (notice.notice === 'disk-failed') {
       this.#error = notice.message;
+      this.#hasDisk = false;
       if (this.isAlive || this.#state === 'fenced') this.#state = 'offline';
     }
     this.#owner.noticed(this, notice);

@@ -209,7 +209,11 @@ export class BrokerLives {
   lose(id: number): Promise<void> {
     const epoch = this.#epochs.get(id);
     if (epoch === undefined) return Promise.resolve();
-    return this.#changes.change(() => ({ type: 'fence-broker', broker: id, epoch }));
+    return this.#changes.change(() => {
+      // In the same turn it may have come back: then nothing has to be said, and nobody would take it back afterwards.
+      if (this.isLive(id) && this.#epochs.get(id) === epoch) return undefined;
+      return { type: 'fence-broker', broker: id, epoch };
+    });
   }
 
   /** What brokers that do not live were given since they were fenced is given to others. */

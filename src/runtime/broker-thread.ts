@@ -7,6 +7,7 @@ import {
   YIELD_EVERY_MS,
   YIELD_SYNCING_MS,
 } from '../limits.ts';
+import { MemoryDisk } from '../log/memory-disk.ts';
 import { BackgroundClient } from './background-client.ts';
 import { Broker } from './broker.ts';
 import { BrokerControl } from './broker-control.ts';
@@ -26,7 +27,7 @@ const surroundings: BrokerSurroundings = {
   clock: systemClock,
   // Not that of uuid.ts: node:crypto would come with every start of a thread.
   newUuid: () => crypto.randomUUID(),
-  openDisk: (root) => new FileDisk(root),
+  openDisk: (root) => (root === undefined ? new MemoryDisk() : new FileDisk(root)),
 };
 const broker = new Broker(data, surroundings, (notice) => parent.postMessage(notice), background);
 const own = data.brokers.find(({ id }) => id === data.id);

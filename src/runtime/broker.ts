@@ -298,6 +298,7 @@ export class Broker implements BrokerHost, RolesHost {
 
   lead(reigns: readonly Reign[]): void {
     this.#roles.lead(reigns);
+    this.#peers.reckon();
     this.#mayCommit = true;
   }
 

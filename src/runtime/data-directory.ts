@@ -108,7 +108,7 @@ export class DataDirectory {
    * it can be opened again. Throws a QuorumStoreError where its files are damaged, or somebody else's.
    */
   async openSeat(broker: number): Promise<OpenedSeat> {
-    await this.#makeHome(broker);
+    await this.#place?.makeHome(broker);
     const lock = this.#place?.lock;
     return openSeat(this.#disk(broker), {
       clusterId: this.clusterId,
@@ -141,7 +141,7 @@ export class DataDirectory {
    */
   async prepare(broker: number): Promise<string> {
     if (this.#place === undefined) return newUuid();
-    await this.#makeHome(broker);
+    await this.#place.makeHome(broker);
     const found = await identify(this.#place, this.clusterId, broker);
     // In a cluster that is just beginning nobody had anything.
     if (found.isNew && !this.isNew) this.#emptied.add(broker);
@@ -152,8 +152,7 @@ export class DataDirectory {
   wipe(broker: number): void {
     this.#disks.delete(broker);
     if (this.#place === undefined) return;
-    const path = join(this.#place.path, brokerName(broker));
-    guarded('emptied', path, () => rmSync(path, { recursive: true, force: true }));
+    this.#place.wipe(broker);
     this.#emptied.add(broker);
   }
 
@@ -165,10 +164,6 @@ export class DataDirectory {
   /** Lets go of it, and leaves word where a broker has not ended clean; a temporary one is removed. */
   close(): void {
     this.#place?.close();
-  }
-
-  async #makeHome(broker: number): Promise<void> {
-    if (this.#place !== undefined) await this.#place.makeHome(broker);
   }
 
   #disk(broker: number): Disk {
@@ -189,6 +184,8 @@ export interface Place {
   disk(broker: number): Disk;
   /** The directory of a broker, where it has none yet. */
   makeHome(broker: number): Promise<void>;
+  /** Takes the directory of a broker away, with all that it holds. */
+  wipe(broker: number): void;
   /** A temporary directory is nobody else's, and has none. */
   readonly lock: Pick<DirectoryLock, 'wasPowerLost' | 'recovered'> | undefined;
   readonly close: () => void;
@@ -235,6 +232,10 @@ function placeAt(path: string, lock: DirectoryLock | undefined, close: () => voi
     brokers: () => brokersIn(path),
     disk: (id) => new FileDisk(join(path, brokerName(id))),
     makeHome: (id) => makeBrokerDirectory(path, lock !== undefined, id),
+    wipe: (id) => {
+      const home = join(path, brokerName(id));
+      guarded('emptied', home, () => rmSync(home, { recursive: true, force: true }));
+    },
   };
 }
 

@@ -19,6 +19,7 @@ const SHAPE_PAUSE_MS = 200;
 const SHAPE_LIMIT_MS = 30_000;
 /** How long a leading voter outlives its broker at most. */
 const LAST_DECISION_LIMIT_MS = 1_000;
+const RETIRE_AFTER_MS = 50;
 
 export interface MetadataSetup {
   readonly clock: Clock;
@@ -125,9 +126,11 @@ export class Metadata {
   /**
    * A dead broker is a dead voter, unless it is the only one: voters live in this thread, and without it nothing could be
    * decided about that death. Where it leads, and the others could decide without it, it does so first (`decided`): then
-   * nobody who waits for another leader of a partition waits for the election of a leading voter too.
+   * nobody who waits for another leader of a partition waits for the election of a leading voter too, or for this thread,
+   * which has to bring votes to the device, while clients turn to the new leaders.
    */
   brokerEnded(broker: number, decided?: Promise<void>): void {
+    for (const other of this.#retiring) this.#retire(other);
     if (this.isAlone(broker)) return;
     if (decided === undefined || !this.#isReplaceable(broker)) {
       this.#retire(broker);
@@ -137,10 +140,10 @@ export class Metadata {
     const retire = (): void => {
       if (this.#retiring.has(broker)) this.#retire(broker);
     };
-    timeLimit(this.#setup.clock, decided, LAST_DECISION_LIMIT_MS, () => new Error('slow')).then(
-      retire,
-      retire,
-    );
+    const { clock } = this.#setup;
+    timeLimit(clock, decided, LAST_DECISION_LIMIT_MS, () => new Error('slow'))
+      .catch(() => undefined)
+      .then(() => clock.schedule(RETIRE_AFTER_MS, retire));
   }
 
   /** Resolves when the files of its voter are closed. */

@@ -21,7 +21,6 @@ import type { ClosedLog, NamedClosedLog } from '../log/closed-logs.ts';
 import { type Disk, DiskError } from '../log/disk.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import { knownEnd, newLog, resumeLog } from '../log/known-log.ts';
-import { MemoryDisk } from '../log/memory-disk.ts';
 import { OpenFiles } from '../log/open-files.ts';
 import type { LogDamage, RecoveryCut } from '../log/open-log.ts';
 import { SegmentLog } from '../log/segment-log.ts';
@@ -94,7 +93,7 @@ export class ReplicaOpening {
     this.#home = home;
     this.#notify = notify;
     this.#background = background;
-    this.disk = home === undefined ? new MemoryDisk() : surroundings.openDisk(home.path);
+    this.disk = surroundings.openDisk(home?.path);
     this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
   }
 

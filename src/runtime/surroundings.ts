@@ -31,7 +31,8 @@ export interface BrokerSurroundings {
   readonly clock: Clock;
   /** No two are the same; names of directories that nobody looks for are made of them. */
   newUuid(): string;
-  openDisk(root: string): Disk;
+  /** Without a root one that lives in memory. */
+  openDisk(root: string | undefined): Disk;
 }
 
 /**

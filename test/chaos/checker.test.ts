@@ -97,6 +97,10 @@ test('a record at two offsets, or in two partitions, is a duplicate', () => {
   assert.equal(kindsOf({ logs: [log([a0]), log([a0], 1)] }), ['duplicate']);
 });
 
+test('a writer without sequence numbers may have sent a record twice', () => {
+  assert.equal(kindsOf({ logs: [log([c0, b0, c0])] }), []);
+});
+
 test('two records at one offset are inconsistent, whoever was told of them', () => {
   assert.equal(kindsOf({ polls: [poll(0, [b0])], logs: [log([a0])] }), ['inconsistent-offset']);
   assert.equal(kindsOf({ acknowledged: [at(a0, 1)], logs: [log([a0, b0])] }), ['inconsistent-offset']);

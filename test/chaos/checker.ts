@@ -1,12 +1,12 @@
 // What must not be found in a history, in the manner of Jepsen's Kafka workload. Nothing here knows of clusters.
-import { type History, nameOf, type Poll, type WriterSetup, writerOf } from './history.ts';
+import { type FinalLog, type History, nameOf, type Poll, type WriterSetup, writerOf } from './history.ts';
 
 export type AnomalyKind =
   /** Acknowledged with acks all, and not in the log, which goes on behind its place. */
   | 'lost-write'
   /** Acknowledged with acks all, and the log ends before its place. */
   | 'unseen'
-  /** One value at two offsets. */
+  /** One value of an idempotent writer at two offsets. */
   | 'duplicate'
   /** Two values at one offset, in the eyes of whoever has read or was answered. */
   | 'inconsistent-offset'
@@ -52,8 +52,9 @@ export function check(history: History): Anomaly[] {
     }
     return partition;
   };
-  for (const log of history.logs) found.push(...readLog(log, partitionOf(log.partition)));
-  found.push(...acrossPartitions(partitions.values()));
+  const isOnce = (value: number): boolean => writers.get(writerOf(value))?.isIdempotent !== false;
+  for (const log of history.logs) found.push(...readLog(log, partitionOf(log.partition), isOnce));
+  found.push(...acrossPartitions(partitions.values(), isOnce));
   for (const partition of partitions.values()) {
     found.push(...phantoms(partition, history.begun));
     found.push(...reordered(partition, writers));
@@ -63,7 +64,7 @@ export function check(history: History): Anomaly[] {
   return found;
 }
 
-function readLog(log: History['logs'][number], partition: Partition): Anomaly[] {
+function readLog(log: FinalLog, partition: Partition, isOnce: (value: number) => boolean): Anomaly[] {
   const found: Anomaly[] = [];
   partition.end = log.hwm;
   let before = -1;
@@ -77,8 +78,8 @@ function readLog(log: History['logs'][number], partition: Partition): Anomaly[] 
       });
     before = offset;
     const other = partition.places.get(value);
-    if (other !== undefined) found.push(twice(partition.id, value, other, offset));
-    else partition.places.set(value, offset);
+    if (other === undefined) partition.places.set(value, offset);
+    else if (isOnce(value)) found.push(twice(partition.id, value, other, offset));
     partition.final.set(offset, value);
   }
   return found;
@@ -89,14 +90,14 @@ function twice(partition: number, value: number, one: number, other: number): An
   return { kind: 'duplicate', partition, sentence };
 }
 
-function acrossPartitions(partitions: Iterable<Partition>): Anomaly[] {
+function acrossPartitions(partitions: Iterable<Partition>, isOnce: (value: number) => boolean): Anomaly[] {
   const found: Anomaly[] = [];
   const homes = new Map<number, Partition>();
   for (const partition of partitions) {
     for (const [value, offset] of partition.places) {
       const other = homes.get(value);
       homes.set(value, partition);
-      if (other === undefined) continue;
+      if (other === undefined || !isOnce(value)) continue;
       const where = `at ${other.places.get(value)} of partition ${other.id} and at ${offset} of partition ${partition.id}`;
       found.push({
         kind: 'duplicate',

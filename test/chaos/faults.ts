@@ -34,6 +34,14 @@ async function reassign(cluster: Cluster, plan: FaultPlan, random: (below: numbe
   await cluster.admin.reassign([target], { ...options, timeoutMs: ADMIN_LIMIT_MS });
 }
 
+/** What moves slowly, and under load perhaps never arrives, moves as fast as it can. */
+export async function unthrottle(cluster: Cluster): Promise<void> {
+  const targets = [];
+  for (const { topic, partition, replicas, removing } of await cluster.admin.listReassignments())
+    targets.push({ topic, partition, replicas: replicas.filter((id) => !removing.includes(id)) });
+  if (targets.length > 0) await cluster.admin.reassign(targets);
+}
+
 export function faultsOf(
   cluster: Cluster,
   plan: FaultPlan,

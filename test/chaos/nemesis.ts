@@ -2,7 +2,7 @@
 import type { Cluster } from '../../src/index.ts';
 import { sleep } from '../threads/fixtures.ts';
 import { TOPIC } from './clients.ts';
-import { type Fault, type FaultPlan, faultsOf, type Undo } from './faults.ts';
+import { type Fault, type FaultPlan, faultsOf, type Undo, unthrottle } from './faults.ts';
 
 /** A fault that is not through by then goes on by itself. */
 const FAULT_LIMIT_MS = 10_000;
@@ -52,6 +52,7 @@ export class Nemesis {
   /** Ends all trouble. Undefined when everything is well again; otherwise what is not. */
   async heal(): Promise<string | undefined> {
     for (const broker of [...this.#troubled.keys()]) await this.#end(broker);
+    await this.#within('no more throttle', () => unthrottle(this.#cluster));
     const untilMs = performance.now() + HEAL_LIMIT_MS;
     for (let trouble = this.#whatIsWrong(); trouble !== undefined; trouble = this.#whatIsWrong()) {
       if (performance.now() > untilMs)

@@ -10,6 +10,7 @@ import { ChaosClient, type ClientHistory, type ClientTask, TOPIC } from './clien
 import type { FinalLog, History, WriterSetup } from './history.ts';
 import { readLogs } from './logs.ts';
 import { Nemesis } from './nemesis.ts';
+import { makeTopic } from './topic.ts';
 
 const STOP_LIMIT_MS = 60_000;
 const DELIVERY_TIMEOUT_MS = 6_000;
@@ -49,7 +50,7 @@ function drawPlan(random: (below: number) => number): Plan {
     durability: (['os', 'os', 'fsync', 'memory'] as const)[random(4)],
     brokers: random(3) === 0 ? 5 : 3,
     partitions: 2 + random(5),
-    sessionMs: 600 + random(900),
+    sessionMs: 1_000 + random(1_500),
   };
 }
 
@@ -61,7 +62,13 @@ export async function runRound(
   const random = seededRandom(seed);
   const plan = drawPlan(random);
   const { durability, brokers, partitions, sessionMs } = plan;
-  const config = { 'min.insync.replicas': 2, 'segment.bytes': 1 << 20, 'retention.bytes': -1 } as const;
+  // So short that what hangs or is slow leaves the ISR by time, long before it is missed for its silence.
+  const config = {
+    'min.insync.replicas': 2,
+    'replica.lag.time.max.ms': 700,
+    'segment.bytes': 1 << 20,
+    'retention.bytes': -1,
+  } as const;
   const cluster = await Cluster.start({
     brokers,
     durability,
@@ -73,7 +80,7 @@ export async function runRound(
   try {
     // Of memory nothing can be kept for ever; but more than a round writes.
     const kept = durability === 'memory' ? { ...config, 'retention.bytes': 1 << 30 } : config;
-    await cluster.admin.createTopic(TOPIC, { partitions, replicationFactor: 3, config: kept });
+    await makeTopic(cluster, { partitions, replicationFactor: 3, config: kept });
     const tasks = tasksOf(seed, partitions, brokers);
     const clients = new ChaosClient(cluster, tasks[0], counter);
     for (const task of tasks.slice(1))
@@ -97,7 +104,10 @@ export async function runRound(
     watch('last calls');
     const logs = await readLogs(cluster, partitions);
     const total = logs.reduce((sum, { hwm }) => sum + hwm, 0);
-    const areEqual = await replicasEqual(cluster, TOPIC, total);
+    const areEqual = await replicasEqual(cluster, TOPIC, total).catch((error: Error) => {
+      trouble ??= `a replica cannot be read: ${error.message} ${JSON.stringify(cluster.status())}`;
+      return false;
+    });
     const anomalies = check(historyOf(tasks, histories, logs));
     return {
       ...{ seed, durability, brokers, trouble, acknowledged: counter[0] },

@@ -190,7 +190,7 @@ export async function play(
   print: (line: string) => void,
 ): Promise<void> {
   const isFast = speed === 'fast';
-  const options = { ...THREE, ...(isFast ? { sessionMs: 900 } : {}), ...scenario.options };
+  const options = { ...THREE, ...(isFast ? { sessionMs: 2_500 } : {}), ...scenario.options };
   print(`${scenario.name}: ${scenario.sentence}.`);
   const stage = await Stage.open(options, print);
   try {

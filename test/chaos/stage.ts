@@ -6,6 +6,7 @@ import { check } from './checker.ts';
 import { TOPIC } from './clients.ts';
 import { type Acknowledgement, valueOf } from './history.ts';
 import { readLogs } from './logs.ts';
+import { makeTopic } from './topic.ts';
 
 const WRITERS = [1, 2, 3, 4];
 const LOOK_MS = 2;
@@ -64,7 +65,7 @@ export class Stage {
     const options: ClusterOptions = { brokers, deliveryTimeoutMs };
     const cluster = await Cluster.start(sessionMs === undefined ? options : { ...options, sessionMs });
     try {
-      await cluster.admin.createTopic(TOPIC, { partitions: 1, replicationFactor, config });
+      await makeTopic(cluster, { partitions: 1, replicationFactor, config });
       return new Stage(cluster, print);
     } catch (error) {
       await cluster.close();

@@ -27,7 +27,10 @@ test('nothing passes between two sides, and what was missed is read when they se
     assert.is(brokers.replica(2, partition).log.leo, 1);
     assert.is(brokers.replica(1, partition).hwm, 1);
     assert.is(answers.length, 1);
+    // Nobody is kept awake by what he cannot see.
+    for (const id of [1, 2, 3]) assert.is(brokers.get(id).hasWork(), false, `broker ${id}`);
     brokers.sides.put([2], 0);
+    assert.ok(brokers.get(2).hasWork());
     await brokers.settle();
     assert.is(brokers.replica(2, partition).log.leo, LAP);
     assert.is(brokers.replica(1, partition).hwm, LAP);
@@ -47,6 +50,20 @@ test('a leader that is cut off together with one follower waits for the other on
     assert.is(brokers.replica(1, partition).hwm, 0);
   }));
 
+test('what a follower had before the link broke counts once its leader can see it', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    brokers.append(partition);
+    brokers.get(2).pass();
+    assert.is(brokers.get(2).table.loadLeo(partition), 1);
+    brokers.sides.put([2], 1);
+    await brokers.settle();
+    assert.is(brokers.replica(1, partition).hwm, 0);
+    brokers.sides.put([2], 0);
+    await brokers.settle();
+    assert.is(brokers.replica(1, partition).hwm, 1);
+  }));
+
 test('a request for a log that was lost on the way is made again', () =>
   withBrokers({}, async (brokers) => {
     const partition = brokers.addPartition();
@@ -55,6 +72,7 @@ test('a request for a log that was lost on the way is made again', () =>
     brokers.get(2).readLog(brokers.replica(2, partition));
     brokers.sides.put([2], 1);
     await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.is(brokers.replica(2, partition).log.leo, 0);
     brokers.sides.put([2], 0);
     await brokers.settle();
     assert.is(brokers.replica(2, partition).log.leo, 1);

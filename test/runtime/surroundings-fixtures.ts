@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { FileDisk } from '../../src/runtime/file-disk.ts';
 import type { BrokerSurroundings, Clock } from '../../src/runtime/surroundings.ts';
@@ -7,7 +8,7 @@ import type { BrokerSurroundings, Clock } from '../../src/runtime/surroundings.t
 export const threadSurroundings: BrokerSurroundings = {
   clock: systemClock,
   newUuid: randomUUID,
-  openDisk: (root) => new FileDisk(root),
+  openDisk: (root) => (root === undefined ? new MemoryDisk() : new FileDisk(root)),
 };
 
 interface Due {

@@ -1,26 +1,43 @@
-// `npm run sim -- [--seeds N] [--from S] [--seconds T]` runs N seeds; `--seed S` one of them, and tells what happens.
+// `npm run sim -- [--seeds N] [--from S] [--seconds T]` runs N seeds of each kind; `--seed S` one, and tells what happens.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { KINDS, type Kind, type Played, play, SECONDS } from './kinds.ts';
 import { runSeeds } from './seeds.ts';
-import { runSeed, type SeedResult } from './simulation.ts';
 
 const LINES_SHOWN = 50;
 const PROGRESS_EVERY = 50;
 
 const USAGE = `Usage: npm run sim -- [options]
 
-  --seeds N      how many seeds to run (200)
+Plays metadata quorums and whole clusters, each from a seed, with faults, and checks what has to hold.
+
+  --seeds N      how many seeds to run, of each kind (200)
   --from S       the first of them (1)
-  --seed S       one seed, event by event
-  --seconds T    simulated seconds of each (30)
+  --only KIND    quorum: the voters of the metadata alone; cluster: brokers, their records, and clients besides
+  --seed S       one seed, event by event; of a cluster, unless --only says otherwise
+  --seconds T    simulated seconds of each (${SECONDS.quorum} of a quorum, ${SECONDS.cluster} of a cluster)
   --jobs N       threads (as many as there are cores)
   --verbose      a line for each seed
 `;
+
+interface Wanted {
+  readonly first: number;
+  readonly count: number;
+  readonly seconds: number | undefined;
+  readonly jobs: number;
+  readonly isVerbose: boolean;
+}
 
 function wholeNumber(text: string, option: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new Error(`--${option} wants a whole number above 0, not '${text}'.`);
+}
+
+function kindOf(text: string): Kind {
+  const kind = KINDS.find((each) => each === text);
+  if (kind === undefined) throw new Error(`--only wants ${KINDS.join(' or ')}, not '${text}'.`);
+  return kind;
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -30,8 +47,9 @@ async function main(): Promise<number> {
     options: {
       seeds: { type: 'string', default: '200' },
       from: { type: 'string', default: '1' },
+      only: { type: 'string' },
       seed: { type: 'string' },
-      seconds: { type: 'string', default: '30' },
+      seconds: { type: 'string' },
       jobs: { type: 'string', default: String(availableParallelism()) },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -41,53 +59,71 @@ async function main(): Promise<number> {
     print(USAGE);
     return 0;
   }
-  const seconds = wholeNumber(values.seconds, 'seconds');
-  if (values.seed !== undefined) return replay(wholeNumber(values.seed, 'seed'), seconds);
-  const count = wholeNumber(values.seeds, 'seeds');
+  const seconds = values.seconds === undefined ? undefined : wholeNumber(values.seconds, 'seconds');
+  const only = values.only === undefined ? undefined : kindOf(values.only);
+  if (values.seed !== undefined) return replay(only ?? 'cluster', wholeNumber(values.seed, 'seed'), seconds);
+  const wanted: Wanted = {
+    first: wholeNumber(values.from, 'from'),
+    count: wholeNumber(values.seeds, 'seeds'),
+    seconds,
+    jobs: wholeNumber(values.jobs, 'jobs'),
+    isVerbose: values.verbose,
+  };
+  let code = 0;
+  for (const kind of only === undefined ? KINDS : [only]) code = Math.max(code, await runAll(kind, wanted));
+  return code;
+}
+
+async function runAll(
+  kind: Kind,
+  { first, count, seconds = SECONDS[kind], jobs, isVerbose }: Wanted,
+): Promise<number> {
   const startedMs = performance.now();
   const isTerminal = process.stdout.isTTY === true;
   const { failed, ...sums } = await runSeeds({
-    first: wholeNumber(values.from, 'from'),
+    kind,
+    first,
     count,
     seconds,
-    jobs: wholeNumber(values.jobs, 'jobs'),
+    jobs,
     done: (result, done) => {
-      if (values.verbose) print(describe(result));
+      if (isVerbose) print(describe(result));
       else if (isTerminal && done % PROGRESS_EVERY === 0) process.stdout.write(`\r${done} of ${count} seeds`);
     },
   });
-  if (isTerminal && !values.verbose) process.stdout.write('\r');
+  if (isTerminal && !isVerbose) process.stdout.write('\r');
   if (failed !== undefined) await show(failed, seconds);
   const wallS = (performance.now() - startedMs) / 1000;
+  const counts = Object.entries(sums.counts).map(([name, sum]) => `${sum} ${name}`);
   print(
     `${sums.seeds} seeds, ${Math.round(sums.simulatedMs / 1000)} simulated s in ${wallS.toFixed(1)} s, ` +
-      `${sums.events} events, ${sums.entries} entries, ${sums.terms} terms: ` +
+      `${[`${sums.events} events`, ...counts].join(', ')} (${kind}): ` +
       `${failed === undefined ? 'no violation' : `seed ${failed.seed} violates an invariant`}`,
   );
   return failed === undefined ? 0 : 1;
 }
 
-async function replay(seed: number, seconds: number): Promise<number> {
-  const result = await runSeed(seed, { seconds, trace: print });
+async function replay(kind: Kind, seed: number, seconds = SECONDS[kind]): Promise<number> {
+  const result = await play(kind, seed, { seconds, trace: print });
   print(describe(result));
   return result.violation === undefined ? 0 : 1;
 }
 
 /** What a seed did before the violation, by running it once more. */
-async function show({ seed, violation }: SeedResult, seconds: number): Promise<void> {
+async function show({ kind, seed, violation }: Played, seconds: number): Promise<void> {
   const lines: string[] = [];
-  await runSeed(seed, { seconds, trace: (line) => lines.push(line) });
+  await play(kind, seed, { seconds, trace: (line) => lines.push(line) });
   print(`Seed ${seed} violates an invariant at ${violation?.atMs.toFixed(3)} ms: ${violation?.invariant}.`);
   print(`  ${violation?.detail}`);
   print(`The last ${LINES_SHOWN} events:`);
   for (const line of lines.slice(-LINES_SHOWN)) print(line);
-  print(`All of them: npm run sim -- --seed ${seed} --seconds ${seconds}`);
+  print(`All of them: npm run sim -- --only ${kind} --seed ${seed} --seconds ${seconds}`);
 }
 
-function describe({ seed, plan, violation, events, entries, terms, hash }: SeedResult): string {
-  const what = `${plan.voters} voters, ${plan.layout}, ${events} events, ${entries} entries, ${terms} terms`;
+function describe({ seed, what, violation, events, counts, hash }: Played): string {
+  const sums = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
   const end = violation === undefined ? 'no violation' : `${violation.invariant}: ${violation.detail}`;
-  return `seed ${seed} (${what}, hash ${hash.toString(16)}): ${end}`;
+  return `seed ${seed} (${[what, `${events} events`, ...sums].join(', ')}, hash ${hash.toString(16)}): ${end}`;
 }
 
 try {

@@ -1,10 +1,10 @@
 // Loaded before a simulation with `--import`: replaces one piece of one module's text. The environment says which.
 import { register } from 'node:module';
-import { plantedFaults } from './planted-faults.ts';
+import { clusterFaults, plantedFaults } from './planted-faults.ts';
 
 const FAULT_VARIABLE = 'TIDEMARK_SIM_FAULT';
 
-const fault = plantedFaults.find(({ name }) => name === process.env[FAULT_VARIABLE]);
+const fault = [...plantedFaults, ...clusterFaults].find(({ name }) => name === process.env[FAULT_VARIABLE]);
 if (fault === undefined) throw new Error(`There is no fault '${process.env[FAULT_VARIABLE]}' to plant.`);
 
 const hooks = `

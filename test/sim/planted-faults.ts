@@ -136,3 +136,117 @@ export const plantedFaults: readonly PlantedFault[] = [
     replace: 'log.truncateTo(truncateFrom + 1);',
   },
 ];
+
+/** The same, for whole clusters. */
+export const clusterFaults: readonly PlantedFault[] = [
+  {
+    name: 'a follower cuts its log to the HWM instead of by epoch',
+    module: 'runtime/catch-up',
+    find: "replica.source = 'unproven';\n        this.want(replica);",
+    replace:
+      "if (replica.log.leo > replica.hwm)\n            replica.log.truncateTo(replica.hwm);\n        replica.restart();\n        replica.source = 'log';\n        this.want(replica);",
+  },
+  {
+    name: 'a batch is acknowledged before the HWM has passed it',
+    module: 'runtime/client-link',
+    find: "acks === 1 ? 'stable' : 'committed'",
+    replace: "'stable'",
+  },
+  {
+    name: 'the HWM does not wait for whom the leader has proposed',
+    module: 'core/replica',
+    find: 'if (!this.isAwaited(follower))',
+    replace: 'if (false)',
+  },
+  {
+    name: 'a reign begins without an entry',
+    module: 'core/partition-leader',
+    find: 'log.beginEpoch(info.epoch);',
+    replace: '',
+  },
+  {
+    name: 'the first replica that is in sync is elected, dead or not',
+    module: 'core/metadata/election',
+    find: 'replicas.find((id) => isr.includes(id) && this.canLead(id, partition))',
+    replace: 'replicas.find((id) => isr.includes(id))',
+  },
+  {
+    name: 'the first replica is elected, in sync or not',
+    module: 'core/metadata/election',
+    find: 'replicas.find((id) => isr.includes(id) && this.canLead(id, partition))',
+    replace: 'replicas.find((id) => this.canLead(id, partition))',
+  },
+  {
+    name: 'an emptied replica stays in the ISR',
+    module: 'core/metadata/decide-brokers',
+    find: 'withDirectory(partition, id, before?.directoryId, directoryId)',
+    replace: 'withDirectory(partition, id, directoryId, directoryId)',
+  },
+  {
+    name: 'a follower that has not caught up is admitted',
+    module: 'core/partition-leader',
+    find: 'if (leo === -1 || leo < replica.hwm)',
+    replace: 'if (false)',
+  },
+  {
+    name: 'what is announced of an earlier epoch is taken',
+    module: 'core/partition-follower',
+    find: 'if (after.epoch < before.epoch)',
+    replace: 'if (false)',
+  },
+  {
+    name: 'what a lapped reader has taken is kept',
+    module: 'log/segment',
+    find: 'guard === undefined || guard.intactSince(guardFrom)',
+    replace: 'true',
+  },
+  {
+    name: "a follower's LEO is counted in the wrong reign",
+    module: 'runtime/partition-table',
+    find: 'if (Atomics.load(int32, reign) !== epoch + 1)\n            return -1;',
+    replace: '',
+  },
+  {
+    name: 'a follower takes frames of another reign',
+    module: 'core/partition-follower',
+    find: 'baseOffset === leo && epoch === replica.info.epoch',
+    replace: 'baseOffset === leo',
+  },
+  {
+    name: 'a read goes beyond the HWM',
+    module: 'runtime/client-link',
+    find: 'log.read(fetch.offset, fetch.maxBytes, replica.hwm)',
+    replace: 'log.read(fetch.offset, fetch.maxBytes, log.written)',
+  },
+  {
+    name: 'the HWM rises while too few are in sync',
+    module: 'core/replica',
+    find: 'if (!this.hasEnoughInSync)\n            return this.hwm;',
+    replace: '',
+  },
+  {
+    name: 'an LEO is published before the device has what lies below it',
+    module: 'runtime/durable-logs',
+    find: 'if (this.#groups === undefined)\n            this.#settle',
+    replace: 'if (true)\n            this.#settle',
+  },
+  {
+    name: 'a smaller ISR is gone by before it is written down',
+    module: 'runtime/broker',
+    find: '({ id, info }, followers) => this.#notify',
+    replace:
+      '({ id, info }, followers) => this.replicas[id].become({ ...info, isr: info.isr.filter((each) => !followers.includes(each)) }) ?? this.#notify',
+  },
+  {
+    name: 'what was said of a broker is decided on after it has come back',
+    module: 'runtime/broker-lives',
+    find: 'if (this.isLive(id) && this.#epochs.get(id) === epoch)',
+    replace: 'if (false)',
+  },
+  {
+    name: 'a disk that fails during a start is overlooked',
+    module: 'runtime/broker-handle',
+    find: "this.#hasDisk ? 'running' : 'offline'",
+    replace: "'running'",
+  },
+];

@@ -1,6 +1,6 @@
 // What happens next, and nothing else: one heap of events in simulated time. Ties go by the order of scheduling.
 
-export type EventKind = 'message' | 'timer' | 'disk' | 'client' | 'fault' | 'check';
+export type EventKind = 'message' | 'timer' | 'disk' | 'client' | 'fault' | 'check' | 'pass';
 
 export interface ScheduledEvent {
   readonly atMs: number;
@@ -21,6 +21,7 @@ const CODES: Readonly<Record<EventKind, number>> = {
   client: 4,
   fault: 5,
   check: 6,
+  pass: 7,
 };
 
 export class Scheduler {
@@ -29,6 +30,8 @@ export class Scheduler {
   /** Of all that has happened, in its order: two runs of a seed are the same if this is. */
   hash = 0x811c9dc5;
   isStopped = false;
+  /** Called between any two events, when all promises have come to rest. */
+  between: () => void = () => undefined;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #heap: ScheduledEvent[] = [];
   #sequence = 0;
@@ -87,6 +90,7 @@ export class Scheduler {
   }
 
   #next(untilMs: number): boolean {
+    if (!this.isStopped) this.between();
     if (this.isStopped) return false;
     for (;;) {
       const event = this.#heap[0];

@@ -1,23 +1,23 @@
 import { Worker } from 'node:worker_threads';
-import { runSeed, type SeedResult } from './simulation.ts';
+import { type Kind, type Played, play } from './kinds.ts';
 
 export interface SeedsOptions {
+  readonly kind: Kind;
   readonly first: number;
   readonly count: number;
   readonly seconds: number;
   /** Threads; 1 runs them here. */
   readonly jobs: number;
-  readonly done: (result: SeedResult, count: number) => void;
+  readonly done: (result: Played, count: number) => void;
 }
 
 export interface SeedsSummary {
   readonly seeds: number;
   readonly simulatedMs: number;
   readonly events: number;
-  readonly entries: number;
-  readonly terms: number;
+  readonly counts: Readonly<Record<string, number>>;
   /** Of the lowest seed that has one, of those that were run. */
-  readonly failed: SeedResult | undefined;
+  readonly failed: Played | undefined;
 }
 
 /** Seeds that a thread takes at once. */
@@ -27,24 +27,22 @@ const NURSERY_MB = 64;
 
 /** Runs the seeds one after the other until one fails; what other threads have begun by then is still run. */
 export async function runSeeds(options: SeedsOptions): Promise<SeedsSummary> {
-  const { first, count, seconds, jobs, done } = options;
+  const { kind, first, count, seconds, jobs, done } = options;
   let summary: SeedsSummary = {
     seeds: 0,
     simulatedMs: 0,
     events: 0,
-    entries: 0,
-    terms: 0,
+    counts: {},
     failed: undefined,
   };
-  const add = (result: SeedResult): void => {
+  const add = (result: Played): void => {
     const { failed } = summary;
     const isFirst = result.violation !== undefined && (failed === undefined || result.seed < failed.seed);
     summary = {
       seeds: summary.seeds + 1,
       simulatedMs: summary.simulatedMs + result.simulatedMs,
       events: summary.events + result.events,
-      entries: summary.entries + result.entries,
-      terms: summary.terms + result.terms,
+      counts: sumOf(summary.counts, result.counts),
       failed: isFirst ? result : failed,
     };
     done(result, summary.seeds);
@@ -55,35 +53,37 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsSummary> {
     next += size;
     return Array.from({ length: size }, (_, n) => next - size + n);
   };
-  if (jobs > 1) await Promise.all(Array.from({ length: jobs }, () => runThread(seconds, take, add)));
-  else for (let seeds = take(); seeds.length > 0; seeds = take()) await runHere(seeds, seconds, add);
+  if (jobs > 1) await Promise.all(Array.from({ length: jobs }, () => runThread(kind, seconds, take, add)));
+  else for (let seeds = take(); seeds.length > 0; seeds = take()) await runHere(kind, seeds, seconds, add);
   return summary;
 }
 
 async function runHere(
+  kind: Kind,
   seeds: readonly number[],
   seconds: number,
-  add: (result: SeedResult) => void,
+  add: (result: Played) => void,
 ): Promise<void> {
   for (const seed of seeds) {
-    const result = await runSeed(seed, { seconds });
+    const result = await play(kind, seed, { seconds });
     add(result);
     if (result.violation !== undefined) return;
   }
 }
 
 function runThread(
+  kind: Kind,
   seconds: number,
   take: () => readonly number[],
-  add: (result: SeedResult) => void,
+  add: (result: Played) => void,
 ): Promise<void> {
   const worker = new Worker(new URL('./seed-worker.js', import.meta.url), {
-    workerData: { seconds },
+    workerData: { kind, seconds },
     resourceLimits: { maxYoungGenerationSizeMb: NURSERY_MB },
   });
   return new Promise((resolve, reject) => {
     worker.on('error', reject);
-    worker.on('message', (message: SeedResult | 'more') => {
+    worker.on('message', (message: Played | 'more') => {
       if (message !== 'more') {
         add(message);
         return;
@@ -93,4 +93,13 @@ function runThread(
       else void worker.terminate().then(() => resolve(), reject);
     });
   });
+}
+
+function sumOf(
+  one: Readonly<Record<string, number>>,
+  other: Readonly<Record<string, number>>,
+): Readonly<Record<string, number>> {
+  const sum: Record<string, number> = { ...one };
+  for (const [name, count] of Object.entries(other)) sum[name] = (sum[name] ?? 0) + count;
+  return sum;
 }

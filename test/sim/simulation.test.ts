@@ -25,7 +25,8 @@ test('other seeds give other runs', async () => {
 });
 
 test('no invariant of the quorum is violated, and work is done', async () => {
-  const { failed, seeds, simulatedMs, entries, terms } = await runSeeds({
+  const { failed, seeds, simulatedMs, counts } = await runSeeds({
+    kind: 'quorum',
     first: 1,
     count: SEEDS,
     seconds: 30,
@@ -39,6 +40,7 @@ test('no invariant of the quorum is violated, and work is done', async () => {
   );
   assert.is(seeds, SEEDS);
   assert.ok(simulatedMs >= SEEDS * 30_000);
+  const { entries, terms } = counts;
   assert.ok(entries > SEEDS * 20 && terms > SEEDS * 2, `${entries} entries, ${terms} terms`);
 });
 

@@ -16,6 +16,7 @@ import { sleep } from './fixtures.ts';
 const IN_FLIGHT_MAX = 5;
 
 interface Batch {
+  readonly number: number;
   readonly sequence: number;
   readonly records: number;
   state: 'waiting' | 'sent' | 'done';
@@ -35,6 +36,7 @@ export class IdempotentClient {
   /** Answers that were dropped as if they had been lost. */
   lost = 0;
   #next = 0;
+  #batches = 0;
 
   private constructor(channel: AttachClient, session: Session, client: number, producer: NewProducer) {
     this.#channel = channel;
@@ -75,7 +77,7 @@ export class IdempotentClient {
   /** Keeps five batches in flight until it is told to end, and then until all are answered. */
   async run(isOver: () => boolean): Promise<void> {
     while (!isOver() || this.#unanswered.length > 0) {
-      while (!isOver() && this.#unanswered.length < IN_FLIGHT_MAX) this.#add();
+      while (!isOver() && this.#hasRoom) this.#add();
       const topic = await this.#session.topic('t');
       const { id, leader, epoch } = topic.partitions[0];
       for (const batch of this.#unanswered)
@@ -98,12 +100,19 @@ export class IdempotentClient {
     this.#next = before.#next;
     for (const [sequence, offset] of before.places) this.places.set(sequence, offset);
     const sequence = Math.max(...this.places.keys());
-    this.#unanswered.push({ sequence, records: this.#next - sequence, state: 'waiting' });
+    const number = this.#batches++;
+    this.#unanswered.push({ number, sequence, records: this.#next - sequence, state: 'waiting' });
+  }
+
+  /** A leader knows the last five batches: none is sent while an earlier one than those may have to be sent again. */
+  get #hasRoom(): boolean {
+    const [first] = this.#unanswered;
+    return first === undefined || this.#batches - first.number < IN_FLIGHT_MAX;
   }
 
   #add(): void {
     const records = 1 + (this.#next % 3);
-    this.#unanswered.push({ sequence: this.#next, records, state: 'waiting' });
+    this.#unanswered.push({ number: this.#batches++, sequence: this.#next, records, state: 'waiting' });
     this.#next += records;
   }
 

@@ -6,7 +6,7 @@ import type { Cluster } from '../../src/index.ts';
 import { assertRefused, outcomeOf } from '../client/refusals.ts';
 import { assertReplicated, numbered, partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
 
-const SESSION_MS = 1_000;
+const SESSION_MS = 2_000;
 
 function stateOf(cluster: Cluster, broker: number): string | undefined {
   return cluster.status().brokers.find(({ id }) => id === broker)?.state;
@@ -76,7 +76,7 @@ for (const durability of ['memory', 'fsync'] as const) {
 }
 
 test('what a leader that is cut off acknowledges with acks 1 may be lost, and with acks all may not', () =>
-  withCluster({ sessionMs: 1_500 }, async (cluster) => {
+  withCluster({ sessionMs: 2_500 }, async (cluster) => {
     await cluster.producer().sendBatch('t', numbered(10));
     const { leader } = partitionOf(cluster);
     await cluster.faults.isolate([leader]);
@@ -129,7 +129,7 @@ test('without most of the voters nothing is decided and nothing acknowledged, an
     await assertReplicated(cluster, 11);
   }));
 
-test('the metadata goes on without the broker whose voter led, and its term does not rise when that is back', () =>
+test('LESSONS 17: the metadata goes on without the broker whose voter led, and its term does not rise when that is back', () =>
   withCluster({ sessionMs: SESSION_MS }, async (cluster) => {
     const { leaderId } = cluster.status().quorum;
     await cluster.faults.isolate([leaderId as number]);

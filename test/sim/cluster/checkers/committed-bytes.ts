@@ -1,0 +1,36 @@
+import type { Replica } from '../../../../src/core/replica.ts';
+import { type BrokerView, type Observer, TOPIC, type WorldView } from '../observer.ts';
+
+export class CommittedBytes implements Observer {
+  readonly invariant = 'What is committed is the same bytes on every replica that says so, and never changes';
+  readonly #world: WorldView;
+  /** By replica: up to where it was compared, and how often its log had gone back by then. */
+  readonly #compared = new WeakMap<Replica, { end: number; restarts: number }>();
+
+  constructor(world: WorldView) {
+    this.#world = world;
+  }
+
+  stepped({ broker }: BrokerView): void {
+    const { canon } = this.#world;
+    for (const replica of broker.replicas) {
+      if (replica === undefined || replica.state !== 'online' || replica.info.topic !== TOPIC) continue;
+      const { restarts } = replica;
+      const known = this.#compared.get(replica);
+      const from = known?.restarts === restarts ? known.end : 0;
+      const isProven = replica.isLeader || broker.table.loadLeoIn(replica.info.epoch, replica.id) !== -1;
+      const end = isProven ? Math.min(replica.hwm, replica.log.written, canon.endOf(replica.id)) : from;
+      if (end <= from) continue;
+      this.#compared.set(replica, { end, restarts });
+      let difference: string | undefined;
+      try {
+        difference = canon.difference(replica, from, end);
+      } catch {
+        // Its disk does not let anybody read: whoever asks for it hears that.
+        this.#compared.delete(replica);
+      }
+      if (difference !== undefined)
+        this.#world.violate(this.invariant, `partition ${replica.id}: ${difference}`);
+    }
+  }
+}

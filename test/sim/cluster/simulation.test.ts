@@ -1,0 +1,45 @@
+// time limit: 240 s
+// Whole clusters: a run is its seed's, and today's product passes. `npm run sim` runs many more seeds.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runSeeds } from '../seeds.ts';
+import { runCluster } from './simulation.ts';
+
+const SEEDS = 40;
+
+test('a seed of a cluster gives the same run, event for event, as often as it is run', async () => {
+  for (const seed of [1, 3, 4]) {
+    const lines: string[] = [];
+    const first = await runCluster(seed, { seconds: 3 });
+    const again = await runCluster(seed, { seconds: 3, trace: (line) => lines.push(line) });
+    assert.equal(again, first);
+    assert.ok(first.events > 100, `${first.events} events`);
+    assert.ok(lines.length > first.events / 2, 'what happens is told');
+  }
+});
+
+test('other seeds give other clusters', async () => {
+  const hashes = new Set<number>();
+  for (const seed of [1, 2, 3]) hashes.add((await runCluster(seed, { seconds: 2 })).hash);
+  assert.is(hashes.size, 3);
+});
+
+test('no invariant of a cluster is violated, and records are committed', async () => {
+  const { failed, seeds, counts } = await runSeeds({
+    kind: 'cluster',
+    first: 1,
+    count: SEEDS,
+    seconds: 8,
+    jobs: 1,
+    done: () => undefined,
+  });
+  assert.is(
+    failed,
+    undefined,
+    `seed ${failed?.seed}: ${failed?.violation?.invariant}: ${failed?.violation?.detail}`,
+  );
+  assert.is(seeds, SEEDS);
+  assert.ok(Number(counts.records) > SEEDS * 100, `${counts.records} records`);
+});
+
+test.run();
