@@ -95,11 +95,14 @@ export const PRODUCER_BUFFER_DEFAULT_BYTES = 32 * MIB;
 /** Sends that wait for room hold references to the caller's data: the line is bounded too. */
 export const PRODUCER_WAITING_RECORDS_MAX = 100_000;
 
-/** A batch that is not answered in this time fails; Kafka's delivery.timeout.ms. */
+/** A batch that is not acknowledged in this time, however often it was sent, fails; Kafka's delivery.timeout.ms. */
 export const DELIVERY_TIMEOUT_DEFAULT_MS = 120_000;
 
-/** How long a broker keeps a produce request waiting for its commitment; Kafka's request.timeout.ms. */
+/** How long a leader waits for a batch to be committed before it says so; Kafka's request.timeout.ms. */
 export const REQUEST_TIMEOUT_DEFAULT_MS = 30_000;
+
+/** So much longer a client waits for that answer before it asks again. */
+export const REQUEST_GRACE_MS = 1_000;
 
 /** How long a send may wait for room in the producer's buffer; Kafka's max.block.ms. */
 export const MAX_BLOCK_DEFAULT_MS = 60_000;

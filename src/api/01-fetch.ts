@@ -23,5 +23,6 @@ export function admitRead(
   const error = admitReader(replica, epoch, fromAnyReplica);
   if (error !== 'NONE') return error;
   const { log, hwm } = replica as Replica;
-  return offset < log.logStart || offset > hwm ? 'OFFSET_OUT_OF_RANGE' : 'NONE';
+  // Between the HWM and the LEO nothing can be read yet. A reader may be there: another replica knew of a higher HWM.
+  return offset < log.logStart || offset > Math.max(hwm, log.leo) ? 'OFFSET_OUT_OF_RANGE' : 'NONE';
 }

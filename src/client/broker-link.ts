@@ -1,7 +1,7 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { type ErrorCode, errorCode, TidemarkError } from '../errors.ts';
-import { REQUEST_TIMEOUT_DEFAULT_MS, RING_EVERY_BYTES } from '../limits.ts';
+import { REQUEST_GRACE_MS, RING_EVERY_BYTES } from '../limits.ts';
 import { copyBytes } from '../log/copy.ts';
 import { CRC_FROM, writeCrc } from '../log/record-batch.ts';
 import type { ArenaView } from '../runtime/arena.ts';
@@ -31,12 +31,22 @@ export interface OutboundBatch {
   readonly epoch: number;
   /** As on the wire: 0, 1, or -1 for all. */
   readonly acks: number;
+  /** How long its leader may wait for it to be committed. */
+  readonly timeoutMs: number;
   /** Encoded but for its CRC, which is computed where it is copied to. */
   readonly bytes: Uint8Array;
-  /** The bytes have been copied, and may change. */
+  /** The bytes have been copied to where the broker takes them from. */
   sent(): void;
   settle(baseOffset: number): void;
   fail(error: TidemarkError): void;
+}
+
+/** The way of a batch to a broker. */
+export interface BatchLink {
+  /** Tells what becomes of it, at once or later, unless it is abandoned. */
+  produce(batch: OutboundBatch): void;
+  /** Whatever is answered to this batch, nobody wants to know. */
+  abandon(batch: OutboundBatch): void;
 }
 
 export interface FetchRequest {
@@ -45,6 +55,8 @@ export interface FetchRequest {
   readonly maxBytes: number;
   readonly waitMs: number;
   readonly fromAnyReplica: boolean;
+  /** For how long an answer is waited for, beyond `waitMs`. */
+  readonly timeoutMs: number;
   /** Of the leader that is meant, or ANY_EPOCH. */
   readonly epoch: number;
 }
@@ -63,6 +75,7 @@ export interface TimeRequest {
   readonly partitionId: number;
   readonly timestamp: number;
   readonly fromAnyReplica: boolean;
+  readonly timeoutMs: number;
   /** Of the leader that is meant, or ANY_EPOCH. */
   readonly epoch: number;
 }
@@ -75,7 +88,7 @@ export interface TimeAnswer {
 }
 
 interface PendingRequest {
-  readonly sentAtMs: number;
+  readonly expiresAtMs: number;
   readonly batch?: OutboundBatch;
   readonly take?: (answer: FetchAnswer) => void;
   readonly takeTime?: (answer: TimeAnswer) => void;
@@ -83,13 +96,14 @@ interface PendingRequest {
 }
 
 interface WaitingRequest {
-  readonly sinceMs: number;
+  readonly expiresAtMs: number;
+  readonly batch?: OutboundBatch;
   write(): boolean;
   fail(error: TidemarkError): void;
 }
 
 /** A client's channels to one broker. Requests that find no room wait here, in order. */
-export class BrokerLink {
+export class BrokerLink implements BatchLink {
   readonly broker: number;
   readonly #arena: ArenaView;
   readonly #kernels: Kernels;
@@ -97,9 +111,8 @@ export class BrokerLink {
   readonly #requests: ChannelWriter;
   readonly #responses: ChannelReader;
   readonly #now: () => number;
-  readonly #reason: () => Promise<string | undefined>;
   readonly #pending = new Map<number, PendingRequest>();
-  readonly #waiting: WaitingRequest[] = [];
+  #waiting: WaitingRequest[] = [];
   #correlation = 0;
   /** Room that a request did not find enough; only other room is worth another try. */
   #freeWhenBlocked = 0;
@@ -115,14 +128,12 @@ export class BrokerLink {
     broker: number,
     addresses: LinkAddresses,
     now: () => number,
-    reason: () => Promise<string | undefined>,
   ) {
     this.broker = broker;
     this.#arena = arena;
     this.#kernels = kernels;
     this.#addresses = addresses;
     this.#now = now;
-    this.#reason = reason;
     const { request, response, end } = channelsOf(addresses);
     const { buffer } = arena.reach(end);
     this.#requests = new ChannelWriter(buffer, request, addresses.requestCapacity);
@@ -142,26 +153,40 @@ export class BrokerLink {
   }
 
   produce(batch: OutboundBatch): void {
-    this.#submit(
-      () => this.#writeProduce(batch),
-      (error) => batch.fail(error),
-    );
+    if (this.#failure !== undefined) batch.fail(this.#failure);
+    else if (this.#waiting.length > 0 || !this.#writeProduce(batch))
+      this.#waiting.push({
+        expiresAtMs: this.#patience(batch),
+        batch,
+        write: () => this.#writeProduce(batch),
+        fail: (error) => batch.fail(error),
+      });
   }
 
+  abandon(batch: OutboundBatch): void {
+    const waiting = this.#waiting.findIndex((request) => request.batch === batch);
+    if (waiting !== -1) this.#waiting.splice(waiting, 1);
+    for (const [correlation, pending] of this.#pending)
+      if (pending.batch === batch) this.#pending.delete(correlation);
+  }
+
+  /** Calls one of the two, at once or later, unless the function that it returns is called before. */
   fetch(
     request: FetchRequest,
     take: (answer: FetchAnswer) => void,
     fail: (error: TidemarkError) => void,
-  ): void {
-    this.#submit(() => this.#writeFetch(request, take, fail), fail);
+  ): () => void {
+    const expiresAtMs = this.#now() + request.waitMs + request.timeoutMs;
+    return this.#submit(() => this.#writeFetch(request, expiresAtMs, take, fail), expiresAtMs, fail);
   }
 
   offsetForTime(
     request: TimeRequest,
     takeTime: (answer: TimeAnswer) => void,
     fail: (error: TidemarkError) => void,
-  ): void {
-    this.#submit(() => this.#writeTime(request, takeTime, fail), fail);
+  ): () => void {
+    const expiresAtMs = this.#now() + request.timeoutMs;
+    return this.#submit(() => this.#writeTime(request, expiresAtMs, takeTime, fail), expiresAtMs, fail);
   }
 
   /** Takes the answers that have come and sends what waited for room. */
@@ -179,15 +204,16 @@ export class BrokerLink {
     if (this.#waiting.length > 0) this.#sendWaiting();
   }
 
-  /** Gives up on requests from before `sentBeforeMs`: the fate of those that were sent is unknown. */
-  expire(sentBeforeMs: number, error: () => TidemarkError): void {
-    while (this.#waiting.length > 0 && this.#waiting[0].sinceMs < sentBeforeMs)
-      this.#waiting.shift()?.fail(error());
-    for (const [correlation, pending] of this.#pending) {
-      if (pending.sentAtMs >= sentBeforeMs) continue;
-      this.#pending.delete(correlation);
-      pending.fail(error());
-    }
+  /** Gives up on requests whose time is up: the fate of those that were sent is unknown. */
+  expire(nowMs: number, error: () => TidemarkError): void {
+    const isLate = ({ expiresAtMs }: { expiresAtMs: number }): boolean => expiresAtMs <= nowMs;
+    const late = this.#waiting.filter(isLate);
+    if (late.length > 0) this.#waiting = this.#waiting.filter((request) => !isLate(request));
+    const unanswered = [...this.#pending].filter(([, request]) => isLate(request));
+    for (const [correlation] of unanswered) this.#pending.delete(correlation);
+    // Those who fail may ask again.
+    for (const [, request] of unanswered) request.fail(error());
+    for (const request of late) request.fail(error());
   }
 
   /** The broker is gone, or the client closes: nothing will be answered any more. */
@@ -200,9 +226,25 @@ export class BrokerLink {
     for (const request of waiting) request.fail(error);
   }
 
-  #submit(write: () => boolean, fail: (error: TidemarkError) => void): void {
+  #submit(write: () => boolean, expiresAtMs: number, fail: (error: TidemarkError) => void): () => void {
+    let correlation = 0;
+    const writeOnce = (): boolean => {
+      const isWritten = write();
+      if (isWritten) correlation = this.#correlation;
+      return isWritten;
+    };
+    const waiting = { expiresAtMs, write: writeOnce, fail };
     if (this.#failure !== undefined) fail(this.#failure);
-    else if (this.#waiting.length > 0 || !write()) this.#waiting.push({ sinceMs: this.#now(), write, fail });
+    else if (this.#waiting.length > 0 || !writeOnce()) this.#waiting.push(waiting);
+    return () => {
+      this.#pending.delete(correlation);
+      this.#waiting = this.#waiting.filter((request) => request !== waiting);
+    };
+  }
+
+  /** The broker tells by itself that it takes long. */
+  #patience({ timeoutMs }: OutboundBatch): number {
+    return this.#now() + timeoutMs + REQUEST_GRACE_MS;
   }
 
   #sendWaiting(): void {
@@ -222,12 +264,14 @@ export class BrokerLink {
     int32[at / 4 + 1] = batch.partitionId;
     int32[at / 4 + 2] = batch.epoch;
     int32[at / 4 + 3] = batch.acks;
-    int32[at / 4 + 4] = REQUEST_TIMEOUT_DEFAULT_MS;
+    int32[at / 4 + 4] = batch.timeoutMs;
     const target = at + PRODUCE_HEADER_BYTES;
     copyBytes(bytes, target, encoded);
     writeCrc(bytes, target, this.#kernels.crc32c(target + CRC_FROM, length - CRC_FROM));
-    if (batch.acks !== 0)
-      this.#pending.set(correlation, { sentAtMs: this.#now(), batch, fail: (error) => batch.fail(error) });
+    if (batch.acks !== 0) {
+      const expiresAtMs = this.#patience(batch);
+      this.#pending.set(correlation, { expiresAtMs, batch, fail: (error) => batch.fail(error) });
+    }
     this.#send(length);
     batch.sent();
     if (batch.acks === 0) batch.settle(-1);
@@ -236,6 +280,7 @@ export class BrokerLink {
 
   #writeFetch(
     request: FetchRequest,
+    expiresAtMs: number,
     take: (answer: FetchAnswer) => void,
     fail: (error: TidemarkError) => void,
   ): boolean {
@@ -250,13 +295,14 @@ export class BrokerLink {
     putOffset(int32, at / 4 + 4, request.offset);
     int32[at / 4 + 6] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
     int32[at / 4 + 7] = request.epoch;
-    this.#pending.set(correlation, { sentAtMs: this.#now() + request.waitMs, take, fail });
+    this.#pending.set(correlation, { expiresAtMs, take, fail });
     this.#send(FETCH_BYTES);
     return true;
   }
 
   #writeTime(
     request: TimeRequest,
+    expiresAtMs: number,
     takeTime: (answer: TimeAnswer) => void,
     fail: (error: TidemarkError) => void,
   ): boolean {
@@ -269,7 +315,7 @@ export class BrokerLink {
     putOffset(int32, at / 4 + 2, request.timestamp);
     int32[at / 4 + 4] = request.fromAnyReplica ? FETCH_FROM_ANY_REPLICA : FETCH_FROM_LEADER;
     int32[at / 4 + 5] = request.epoch;
-    this.#pending.set(correlation, { sentAtMs: this.#now(), takeTime, fail });
+    this.#pending.set(correlation, { expiresAtMs, takeTime, fail });
     this.#send(OFFSET_FOR_TIME_BYTES);
     return true;
   }
@@ -285,8 +331,8 @@ export class BrokerLink {
     const error = errorCode(int32[at / 4 + 1]);
     const offset = getOffset(int32, at / 4 + 2);
     if (kind === RESPONSE_PRODUCED) {
-      if (error === 'NONE') pending.batch?.settle(offset);
-      else if (error === 'KAFKA_STORAGE_ERROR') void this.#failWithReason(pending);
+      // Written before, and too long ago for anybody to know where.
+      if (error === 'NONE' || error === 'DUPLICATE_SEQUENCE_NUMBER') pending.batch?.settle(offset);
       else pending.fail(produceError(error));
       return;
     }
@@ -303,16 +349,6 @@ export class BrokerLink {
       from,
       to: at + length,
     });
-  }
-
-  /** What has happened to the disk is known to the main thread. */
-  async #failWithReason(pending: PendingRequest): Promise<void> {
-    const known = await this.#reason();
-    const reason =
-      known ??
-      `The disk of broker ${this.broker} has failed. Check it, then start the broker again, with \`cluster.faults.restart(${this.broker})\` or with the cluster.`;
-    const sentence = `${reason} Whether the records were kept is not known; sending them again may write them twice.`;
-    pending.fail(new TidemarkError('KAFKA_STORAGE_ERROR', sentence));
   }
 
   #nextCorrelation(): number {
@@ -356,23 +392,21 @@ export class BrokerLink {
 }
 
 const sentences: Partial<Record<ErrorCode, string>> = {
-  NOT_ENOUGH_REPLICAS: 'Fewer replicas are in sync than min.insync.replicas asks for; nothing was written.',
+  NOT_ENOUGH_REPLICAS: 'Fewer replicas are in sync than min.insync.replicas asks for.',
   NOT_ENOUGH_REPLICAS_AFTER_APPEND:
-    'The batch was written, but too few replicas are left in sync to commit it; sending it again may write it twice.',
+    'The batch was written, but too few replicas are left in sync to commit it.',
   MESSAGE_TOO_LARGE: "The batch is larger than the topic's max.message.bytes.",
   CORRUPT_MESSAGE: 'The broker refused the batch: its bytes do not match its checksum or its header.',
   INVALID_RECORD:
-    'The broker refused the batch: its header does not fit what it holds, or the topic is compacted and takes records with a key alone; nothing was written.',
+    'The broker refused the batch: its header does not fit what it holds, or the topic is compacted and takes records with a key alone.',
   UNSUPPORTED_COMPRESSION_TYPE:
     'The topic is compacted, and the codec of the batch is none that compaction can read; use gzip, snappy, lz4 or none.',
-  FENCED_LEADER_EPOCH:
-    'Another broker leads the partition by now, or the same one anew; nothing of the batch was written.',
-  UNKNOWN_LEADER_EPOCH: 'The broker has not heard yet that it leads the partition; nothing was written.',
-  REQUEST_TIMED_OUT:
-    'The batch was written, but not by all replicas in sync in time; whether it will be kept is not known, and sending it again may write it twice.',
-  NOT_LEADER_OR_FOLLOWER:
-    'Another broker leads the partition by now. A batch that had been written may be kept; sending it again may write it twice.',
+  FENCED_LEADER_EPOCH: 'Another broker leads the partition by now, or the same one anew.',
+  UNKNOWN_LEADER_EPOCH: 'The broker has not heard yet that it leads the partition.',
+  NOT_LEADER_OR_FOLLOWER: 'Another broker leads the partition by now.',
   UNKNOWN_TOPIC_OR_PARTITION: 'The broker does not know the partition.',
+  REQUEST_TIMED_OUT: 'The leader has written the batch, but not all replicas in sync had it in time.',
+  KAFKA_STORAGE_ERROR: 'The broker cannot use its disk.',
 };
 
 function produceError(code: ErrorCode): TidemarkError {

@@ -1,7 +1,9 @@
-import type { TidemarkError } from '../errors.ts';
+import type { ErrorCode, TidemarkError } from '../errors.ts';
 import type { BatchWriter } from '../log/record-batch-writer.ts';
+import type { NewProducer } from '../runtime/producer-ids.ts';
 import type { PartitionInfo, RecordPlace } from '../types.ts';
-import type { OutboundBatch } from './broker-link.ts';
+import type { BatchLink, OutboundBatch } from './broker-link.ts';
+import { isRefusal, isSequenceError } from './delivery-errors.ts';
 
 /** The promise of one record: takes its place, or a rejected promise. */
 export type Resolve = (place: RecordPlace | Promise<never>) => void;
@@ -60,36 +62,50 @@ interface Run {
   readonly count: number;
 }
 
-/** What an accumulator learns of its batches. */
+/** Where a batch is on its way from, and who hears what becomes of it. */
 export interface BatchOwner {
-  readonly info: PartitionInfo;
-  /** The same error, with what the owner knows of the partition. */
-  explained(error: TidemarkError): TidemarkError;
-  /** The bytes are elsewhere: their writer may take other records. */
-  recycle(writer: BatchWriter): void;
+  readonly partition: number;
+  readonly acks: number;
+  readonly requestTimeoutMs: number;
+  /** It is delivered, or given up: its writer may take other records. */
+  closed(batch: ProducerBatch, writer: BatchWriter): void;
   settled(batch: ProducerBatch): void;
+  failed(batch: ProducerBatch, error: TidemarkError): void;
 }
 
-/** A batch of a producer, from its first record to its acknowledgement. One promise a record or a run, no more. */
+/**
+ * A batch of a producer, from its first record to its acknowledgement. One promise a record or a run, no more. Its bytes
+ * stay until then, to be sent again.
+ */
 export class ProducerBatch implements OutboundBatch {
-  readonly acks: number;
-  /** Told when the batch is settled or has failed; for flush. */
+  /** When it is given up. */
+  readonly deadlineMs: number;
+  /** The place in the order of its partition. */
+  place = -1;
+  /** Told when the batch is settled or was given up; for flush. */
   onClosed: (() => void)[] | undefined;
   readonly #owner: BatchOwner;
-  /** Held until the bytes have been sent. */
   #writer: BatchWriter | undefined;
   #size = 0;
   /** In the order of the records: a function stands for one record, a run for several. */
   readonly #waiting: (Resolve | Run)[] = [];
+  /** As its partition was when it was sent last, and the way it took. */
+  #sentTo: PartitionInfo | undefined;
+  #link: BatchLink | undefined;
+  #isNumbered = false;
+  #mayBeWritten = false;
+  /** The same, before it was sent last. */
+  #mightBeWritten = false;
+  #sequenceFault: ErrorCode | undefined;
 
-  constructor(owner: BatchOwner, acks: number, writer: BatchWriter) {
+  constructor(owner: BatchOwner, writer: BatchWriter, deadlineMs: number) {
     this.#owner = owner;
-    this.acks = acks;
     this.#writer = writer;
+    this.deadlineMs = deadlineMs;
   }
 
   get writer(): BatchWriter {
-    if (this.#writer === undefined) throw new Error('a batch that was sent takes no more records');
+    if (this.#writer === undefined) throw new Error('a batch that is closed has no bytes any more');
     return this.#writer;
   }
 
@@ -98,16 +114,51 @@ export class ProducerBatch implements OutboundBatch {
     return this.#size;
   }
 
+  get records(): number {
+    return this.writer.count;
+  }
+
+  get acks(): number {
+    return this.#owner.acks;
+  }
+
+  get timeoutMs(): number {
+    return this.#owner.requestTimeoutMs;
+  }
+
   get partitionId(): number {
-    return this.#owner.info.id;
+    return (this.#sentTo as PartitionInfo).id;
   }
 
   get epoch(): number {
-    return this.#owner.info.epoch;
+    return (this.#sentTo as PartitionInfo).epoch;
   }
 
   get bytes(): Uint8Array {
     return this.writer.bytesView();
+  }
+
+  get sentTo(): PartitionInfo | undefined {
+    return this.#sentTo;
+  }
+
+  get link(): BatchLink | undefined {
+    return this.#link;
+  }
+
+  /** Whether it has the sequence numbers of an idempotent producer. */
+  get isNumbered(): boolean {
+    return this.#isNumbered;
+  }
+
+  /** Whether a log may hold it, as far as is known here. */
+  get mayBeWritten(): boolean {
+    return this.#mayBeWritten;
+  }
+
+  /** What its numbers were refused for when it was sent last. */
+  get sequenceFault(): ErrorCode | undefined {
+    return this.#sequenceFault;
   }
 
   await(resolve: Resolve): void {
@@ -123,16 +174,43 @@ export class ProducerBatch implements OutboundBatch {
     this.#size = this.writer.finish();
   }
 
-  /** The bytes have been copied to where they are sent from. */
+  number({ producerId, producerEpoch }: NewProducer, baseSequence: number): void {
+    this.writer.setProducer(producerId, producerEpoch, baseSequence);
+    this.writer.finish();
+    this.#isNumbered = true;
+  }
+
+  /** It is certain that no log holds it: it may have other numbers. */
+  unnumber(): void {
+    this.#isNumbered = false;
+    this.#mayBeWritten = false;
+  }
+
+  goesTo(info: PartitionInfo, link: BatchLink): void {
+    this.#sentTo = info;
+    this.#link = link;
+    this.#mightBeWritten = this.#mayBeWritten;
+    this.#sequenceFault = undefined;
+  }
+
+  /** The bytes have been copied to where the broker takes them from. */
   sent(): void {
-    const writer = this.#writer;
-    this.#writer = undefined;
-    if (writer !== undefined) this.#owner.recycle(writer);
+    this.#mayBeWritten = true;
+  }
+
+  /** What a refusal says of where it is written. */
+  refused(code: ErrorCode): void {
+    if (isSequenceError(code)) {
+      this.#sequenceFault = code;
+      this.#mayBeWritten = false;
+    } else if (isRefusal(code)) {
+      this.#mayBeWritten = this.#mightBeWritten;
+    }
   }
 
   /** With acks 0 nobody tells the offset: every record gets -1. */
   settle(baseOffset: number): void {
-    const { partition } = this.#owner.info;
+    const { partition } = this.#owner;
     const step = baseOffset < 0 ? 0 : 1;
     let offset = baseOffset;
     for (const waiting of this.#waiting) {
@@ -144,11 +222,17 @@ export class ProducerBatch implements OutboundBatch {
         offset += step * waiting.count;
       }
     }
+    this.#owner.settled(this);
     this.#close();
   }
 
-  fail(cause: TidemarkError): void {
-    const error = this.#owner.explained(cause);
+  /** It may be sent again. */
+  fail(error: TidemarkError): void {
+    this.#owner.failed(this, error);
+  }
+
+  /** It is not sent again. */
+  giveUp(error: TidemarkError): void {
     for (const waiting of this.#waiting) {
       if (typeof waiting === 'function') waiting(Promise.reject(error));
       else waiting.call.fail(error);
@@ -157,11 +241,12 @@ export class ProducerBatch implements OutboundBatch {
   }
 
   #close(): void {
+    const writer = this.writer;
+    this.#writer = undefined;
     this.#waiting.length = 0;
-    this.sent();
     const told = this.onClosed;
     this.onClosed = undefined;
-    this.#owner.settled(this);
+    this.#owner.closed(this, writer);
     for (const tell of told ?? []) tell();
   }
 }

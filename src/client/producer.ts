@@ -5,14 +5,17 @@ import {
   MESSAGE_MAX_BYTES,
   PRODUCER_BUFFER_DEFAULT_BYTES,
   PRODUCER_WAITING_RECORDS_MAX,
+  REQUEST_TIMEOUT_DEFAULT_MS,
 } from '../limits.ts';
 import { BATCH_HEADER_BYTES } from '../log/record-batch.ts';
 import { nowMs } from '../runtime/clock.ts';
-import type { Acks, PartitionInfo, RecordInput, RecordPlace } from '../types.ts';
+import type { Acks, RecordInput, RecordPlace } from '../types.ts';
+import type { Delivery } from './delivery.ts';
 import { BatchCall, type ProducerBatch, type Resolve } from './outbound.ts';
+import { OwnIdentity } from './producer-identity.ts';
 import { checkFields, checkRecord, type RecordRules, snapshotOf } from './record-check.ts';
 import { type Accumulator, Route, type RouteHost } from './route.ts';
-import type { Session } from './session.ts';
+import type { Session, SessionListener } from './session.ts';
 
 export interface ProducerOptions {
   /** When a send counts as done: 0 handed to the broker, 1 appended by the leader, 'all' (default) committed. */
@@ -23,14 +26,31 @@ export interface ProducerOptions {
   readonly bufferBytes?: number;
   /** How long a send may wait for room before it fails with BUFFER_EXHAUSTED. */
   readonly maxBlockMs?: number;
+  /** For how long a record is sent again and again before the send fails. Default: that of the cluster. */
+  readonly deliveryTimeoutMs?: number;
+  /** After this time a leader answers that a batch is not committed yet, and it is sent again. */
+  readonly requestTimeoutMs?: number;
+  /** Whether what is sent again is written once. Default: with acks 'all', and only there. */
+  readonly idempotent?: boolean;
 }
 
 const ACKS_ON_THE_WIRE = { 0: 0, 1: 1, all: -1 } as const;
 
+/** What a timer, and a word of a request, can hold. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** What can be told of a record before its topic is found. */
 const ANY_TOPIC: RecordRules = { maxBytes: MESSAGE_MAX_BYTES, needsKey: false };
 
-const OPTIONS = ['acks', 'batchBytes', 'bufferBytes', 'maxBlockMs'];
+const OPTIONS = [
+  'acks',
+  'batchBytes',
+  'bufferBytes',
+  'maxBlockMs',
+  'deliveryTimeoutMs',
+  'requestTimeoutMs',
+  'idempotent',
+];
 
 /** A call that waits for room, or for its topic to be found; or, with no records, for everything before it. */
 interface WaitingSend {
@@ -54,9 +74,11 @@ export class Producer {
   readonly #bufferBytes: number;
   readonly #maxBlockMs: number;
   readonly #host: RouteHost;
+  readonly #listener: SessionListener;
   readonly #routes = new Map<string, Route>();
-  /** Sealed batches that are not settled. */
-  readonly #sent = new Set<ProducerBatch>();
+  /** Sealed batches that are neither acknowledged nor given up, and who delivers each. */
+  readonly #sent = new Map<ProducerBatch, Delivery>();
+  readonly #identity: OwnIdentity;
   readonly #waiting: WaitingSend[] = [];
   #waitingRecords = 0;
   #isResuming = false;
@@ -79,24 +101,20 @@ export class Producer {
       1,
     );
     this.#maxBlockMs = requireInteger('maxBlockMs', options.maxBlockMs ?? MAX_BLOCK_DEFAULT_MS, 0);
-    this.#host = {
-      acks: ACKS_ON_THE_WIRE[requireOneOf('acks', options.acks ?? 'all', [0, 1, 'all'] as const)],
-      batchBytes: requireInteger(
-        'batchBytes',
-        options.batchBytes ?? BATCH_DEFAULT_BYTES,
-        1,
-        MESSAGE_MAX_BYTES,
-      ),
-      hasRoom: () => this.#bufferedBytes < this.#bufferBytes,
-      buffered: (bytes) => {
-        this.#bufferedBytes += bytes;
-      },
-      dispatch: (batch, info) => this.#dispatch(batch, info),
-      settled: (batch) => this.#settled(batch),
-      mark: (accumulator) => this.#mark(accumulator),
+    this.#identity = new OwnIdentity({
+      ask: () => session.directory.newProducerId(),
+      found: () => this.#identified(),
+      failed: (error, failures) => this.#unidentified(error, failures),
+    });
+    this.#host = { ...settingsOf(options, session.deliveryTimeoutMs), ...this.#hostCalls() };
+    this.#listener = {
+      tick: () => this.#expire(),
+      topicsChanged: () => this.#follow(),
+      ended: (error) => this.#abandon(error),
     };
-    session.onTick(this.#expireWaiting);
-    session.onTopics(this.#follow);
+    session.listen(this.#listener);
+    // The first send need not wait for it then, nor for whoever decides on the metadata.
+    if (this.#host.isIdempotent) this.#identity.ask();
   }
 
   /** Bytes of records that are not acknowledged. */
@@ -169,7 +187,7 @@ export class Producer {
     for (const { accumulators } of this.#routes.values()) {
       for (const accumulator of accumulators) accumulator.seal();
     }
-    const closed = [...this.#sent].map(
+    const closed = [...this.#sent.keys()].map(
       (batch) =>
         new Promise<void>((resolve) => {
           batch.onClosed = [...(batch.onClosed ?? []), resolve];
@@ -190,8 +208,7 @@ export class Producer {
 
   async #close(): Promise<void> {
     await this.flush();
-    this.#session.offTick(this.#expireWaiting);
-    this.#session.offTopics(this.#follow);
+    this.#session.unlisten(this.#listener);
     this.#routes.clear();
     this.#onClosed?.(this);
   }
@@ -255,14 +272,31 @@ export class Producer {
   }
 
   /** Topics have changed: routes to those that are gone end, and what they have gathered finds nobody. */
-  readonly #follow = (): void => {
+  #follow(): void {
     for (const [name, route] of this.#routes) {
       const topic = this.#session.directory.known(name);
       if (topic !== undefined && route.update(topic)) continue;
       this.#routes.delete(name);
-      for (const accumulator of route.accumulators) accumulator.seal();
+      const sentence = `Topic '${name}' was deleted.`;
+      route.end(new TidemarkError('UNKNOWN_TOPIC_OR_PARTITION', sentence));
     }
-  };
+  }
+
+  /** The connection to the cluster has ended: nothing can be sent any more. */
+  #abandon(error: TidemarkError): void {
+    for (const route of this.#routes.values()) route.end(error);
+    for (const delivery of new Set(this.#sent.values())) delivery.end(error);
+  }
+
+  #identified(): void {
+    for (const delivery of new Set(this.#sent.values())) delivery.resume();
+  }
+
+  #unidentified(error: TidemarkError, failures: number): void {
+    if (this.#sent.size === 0) return;
+    for (const delivery of new Set(this.#sent.values())) delivery.hindered(error);
+    this.#session.retries.waitAfter(failures, { resume: () => this.#identity.ask() });
+  }
 
   /** Asks for a topic that is not known here, once; those who wait for it go on, or fail if there is none. */
   #lookUp(topic: string): void {
@@ -282,26 +316,43 @@ export class Producer {
     );
   }
 
-  #dispatch(batch: ProducerBatch, info: PartitionInfo): void {
-    this.#sent.add(batch);
-    if (info.unavailable !== undefined) {
-      batch.fail(new TidemarkError('LEADER_NOT_AVAILABLE', info.unavailable));
-      return;
-    }
-    const link = this.#session.link(info.leader);
-    if (link === undefined) {
-      const sentence = `Broker ${info.leader}, which leads partition ${info.partition} of '${info.topic}', is not running.`;
-      batch.fail(new TidemarkError('BROKER_FAILED', sentence));
-      return;
-    }
-    link.produce(batch);
-    this.#session.engaged();
+  #hostCalls(): Omit<RouteHost, keyof Settings> {
+    return {
+      nowMs,
+      link: (broker) => this.#session.link(broker),
+      identity: (spent) => this.#identity.get(spent),
+      waitAfter: (failures, delivery) => this.#session.retries.waitAfter(failures, delivery),
+      goOn: (delivery) => this.#session.retries.goOn(delivery),
+      hasRoom: () => this.#bufferedBytes < this.#bufferBytes,
+      buffered: (bytes) => {
+        this.#bufferedBytes += bytes;
+      },
+      sealed: (batch, delivery) => this.#sealed(batch, delivery),
+      closed: (batch) => this.#closed(batch),
+      explain: (error, broker) => this.#explain(error, broker),
+      mark: (accumulator) => this.#mark(accumulator),
+    };
   }
 
-  #settled(batch: ProducerBatch): void {
+  #sealed(batch: ProducerBatch, delivery: Delivery): void {
+    if (this.#sent.size === 0) this.#session.hold();
+    this.#sent.set(batch, delivery);
+  }
+
+  #closed(batch: ProducerBatch): void {
     this.#sent.delete(batch);
+    if (this.#sent.size === 0) this.#session.release();
     this.#bufferedBytes -= batch.size - BATCH_HEADER_BYTES;
     if (this.#waiting.length > 0) this.#resumeWaiting();
+  }
+
+  /** What has happened to a disk is known to the main thread. */
+  #explain(error: TidemarkError, broker: number | undefined): TidemarkError | Promise<TidemarkError> {
+    if (error.code !== 'KAFKA_STORAGE_ERROR' || broker === undefined) return error;
+    const { code, message, cause } = error;
+    return this.#session
+      .reasonFor({ broker })
+      .then((reason) => new TidemarkError(code, `${reason ?? adviceOn(broker)} ${message}`, { cause }));
   }
 
   #mark(accumulator: Accumulator): void {
@@ -368,14 +419,52 @@ export class Producer {
     send.fail(error);
   }
 
-  readonly #expireWaiting = (): void => {
+  #expire(): void {
+    // Before room comes free for those who have waited too long.
+    this.#expireWaiting();
+    const now = nowMs();
+    const late = new Set<Delivery>();
+    for (const [batch, delivery] of this.#sent) if (batch.deadlineMs <= now) late.add(delivery);
+    for (const delivery of late) delivery.expire(now);
+  }
+
+  #expireWaiting(): void {
     const sinceMs = nowMs() - this.#maxBlockMs;
     const sentence = `No room came free in the producer's buffer of ${this.#bufferBytes} bytes for ${this.#maxBlockMs} ms.`;
     while (this.#waiting.length > 0 && this.#waiting[0].sinceMs < sinceMs) {
       this.#giveUp(this.#waiting[0], new TidemarkError('BUFFER_EXHAUSTED', sentence));
     }
     this.#resumeWaiting();
+  }
+}
+
+type Settings = Pick<
+  RouteHost,
+  'acks' | 'batchBytes' | 'deliveryTimeoutMs' | 'requestTimeoutMs' | 'isIdempotent'
+>;
+
+function settingsOf(options: ProducerOptions, deliveryDefaultMs: number): Settings {
+  const acks = requireOneOf('acks', options.acks ?? 'all', [0, 1, 'all'] as const);
+  const isIdempotent = requireOneOf('idempotent', options.idempotent ?? acks === 'all', [true, false]);
+  if (isIdempotent && acks !== 'all') {
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `An idempotent producer needs acks 'all'; with acks ${acks} leave idempotent out, or make it false.`,
+    );
+  }
+  const { deliveryTimeoutMs = deliveryDefaultMs, requestTimeoutMs = REQUEST_TIMEOUT_DEFAULT_MS } = options;
+  const { batchBytes = BATCH_DEFAULT_BYTES } = options;
+  return {
+    acks: ACKS_ON_THE_WIRE[acks],
+    isIdempotent,
+    batchBytes: requireInteger('batchBytes', batchBytes, 1, MESSAGE_MAX_BYTES),
+    deliveryTimeoutMs: requireInteger('deliveryTimeoutMs', deliveryTimeoutMs, 1),
+    requestTimeoutMs: requireInteger('requestTimeoutMs', requestTimeoutMs, 1, TIMER_MAX_MS),
   };
+}
+
+function adviceOn(broker: number): string {
+  return `The disk of broker ${broker} has failed. Check it, then start the broker again, with \`cluster.faults.restart(${broker})\` or with the cluster.`;
 }
 
 /** A call that fails while the first of its records are on their way says so. */

@@ -31,7 +31,7 @@ export function checkAddition(options: AddBrokerOptions): string | undefined {
   return options.rack === undefined ? undefined : checkRack('rack', options.rack);
 }
 
-function checkRack(what: string, rack: unknown): string {
+export function checkRack(what: string, rack: unknown): string {
   if (typeof rack === 'string' && RACK.test(rack)) return rack;
   throw new TidemarkError(
     'INVALID_ARGUMENT',

@@ -4,41 +4,57 @@ import { BatchWriter } from '../log/record-batch-writer.ts';
 import { wallClockMs } from '../runtime/clock.ts';
 import type { TopicInfo } from '../runtime/topics.ts';
 import type { PartitionInfo, RecordInput } from '../types.ts';
+import { Delivery, type DeliveryHost, type DeliveryOwner } from './delivery.ts';
+import { undelivered } from './delivery-errors.ts';
 import { type BatchCall, type BatchOwner, ProducerBatch, type Resolve } from './outbound.ts';
 import { partitionOfKey } from './partitioner.ts';
 
-/** Writers are used again as soon as their bytes are sent, so that few are in use, and those are in the nearest caches. */
-const POOLED_WRITERS_MAX = 16;
+/** Writers are used again once their batch is acknowledged: those used last first, which are in the nearest caches. */
+const POOLED_WRITERS_MAX = 64;
 
 /** What a route asks of its producer. */
-export interface RouteHost {
+export interface RouteHost extends DeliveryHost {
   readonly acks: number;
   readonly batchBytes: number;
+  readonly deliveryTimeoutMs: number;
+  readonly requestTimeoutMs: number;
   /** Whether the producer's buffer has room for another record. */
   hasRoom(): boolean;
   /** Records of this many bytes have come into the buffer. */
   buffered(bytes: number): void;
-  /** A sealed batch goes to its leader. */
-  dispatch(batch: ProducerBatch, info: PartitionInfo): void;
-  /** A batch was acknowledged or has failed. */
-  settled(batch: ProducerBatch): void;
+  /** A batch takes no more records. */
+  sealed(batch: ProducerBatch, delivery: Delivery): void;
+  /** A sealed batch is acknowledged, or has failed for good. */
+  closed(batch: ProducerBatch): void;
+  /** What is to be told of a batch that cannot be delivered. */
+  explain(error: TidemarkError, broker: number | undefined): TidemarkError | Promise<TidemarkError>;
   /** The end of this turn should look at the accumulator. */
   mark(accumulator: Accumulator): void;
 }
 
-/** The batch of one partition that is being filled, and how many are under way. */
-export class Accumulator implements BatchOwner {
-  /** As it was last heard of: a batch is sent to whoever leads when it is sent. */
-  info: PartitionInfo;
+/** The batch of one partition that is being filled, and the delivery of those that are. */
+export class Accumulator implements BatchOwner, DeliveryOwner {
+  readonly delivery: Delivery;
   readonly #route: Route;
   #current: ProducerBatch | undefined;
-  #inFlight = 0;
   /** Whether the producer has it in the list for the end of this turn. */
   isMarked = false;
 
   constructor(route: Route, info: PartitionInfo) {
     this.#route = route;
-    this.info = info;
+    this.delivery = new Delivery(route.host, this, info);
+  }
+
+  get partition(): number {
+    return this.delivery.info.partition;
+  }
+
+  get acks(): number {
+    return this.#route.host.acks;
+  }
+
+  get requestTimeoutMs(): number {
+    return this.#route.host.requestTimeoutMs;
   }
 
   /** The batch that takes the next record. */
@@ -52,36 +68,54 @@ export class Accumulator implements BatchOwner {
     const batch = this.#current;
     if (batch === undefined || batch.writer.isEmpty) return;
     this.#current = undefined;
-    this.#inFlight++;
     batch.seal();
     this.#route.sealed(this, batch);
+    this.delivery.add(batch);
   }
 
   /** Sends a batch that is not full, unless one is under way: then more records may join it until that is answered. */
   sealIfIdle(): void {
-    if (this.#inFlight === 0) this.seal();
+    if (this.delivery.isIdle) this.seal();
   }
 
-  recycle(writer: BatchWriter): void {
+  settled(batch: ProducerBatch): void {
+    this.delivery.settled(batch);
+  }
+
+  failed(batch: ProducerBatch, error: TidemarkError): void {
+    this.delivery.failed(batch, error);
+  }
+
+  closed(batch: ProducerBatch, writer: BatchWriter): void {
     this.#route.recycle(writer);
+    this.#route.host.closed(batch);
+    if (this.#current !== undefined) this.#route.host.mark(this);
   }
 
-  explained(error: TidemarkError): TidemarkError {
-    if (error.code !== 'NOT_ENOUGH_REPLICAS') return error;
-    const { topic, partition, replicas } = this.info;
+  isHopeless(error: TidemarkError): boolean {
+    return error.code === 'NOT_ENOUGH_REPLICAS' && this.#route.minInSync > this.delivery.info.replicas.length;
+  }
+
+  givenUp(batch: ProducerBatch, last: TidemarkError | undefined, isLate: boolean): void {
+    const { host } = this.#route;
+    const afterMs = isLate ? host.deliveryTimeoutMs : undefined;
+    const error = undelivered(this.#explained(last), batch.mayBeWritten, afterMs);
+    const explained = host.explain(error, batch.sentTo?.leader);
+    if (explained instanceof TidemarkError) batch.giveUp(explained);
+    else void explained.then((found) => batch.giveUp(found));
+  }
+
+  /** With what is known of the partition. */
+  #explained(error: TidemarkError | undefined): TidemarkError | undefined {
+    if (error?.code !== 'NOT_ENOUGH_REPLICAS') return error;
+    const { topic, partition, replicas } = this.delivery.info;
     const { minInSync } = this.#route;
-    const what = `Nothing was written: partition ${partition} of '${topic}' has min.insync.replicas ${minInSync}`;
+    const what = `Partition ${partition} of '${topic}' has min.insync.replicas ${minInSync}`;
     const sentence =
       minInSync > replicas.length
         ? `${what} and a replication factor of ${replicas.length}, so that acks 'all' can never be kept. Create the topic with more replicas or a smaller min.insync.replicas, or send with acks 1.`
         : `${what}, and of its ${replicas.length} replicas fewer are in sync; status() tells which, and why.`;
     return new TidemarkError(error.code, sentence);
-  }
-
-  settled(batch: ProducerBatch): void {
-    this.#inFlight--;
-    this.#route.host.settled(batch);
-    if (this.#current !== undefined) this.#route.host.mark(this);
   }
 }
 
@@ -89,9 +123,9 @@ export class Accumulator implements BatchOwner {
 export class Route {
   readonly host: RouteHost;
   readonly needsKey: boolean;
-  readonly minInSync: number;
   readonly accumulators: Accumulator[];
   #maxBytes: number;
+  #minInSync: number;
   #version: number;
   readonly #pool: BatchWriter[] = [];
   /** Where records without a key go until a batch is sent. */
@@ -102,8 +136,12 @@ export class Route {
     this.#maxBytes = topic.config['max.message.bytes'];
     this.#version = topic.version;
     this.needsKey = isCompacted(topic.config);
-    this.minInSync = topic.config['min.insync.replicas'];
+    this.#minInSync = topic.config['min.insync.replicas'];
     this.accumulators = topic.partitions.map((info) => new Accumulator(this, info));
+  }
+
+  get minInSync(): number {
+    return this.#minInSync;
   }
 
   get maxBytes(): number {
@@ -113,17 +151,26 @@ export class Route {
   /** What has become of the topic. False where this is another one of the same name: then the route leads nowhere. */
   update(topic: TopicInfo): boolean {
     if (topic.version === this.#version) return true;
-    if (topic.partitions[0].id !== this.accumulators[0].info.id) return false;
+    if (topic.partitions[0].id !== this.accumulators[0].delivery.info.id) return false;
     this.#version = topic.version;
+    this.#minInSync = topic.config['min.insync.replicas'];
     for (const [n, info] of topic.partitions.entries()) {
       const accumulator = this.accumulators[n];
       if (accumulator === undefined) this.accumulators.push(new Accumulator(this, info));
-      else accumulator.info = info;
+      else accumulator.delivery.update(info);
     }
     const maxBytes = topic.config['max.message.bytes'];
     if (maxBytes !== this.#maxBytes) this.#pool.length = 0;
     this.#maxBytes = maxBytes;
     return true;
+  }
+
+  /** The topic is gone, or the cluster: what has been gathered fails. */
+  end(error: TidemarkError): void {
+    for (const accumulator of this.accumulators) {
+      accumulator.delivery.end(error);
+      accumulator.seal();
+    }
   }
 
   /** Adds a checked record; `resolve` is its promise. */
@@ -184,14 +231,14 @@ export class Route {
 
   openBatch(accumulator: Accumulator): ProducerBatch {
     const writer = this.#pool.pop() ?? new BatchWriter(this.#maxBytes);
-    return new ProducerBatch(accumulator, this.host.acks, writer);
+    return new ProducerBatch(accumulator, writer, this.host.nowMs() + this.host.deliveryTimeoutMs);
   }
 
   sealed(accumulator: Accumulator, batch: ProducerBatch): void {
     if (this.accumulators[this.#sticky] === accumulator) {
       this.#sticky = (this.#sticky + 1) % this.accumulators.length;
     }
-    this.host.dispatch(batch, accumulator.info);
+    this.host.sealed(batch, accumulator.delivery);
   }
 
   recycle(writer: BatchWriter): void {

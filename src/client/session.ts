@@ -10,8 +10,19 @@ import { KeepAlive } from '../runtime/timers.ts';
 import type { TopicInfo } from '../runtime/topics.ts';
 import { BrokerLink } from './broker-link.ts';
 import type { ReasonRequest } from './reasons.ts';
+import { Retries } from './retries.ts';
 
 const EXPIRY_CHECK_MS = 500;
+
+/** What clients of a session hear of. */
+export interface SessionListener {
+  /** About twice a second while requests are unanswered, or the session is held. */
+  tick(): void;
+  /** Topics, their leaders or their configurations have changed. */
+  topicsChanged(): void;
+  /** The connection has ended; links fail after this. */
+  ended(error: TidemarkError): void;
+}
 
 /** What a session asks of the coordinator, which may live in another thread. */
 export interface Directory {
@@ -29,15 +40,19 @@ export interface Directory {
 export class Session {
   readonly directory: Directory;
   readonly deliveryTimeoutMs: number;
+  /** Who waits before another try goes on when a broker has come. */
+  readonly retries = new Retries();
   readonly #arena: ArenaView;
   readonly #kernels: Kernels;
   readonly #sleeper: Sleeper;
   readonly #links = new Map<number, BrokerLink>();
   /** By broker: which of its lives the link is to. */
   readonly #lives = new Map<number, number>();
+  readonly #racks = new Map<number, string | null>();
   readonly #keepAlive: KeepAlive;
-  readonly #tickListeners = new Set<() => void>();
-  readonly #topicListeners = new Set<() => void>();
+  readonly #listeners = new Set<SessionListener>();
+  /** Who has something to send that no link knows of yet. */
+  #holders = 0;
   readonly #ended: Promise<void>;
   #state: 'open' | 'closed' = 'open';
 
@@ -66,6 +81,11 @@ export class Session {
     return this.#links.get(broker);
   }
 
+  /** Where a broker stands to which there is a link. */
+  rackOf(broker: number): string | null {
+    return this.#racks.get(broker) ?? null;
+  }
+
   /** The topic, or an error that says what to do. */
   async topic(name: string): Promise<TopicInfo> {
     if (typeof name !== 'string') {
@@ -85,13 +105,22 @@ export class Session {
     return this.directory.reasonFor(request).catch(() => undefined);
   }
 
-  /** Calls back about twice a second while requests are unanswered. */
-  onTick(listener: () => void): void {
-    this.#tickListeners.add(listener);
+  listen(listener: SessionListener): void {
+    this.#listeners.add(listener);
   }
 
-  offTick(listener: () => void): void {
-    this.#tickListeners.delete(listener);
+  unlisten(listener: SessionListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** The event loop is kept alive until this is released. */
+  hold(): void {
+    this.#holders++;
+    this.#keepAlive.hold(true);
+  }
+
+  release(): void {
+    this.#holders--;
   }
 
   /** Call after a request was made: while one is unanswered the event loop is kept alive. */
@@ -99,28 +128,18 @@ export class Session {
     this.#keepAlive.hold(true);
   }
 
-  /** Calls back when topics, their leaders or their configurations have changed. */
-  onTopics(listener: () => void): void {
-    this.#topicListeners.add(listener);
-  }
-
-  offTopics(listener: () => void): void {
-    this.#topicListeners.delete(listener);
-  }
-
   /** What the directory knows has changed. */
   topicsChanged(): void {
-    for (const listener of this.#topicListeners) listener();
+    for (const listener of this.#listeners) listener.topicsChanged();
   }
 
   /** A link to a broker that has come, or come back. */
-  brokerStarted({ broker, life, addresses }: ClientEndpoint): void {
+  brokerStarted({ broker, life, rack, addresses }: ClientEndpoint): void {
     if (this.#state === 'closed' || (this.#lives.get(broker) ?? 0) >= life) return;
     this.#lives.set(broker, life);
-    this.#links.set(
-      broker,
-      new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs, () => this.reasonFor({ broker })),
-    );
+    this.#racks.set(broker, rack);
+    this.#links.set(broker, new BrokerLink(this.#arena, this.#kernels, broker, addresses, nowMs));
+    this.retries.resumeAll();
   }
 
   /** Nothing of the memory of its link is used from here on. */
@@ -128,14 +147,15 @@ export class Session {
     if ((this.#lives.get(broker) ?? 0) > life) return;
     const link = this.#links.get(broker);
     this.#lives.set(broker, life);
+    this.#racks.delete(broker);
     this.#links.delete(broker);
-    link?.fail(unknownFate(`Broker ${broker} has failed`, cause));
+    link?.fail(brokerFailed(`Broker ${broker} has failed`, cause));
   }
 
   /** It hangs: what it was asked is not waited for any longer. */
   brokerHangs(broker: number, life: number, cause: unknown): void {
     if (this.#lives.get(broker) !== life) return;
-    const error = unknownFate(`Broker ${broker} does not answer`, cause);
+    const error = brokerFailed(`Broker ${broker} does not answer`, cause);
     this.#links.get(broker)?.expire(Number.POSITIVE_INFINITY, () => error);
   }
 
@@ -143,8 +163,7 @@ export class Session {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    const error = new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.');
-    for (const link of this.#links.values()) link.fail(error);
+    this.#end(new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.'));
     this.#sleeper.ring();
     await this.#ended;
     this.#keepAlive.end();
@@ -158,8 +177,14 @@ export class Session {
       'The connection to the brokers is broken; start again.',
       { cause },
     );
-    for (const link of this.#links.values()) link.fail(error);
+    this.#end(error);
     this.#keepAlive.end();
+  }
+
+  #end(error: TidemarkError): void {
+    this.retries.end();
+    for (const listener of this.#listeners) listener.ended(error);
+    for (const link of this.#links.values()) link.fail(error);
   }
 
   readonly #hasWork = (): boolean => {
@@ -176,7 +201,7 @@ export class Session {
         link.pump();
         outstanding += link.outstanding;
       }
-      if (outstanding === 0) this.#keepAlive.hold(false);
+      if (outstanding === 0 && this.#holders === 0) this.#keepAlive.hold(false);
       if (!this.#hasWork()) {
         await this.#sleeper.sleep(this.#hasWork);
         turnStartedMs = nowMs();
@@ -191,22 +216,20 @@ export class Session {
   }
 
   #expire(): void {
-    for (const listener of this.#tickListeners) listener();
-    const sentBeforeMs = nowMs() - this.deliveryTimeoutMs;
+    for (const listener of this.#listeners) listener.tick();
+    const now = nowMs();
+    let outstanding = this.#holders;
     for (const link of this.#links.values()) {
       link.expire(
-        sentBeforeMs,
-        () =>
-          new TidemarkError(
-            'REQUEST_TIMED_OUT',
-            `Broker ${link.broker} did not answer in ${this.deliveryTimeoutMs} ms; whether the record was written is not known.`,
-          ),
+        now,
+        () => new TidemarkError('REQUEST_TIMED_OUT', `Broker ${link.broker} did not answer in time.`),
       );
+      outstanding += link.outstanding;
     }
+    if (outstanding === 0) this.#keepAlive.hold(false);
   }
 }
 
-function unknownFate(what: string, cause: unknown): TidemarkError {
-  const sentence = `${what}; whether the record was written is not known.`;
-  return new TidemarkError('BROKER_FAILED', sentence, { cause });
+function brokerFailed(what: string, cause: unknown): TidemarkError {
+  return new TidemarkError('BROKER_FAILED', `${what}.`, { cause });
 }

@@ -11,6 +11,7 @@ const BELL_BYTES = 128;
 export interface ClientEndpoint {
   readonly broker: number;
   readonly life: number;
+  readonly rack: string | null;
   readonly addresses: LinkAddresses;
 }
 
@@ -36,13 +37,20 @@ export class Attachments {
   readonly #arena: Arena;
   readonly #members: Members;
   readonly #sizes: ClusterSurroundings['sizes'];
+  readonly #rackOf: (broker: number) => string | null;
   readonly #byClient = new Map<number, Attached>();
   #clients = 0;
 
-  constructor(arena: Arena, members: Members, sizes: ClusterSurroundings['sizes']) {
+  constructor(
+    arena: Arena,
+    members: Members,
+    sizes: ClusterSurroundings['sizes'],
+    rackOf: (broker: number) => string | null,
+  ) {
     this.#arena = arena;
     this.#members = members;
     this.#sizes = sizes;
+    this.#rackOf = rackOf;
   }
 
   /** Gives a client thread its bell and a link to every broker that runs. */
@@ -113,6 +121,7 @@ export class Attachments {
     const endpoint = {
       broker: handle.id,
       life: handle.life,
+      rack: this.#rackOf(handle.id),
       addresses: this.#allocate(attached.bell, addresses.bell),
     };
     attached.endpoints.set(handle.id, endpoint);

@@ -56,6 +56,8 @@ export interface BrokerHost {
   progressed(leader: number): void;
   /** As a follower: how far the leader has let this replica know that records are committed. */
   refreshHwm(replica: Replica): void;
+  /** A read has begun to wait for what is committed next. */
+  readWaits(replica: Replica): void;
   /** As a follower: the ring cannot serve this replica, its leader's log has to. */
   readLog(replica: Replica): void;
   /** As a follower: the leader's log has been read up to where its ring stood at `position`. */

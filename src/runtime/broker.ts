@@ -194,6 +194,7 @@ export class Broker implements BrokerHost, RolesHost {
       // What followers have reported meanwhile is looked at between any two pieces of work: somebody waits for it.
       this.#commit();
     }
+    this.#peers.answerReads();
     this.#sendAnswers();
     return worked;
   }
@@ -359,14 +360,9 @@ export class Broker implements BrokerHost, RolesHost {
     await this.#keeper.close();
   }
 
-  refreshHwm(replica: Replica): void {
-    const { leader, epoch } = replica.info;
-    if (replica.isLeader || leader === -1 || !this.isLinked(leader)) return;
-    // Of a log that was not held against its leader's nobody knows what the HWM says.
-    if (this.table.loadLeoIn(epoch, replica.id) === -1) return;
-    const hwm = Math.min(this.tableOf(leader).loadHwm(replica.id), replica.log.written);
-    if (hwm > replica.hwm) replica.hwm = hwm;
-  }
+  readonly refreshHwm = (replica: Replica): void => this.#peers.refreshHwm(replica);
+
+  readonly readWaits = (replica: Replica): void => this.#peers.readWaits(replica);
 
   /** Lets the HWM follow what the followers have published, and answers those who waited for it. */
   #commit(): boolean {
@@ -374,17 +370,19 @@ export class Broker implements BrokerHost, RolesHost {
     if (!this.#mayCommit) return false;
     this.#mayCommit = false;
     const still: Replica[] = [];
+    let isRisen = false;
     for (const replica of this.#uncommitted) {
       if (replica.state !== 'online' || !replica.isLeader) {
         replica.uncommitted = false;
         continue;
       }
       const hwm = replica.committable(this.#peers.leoOf);
-      if (hwm > replica.hwm) this.#advance(replica, hwm);
+      if (hwm > replica.hwm) isRisen = this.#advance(replica, hwm);
       if (hwm < replica.log.leo) still.push(replica);
       else replica.uncommitted = false;
     }
     this.#uncommitted = still;
+    if (isRisen) this.#peers.ringReaders();
     return true;
   }
 
@@ -428,7 +426,7 @@ export class Broker implements BrokerHost, RolesHost {
     for (const read of replica.reads) read.answer(error);
   }
 
-  #advance(replica: Replica, hwm: number): void {
+  #advance(replica: Replica, hwm: number): true {
     replica.hwm = hwm;
     replica.log.committed = hwm;
     // Publishes the HWM: every in-sync replica has published an LEO at or above it.
@@ -440,6 +438,7 @@ export class Broker implements BrokerHost, RolesHost {
       if (batch.client !== NOBODY) this.#answer(batch.client, batch, 'NONE');
     }
     for (const read of replica.reads) if (read.offset < hwm) read.answer('NONE');
+    return true;
   }
 
   /** What batches are to carry whose topic has LogAppendTime. */

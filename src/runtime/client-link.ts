@@ -229,6 +229,7 @@ export class ClientLink {
       this.flush();
     });
     replica.reads.add(read);
+    this.#broker.readWaits(replica);
     this.#waitingReads.add(end);
   }
 

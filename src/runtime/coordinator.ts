@@ -131,7 +131,7 @@ export class Coordinator {
       (id) => members.running(id),
       (id) => this.lives.epochOf(id),
     );
-    this.attachments = new Attachments(this.arena, members, surroundings.sizes);
+    this.attachments = new Attachments(this.arena, members, surroundings.sizes, (id) => this.rackOf(id));
     this.topicChanges = new TopicChanges({
       clock,
       topics,

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { IsrJudge } from '../core/isr-judge.ts';
 import type { Replica } from '../core/replica.ts';
@@ -5,10 +6,15 @@ import { AHEAD_MAX_BYTES, LOOK_EVERY_MS, THROTTLE_MAX_MS } from '../limits.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { BrokerAddresses } from './directory.ts';
+import type { FollowedReads } from './followed-reads.ts';
 import { LeaderTail } from './leader-tail.ts';
 import { PartitionTable } from './partition-table.ts';
 import { ProgressRow } from './progress.ts';
 import { Sides } from './vitals.ts';
+
+/** Hardly anybody reads at followers. */
+const require = createRequire(import.meta.url);
+const followedReads = (): typeof import('./followed-reads.ts') => require('./followed-reads.js');
 
 /** A peer as this broker sees it: what it reads of it, and the bell it rings. */
 export interface Peer {
@@ -44,6 +50,8 @@ export class Peers {
   readonly #byId = new Map<number, Peer>();
   /** This broker's own, as a follower. */
   readonly #progress: ProgressRow;
+  /** Of clients, at replicas that follow; as long as there are any. */
+  #reads: FollowedReads | undefined;
   readonly #judge = new IsrJudge(LOOK_EVERY_MS);
   readonly #sides: Sides;
   /** Of the sides, as `isLinked` goes by them. */
@@ -168,9 +176,9 @@ export class Peers {
     peer.behindRecords = Math.max(peer.behindRecords, records);
   };
 
-  /** Whether a leader has published, or a follower has got on. */
+  /** Whether a leader has published or committed something that is waited for here, or a follower has got on. */
   hasNews(): boolean {
-    if (this.#sides.changes !== this.#sideChanges) return true;
+    if (this.#sides.changes !== this.#sideChanges || this.#reads?.hasNews() === true) return true;
     for (const { tail, progress, seenChanges, isLinked } of this.all)
       if (isLinked && (tail.hasWork() || progress.loadChanges(this.#host.id) !== seenChanges)) return true;
     return false;
@@ -208,6 +216,37 @@ export class Peers {
   ringFollowers(): void {
     for (const { isFollower, isLinked, addresses } of this.all)
       if (isFollower && isLinked) ringBell(this.#host.arena.int32, addresses.bell / 4);
+  }
+
+  /** As a follower: how far the leader has let this replica know that records are committed. */
+  refreshHwm(replica: Replica): void {
+    const { id, table } = this.#host;
+    const { leader, epoch } = replica.info;
+    if (leader === id || leader === -1 || !this.isLinked(leader)) return;
+    // Of a log that was not held against its leader's nobody knows what the HWM says.
+    if (table.loadLeoIn(epoch, replica.id) === -1) return;
+    const hwm = Math.min(this.#host.tableOf(leader).loadHwm(replica.id), replica.log.written);
+    if (hwm > replica.hwm) replica.hwm = hwm;
+  }
+
+  /** A read has begun to wait for what is committed next. */
+  readWaits(replica: Replica): void {
+    if (replica.isLeader) return;
+    this.#reads ??= new (followedReads().FollowedReads)(this.#host, this.#progress);
+    this.#reads.add(replica);
+  }
+
+  /** Answers reads that wait here for what their leaders have committed. */
+  answerReads(): void {
+    this.#reads?.look();
+    if (this.#reads?.isEmpty === true) this.#reads = undefined;
+  }
+
+  /** An HWM has risen: those are rung where somebody waits for it. */
+  ringReaders(): void {
+    const { id, arena } = this.#host;
+    for (const { isFollower, isLinked, progress, addresses } of this.all)
+      if (isFollower && isLinked && progress.hasReaders(id)) ringBell(arena.int32, addresses.bell / 4);
   }
 
   #relink(lost: Reconnecting): void {

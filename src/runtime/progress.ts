@@ -12,6 +12,8 @@ const line = defineLayout(
   [
     { field: 'cursor', type: 'position', writer: 'follower' },
     { field: 'changes', type: 'int32', writer: 'follower' },
+    // 1 while reads wait at the follower for what this leader commits.
+    { field: 'readers', type: 'int32', writer: 'follower' },
   ],
   { alignBytes: 64 },
 );
@@ -47,6 +49,15 @@ export class ProgressRow {
     storePosition(int32, this.#line(leader) + line.index.cursor, cursor);
     const index = this.#line(leader) + line.index.changes;
     Atomics.store(int32, index, (Atomics.load(int32, index) + 1) | 0);
+  }
+
+  hasReaders(leader: number): boolean {
+    return Atomics.load(this.#arena.int32, this.#line(leader) + line.index.readers) !== 0;
+  }
+
+  /** Ordered before the last look at the HWM that they wait for. */
+  storeReaders(leader: number, readers: number): void {
+    Atomics.store(this.#arena.int32, this.#line(leader) + line.index.readers, readers);
   }
 
   #line(leader: number): number {

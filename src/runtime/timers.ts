@@ -45,3 +45,38 @@ export class KeepAlive {
     clearInterval(this.#timer);
   }
 }
+
+/** One timer for the earliest of the times it is set to. It does not keep the event loop alive. */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #wake: () => void;
+  #callOff: () => void = () => undefined;
+  #atMs = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock, wake: () => void) {
+    this.#clock = clock;
+    this.#wake = wake;
+  }
+
+  set(atMs: number): void {
+    if (atMs >= this.#atMs) return;
+    this.clear();
+    this.#atMs = atMs;
+    // A timer may be early by a part of a millisecond.
+    const delayMs = Math.max(0, Math.ceil(atMs - this.#clock.nowMs()) + 1);
+    this.#callOff = this.#clock.schedule(delayMs, () => {
+      this.#atMs = Number.POSITIVE_INFINITY;
+      this.#wake();
+    });
+  }
+
+  clear(): void {
+    this.#callOff();
+    this.#atMs = Number.POSITIVE_INFINITY;
+  }
+}
+
+/** From 0 up to 1, to spread out what would otherwise happen at the same moment. */
+export function randomFraction(): number {
+  return Math.random();
+}

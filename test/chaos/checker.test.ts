@@ -2,15 +2,15 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AnomalyKind, check } from './checker.ts';
-import { type FinalLog, type History, type Poll, valueOf } from './history.ts';
+import { type FinalLog, type History, type Poll, valueNumbered } from './history.ts';
 
 const ALL = 1;
 const OTHER = 2;
 const ONE = 3;
 
-const [a0, a1, a2] = [0, 1, 2].map((n) => valueOf(ALL, n));
-const [b0, b1] = [0, 1].map((n) => valueOf(OTHER, n));
-const [c0] = [valueOf(ONE, 0)];
+const [a0, a1, a2] = [0, 1, 2].map((n) => valueNumbered(ALL, n));
+const [b0, b1] = [0, 1].map((n) => valueNumbered(OTHER, n));
+const [c0] = [valueNumbered(ONE, 0)];
 
 function log(values: readonly number[], partition = 0): FinalLog {
   return { partition, values, offsets: values.map((_, n) => n), hwm: values.length };
@@ -111,8 +111,8 @@ test('two records at one offset are inconsistent, whoever was told of them', () 
 });
 
 test('a value that nobody has sent is a phantom', () => {
-  assert.equal(kindsOf({ logs: [log([valueOf(ALL, 7)])] }), ['phantom']);
-  assert.equal(kindsOf({ logs: [log([valueOf(9, 0)])] }), ['phantom']);
+  assert.equal(kindsOf({ logs: [log([valueNumbered(ALL, 7)])] }), ['phantom']);
+  assert.equal(kindsOf({ logs: [log([valueNumbered(9, 0)])] }), ['phantom']);
   assert.equal(kindsOf({ logs: [log([Number.NaN])] }), ['phantom']);
 });
 
@@ -137,7 +137,7 @@ test('a poll that leads past a record has skipped it', () => {
 
 test('records of an idempotent writer in another order are reordered, those of others are not', () => {
   assert.equal(kindsOf({ logs: [log([a1, b0, a0])] }), ['reordered']);
-  assert.equal(kindsOf({ logs: [log([valueOf(ONE, 1), c0])] }), []);
+  assert.equal(kindsOf({ logs: [log([valueNumbered(ONE, 1), c0])] }), []);
 });
 
 test('a log whose offsets do not ascend, or reach the HWM, is broken', () => {

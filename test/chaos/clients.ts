@@ -2,7 +2,7 @@
 import type { Client, Cluster, Producer, ReadOptions, RecordInput } from '../../src/index.ts';
 import { seededRandom } from '../log/seeded-random.ts';
 import { sleep } from '../threads/fixtures.ts';
-import { type Acknowledgement, type Poll, valueOf, type WriterSetup } from './history.ts';
+import { type Acknowledgement, type Poll, valueNumbered, type WriterSetup } from './history.ts';
 
 export const TOPIC = 'chaos';
 /** After a refusal, so that nobody spins while a partition has no leader. */
@@ -73,7 +73,7 @@ export class ChaosClient {
     const producer = this.#access.producer({ acks, batchBytes: 16_384 });
     for (let n = 0; !this.#isOver; ) {
       const count = 1 + this.#random(RECORDS_A_CALL_MAX);
-      const values = Array.from({ length: count }, (_, m) => valueOf(id, n + m));
+      const values = Array.from({ length: count }, (_, m) => valueNumbered(id, n + m));
       n += count;
       // Before anybody may read one of them.
       this.#begun.set(id, n);

@@ -4,7 +4,7 @@
 const WRITER_BLOCK = 2 ** 32;
 
 /** The nth value of a writer. */
-export function valueOf(writer: number, n: number): number {
+export function valueNumbered(writer: number, n: number): number {
   return writer * WRITER_BLOCK + n;
 }
 

@@ -138,4 +138,11 @@ function tell(round: Round, startedMs: number, isVerbose: boolean): void {
   print(`The same faults again: npm run chaos -- --seconds ${ROUND_SECONDS} --seed ${seed} --verbose`);
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  // What was asked for makes no sense; anything else is a fault of its own.
+  const { name, message, stack } = error as Error;
+  process.stderr.write(`chaos: ${name === 'Error' ? message : stack}\n`);
+  process.exitCode = 2;
+}

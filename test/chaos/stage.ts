@@ -4,7 +4,7 @@ import { Cluster, type ClusterOptions, type ClusterStatus, type TopicConfigInput
 import { sleep } from '../threads/fixtures.ts';
 import { check } from './checker.ts';
 import { TOPIC } from './clients.ts';
-import { type Acknowledgement, valueOf } from './history.ts';
+import { type Acknowledgement, valueNumbered } from './history.ts';
 import { readLogs } from './logs.ts';
 import { makeTopic } from './topic.ts';
 
@@ -185,7 +185,7 @@ export class Stage {
   async #write(id: number): Promise<void> {
     const producer = this.cluster.producer({ acks: 'all' });
     for (let n = 0; !this.#isOver; n++) {
-      const value = valueOf(id, n);
+      const value = valueNumbered(id, n);
       this.#begun.set(id, n + 1);
       try {
         const { partition, offset } = await producer.send(TOPIC, { value: `${value}`.padEnd(200) });

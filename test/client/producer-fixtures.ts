@@ -1,10 +1,14 @@
 // A producer without threads: the test plays the brokers, and decides when and how they answer.
-import type { OutboundBatch } from '../../src/client/broker-link.ts';
+import type { BatchLink, OutboundBatch } from '../../src/client/broker-link.ts';
 import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
-import type { Session } from '../../src/client/session.ts';
+import { Retries } from '../../src/client/retries.ts';
+import type { Session, SessionListener } from '../../src/client/session.ts';
 import { type TopicConfigInput, topicConfig } from '../../src/config.ts';
 import { TidemarkError } from '../../src/errors.ts';
+import { readBaseSequence, readProducerEpoch, readProducerId } from '../../src/log/record-batch.ts';
+import type { NewProducer } from '../../src/runtime/producer-ids.ts';
 import type { TopicInfo } from '../../src/runtime/topics.ts';
+import type { PartitionInfo } from '../../src/types.ts';
 import { readBatch } from '../log/record-batch-fixtures.ts';
 
 export interface BenchOptions extends ProducerOptions {
@@ -14,12 +18,17 @@ export interface BenchOptions extends ProducerOptions {
   readonly config?: TopicConfigInput;
   /** Whether there is a link to any broker. */
   readonly isRunning?: boolean;
+  /** What asking for an identity comes to. */
+  readonly newProducerId?: () => Promise<NewProducer>;
 }
 
 /** A batch as a broker got it. */
 export interface SentBatch {
   readonly broker: number;
   readonly partition: number;
+  readonly epoch: number;
+  readonly producer: { readonly id: number; readonly epoch: number; readonly sequence: number };
+  readonly original: OutboundBatch;
   readonly values: readonly string[];
   readonly bytes: number;
   settle(baseOffset: number): void;
@@ -35,41 +44,88 @@ export class ProducerBench {
   /** The topic is known only to those who ask for it; as in an attached thread. */
   isKnown = true;
   isOpen = true;
-  readonly #listeners = new Set<() => void>();
+  /** Brokers to which there is no link. */
+  readonly stopped = new Set<number>();
+  #identities = 0;
+  readonly #retries = new Retries();
+  #topic: TopicInfo | undefined;
+  readonly #listeners = new Set<SessionListener>();
 
   constructor(options: BenchOptions = {}) {
-    const { partitions = 1, brokers = 1, config, isRunning = true, ...producerOptions } = options;
+    const {
+      partitions = 1,
+      brokers = 1,
+      config,
+      isRunning = true,
+      newProducerId,
+      ...producerOptions
+    } = options;
     const topic = topicOf(partitions, brokers, config);
+    this.#topic = topic;
+    if (!isRunning) for (let broker = 1; broker <= brokers; broker++) this.stopped.add(broker);
     const find = async (name: string): Promise<TopicInfo | undefined> => {
       this.isKnown = true;
-      return name === topic.name ? topic : undefined;
+      return name === topic.name ? this.#topic : undefined;
     };
     const bench = this;
     const session = {
       get isOpen() {
         return bench.isOpen;
       },
-      deliveryTimeoutMs: 1_000,
-      directory: { known: (name: string) => (this.isKnown && name === topic.name ? topic : undefined), find },
+      deliveryTimeoutMs: 60_000,
+      directory: {
+        known: (name: string) => (this.isKnown && name === topic.name ? this.#topic : undefined),
+        find,
+        newProducerId: newProducerId ?? (async () => ({ producerId: ++this.#identities, producerEpoch: 0 })),
+      },
       topic: async (name: string) => {
         const found = await find(name);
         if (found === undefined)
           throw new TidemarkError('UNKNOWN_TOPIC_OR_PARTITION', 'There is no such topic.');
         return found;
       },
-      link: (broker: number) => (isRunning ? this.#link(broker) : undefined),
+      link: (broker: number) => (this.stopped.has(broker) ? undefined : this.#link(broker)),
+      reasonFor: async () => 'The reason is known.',
       engaged: () => {},
-      onTick: (listener: () => void) => this.#listeners.add(listener),
-      offTick: (listener: () => void) => this.#listeners.delete(listener),
-      onTopics: () => undefined,
-      offTopics: () => undefined,
+      retries: this.#retries,
+      hold: () => undefined,
+      release: () => undefined,
+      listen: (listener: SessionListener) => this.#listeners.add(listener),
+      unlisten: (listener: SessionListener) => this.#listeners.delete(listener),
     };
     this.producer = new Producer(session as unknown as Session, producerOptions);
   }
 
   /** What the session's clock does twice a second. */
   tick(): void {
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener.tick();
+  }
+
+  /** What was found out about a partition is told to everybody. */
+  announce(partition: number, change: Partial<PartitionInfo>): void {
+    const { version, partitions, ...topic } = this.#topic as TopicInfo;
+    const changed = partitions.map((info, n) => (n === partition ? { ...info, ...change } : info));
+    this.#topic = { ...topic, version: version + 1, partitions: changed };
+    for (const listener of this.#listeners) listener.topicsChanged();
+  }
+
+  deleteTopic(): void {
+    this.#topic = undefined;
+    for (const listener of this.#listeners) listener.topicsChanged();
+  }
+
+  /** There is a link again. */
+  start(broker: number): void {
+    this.stopped.delete(broker);
+    this.#retries.resumeAll();
+  }
+
+  /** The cluster is closed. */
+  end(): void {
+    this.isOpen = false;
+    const error = new TidemarkError('CLOSED', 'The cluster was closed.');
+    for (const listener of this.#listeners) listener.ended(error);
+    for (const batch of this.sent.splice(0)) batch.fail(error);
   }
 
   get listeners(): number {
@@ -96,22 +152,39 @@ export class ProducerBench {
     }
   }
 
-  #link(broker: number): { produce(batch: OutboundBatch): void } {
+  #link(broker: number): BatchLink {
     return {
       produce: (batch) => {
         const answer = this.answers.get(broker);
         if (answer !== undefined) return answer(batch);
-        this.sent.push({
-          broker,
-          partition: batch.partitionId,
-          values: valuesOf(batch),
-          bytes: batch.bytes.length,
-          settle: (baseOffset) => batch.settle(baseOffset),
-          fail: (error) => batch.fail(error),
-        });
+        this.sent.push(sentBatch(broker, batch));
+        batch.sent();
+      },
+      abandon: (batch) => {
+        const index = this.sent.findIndex(({ original }) => original === batch);
+        if (index !== -1) this.sent.splice(index, 1);
       },
     };
   }
+}
+
+function sentBatch(broker: number, batch: OutboundBatch): SentBatch {
+  const { bytes } = batch;
+  return {
+    broker,
+    partition: batch.partitionId,
+    epoch: batch.epoch,
+    producer: {
+      id: readProducerId(bytes, 0),
+      epoch: readProducerEpoch(bytes, 0),
+      sequence: readBaseSequence(bytes, 0),
+    },
+    original: batch,
+    values: valuesOf(batch),
+    bytes: bytes.length,
+    settle: (baseOffset) => batch.settle(baseOffset),
+    fail: (error) => batch.fail(error),
+  };
 }
 
 export function valuesOf(batch: OutboundBatch): string[] {
@@ -123,6 +196,12 @@ export function valuesOf(batch: OutboundBatch): string[] {
 export function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
+  });
+}
+
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
   });
 }
 

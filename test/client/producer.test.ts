@@ -4,7 +4,7 @@ import { partitionOfKey } from '../../src/client/partitioner.ts';
 import type { ProducerOptions } from '../../src/client/producer.ts';
 import { TidemarkError } from '../../src/errors.ts';
 import type { RecordInput } from '../../src/types.ts';
-import { ProducerBench, turn, valuesOf } from './producer-fixtures.ts';
+import { ProducerBench, sleep, turn, valuesOf } from './producer-fixtures.ts';
 import { assertRefused, outcomeOf, refusal } from './refusals.ts';
 
 const refused = () => new TidemarkError('CORRUPT_MESSAGE', 'The broker refused the batch.');
@@ -42,7 +42,6 @@ test('records of one turn share a batch, and more wait until it is answered', as
 test('a batch with no room for another record within batchBytes is sent at once, also behind others', async () => {
   const bench = new ProducerBench({ batchBytes: 400 });
   for (const record of numbered(10, 100)) void bench.producer.send('t', record);
-  assert.is(bench.sent.length, 3);
   await turn();
   assert.is(bench.sent.length, 3);
   const settled = await bench.settleAll();
@@ -157,6 +156,7 @@ test('a topic that does not exist is refused', async () => {
 test('a batch that the broker refuses fails its records and no others', async () => {
   const bench = new ProducerBench({ batchBytes: 300 });
   const sends = numbered(4, 100).map((record) => bench.producer.send('t', record));
+  await turn();
   assert.is(bench.sent.length, 2);
   bench.sent.shift()?.fail(refused());
   bench.settle(0);
@@ -171,6 +171,7 @@ test('a batch that the broker refuses fails its records and no others', async ()
 test('a call is refused when one of its batches is, whatever happens to the others', async () => {
   const bench = new ProducerBench({ batchBytes: 300 });
   const call = bench.producer.sendBatch('t', numbered(6, 100));
+  await turn();
   assert.is(bench.sent.length, 3);
   bench.settle(0);
   bench.sent.shift()?.fail(refused());
@@ -179,10 +180,14 @@ test('a call is refused when one of its batches is, whatever happens to the othe
   assert.is(bench.producer.bufferedBytes, 0);
 });
 
-test('a leader that does not run fails the send', async () => {
-  const bench = new ProducerBench({ isRunning: false });
-  await assertRefused(bench.producer.send('t', { value: 'v' }), 'BROKER_FAILED', /Broker 1.* is not running/);
-  await assertRefused(bench.producer.sendBatch('t', [{ value: 'v' }]), 'BROKER_FAILED');
+test('a leader that does not run fails the send once its time is up', async () => {
+  const bench = new ProducerBench({ isRunning: false, deliveryTimeoutMs: 20 });
+  const one = outcomeOf(bench.producer.send('t', { value: 'v' }));
+  const call = outcomeOf(bench.producer.sendBatch('t', [{ value: 'v' }]));
+  await sleep(40);
+  bench.tick();
+  assert.ok(refusal('BROKER_FAILED', /in 20 ms.*Broker 1.* is not running.*Nothing was written/)(await one));
+  assert.ok(refusal('BROKER_FAILED')(await call));
   assert.is(bench.producer.bufferedBytes, 0);
 });
 
@@ -233,7 +238,7 @@ test('a send that waited longer than maxBlockMs for room is refused, and the oth
   const late = bench.producer.send('t', { value: 'late' });
   const lateCall = bench.producer.sendBatch('t', [{ value: 'late too' }]);
   bench.tick();
-  await new Promise((resolve) => setTimeout(resolve, 40));
+  await sleep(40);
   bench.tick();
   await assertRefused(late, 'BUFFER_EXHAUSTED', /No room came free .* of 1 bytes for 20 ms/);
   await assertRefused(lateCall, 'BUFFER_EXHAUSTED');
@@ -325,6 +330,9 @@ test('bad options are refused', () => {
     batchBytes: [0, -1, 1.5, '1', 1 << 30, NaN],
     bufferBytes: [0, -1, 1.5, '1', NaN],
     maxBlockMs: [-1, 1.5, '1', NaN, Infinity],
+    deliveryTimeoutMs: [0, -1, 1.5, '1', NaN, Infinity],
+    requestTimeoutMs: [0, -1, 1.5, '1', NaN, 2 ** 31],
+    idempotent: [0, 1, 'yes'],
   };
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {

@@ -181,14 +181,7 @@ export class Brokers {
     broker.attach(client, new ClientLink(broker, client, addresses));
     const view = new ArenaView(arena.memory);
     const kernels = kernelsOver(view, arena.allocateWorkspace(), module);
-    return new BrokerLink(
-      view,
-      kernels,
-      brokerId,
-      addresses,
-      () => 0,
-      async () => undefined,
-    );
+    return new BrokerLink(view, kernels, brokerId, addresses, () => 0);
   }
 
   /** The first broker appends a batch as a leader does that has admitted it, and writes it. */

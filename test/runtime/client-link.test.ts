@@ -43,6 +43,7 @@ class Client {
         partitionId: this.#partition,
         epoch,
         acks,
+        timeoutMs: 30_000,
         bytes,
         sent: () => {},
         settle: (baseOffset) => {

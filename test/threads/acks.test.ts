@@ -152,6 +152,7 @@ test('metrics tell what each broker has done', () =>
         requestsTimedOut: 0,
         isrShrinks: 0,
         isrExpansions: 0,
+        duplicateBatches: 0,
       });
       assert.is(sum(lagHwm), broker === 1 ? 10 : 0);
       assert.is(sum(lagFollower), broker === 1 ? 0 : 10);
@@ -171,7 +172,7 @@ test('status tells brokers, leaders, replicas and where they stand', () =>
     );
     assert.equal(
       brokers.map((broker) => ({ ...broker, metadataOffset })),
-      [1, 2, 3].map((id) => ({ id, state: 'running', endpoint: null, metadataOffset })),
+      [1, 2, 3].map((id) => ({ id, state: 'running', endpoint: null, rack: null, metadataOffset })),
     );
     assert.equal(
       topics.map(({ name }) => name),

@@ -127,6 +127,7 @@ export class IdempotentClient {
       partitionId,
       epoch,
       acks: -1,
+      timeoutMs: 1_000,
       bytes: encodeBatch(values, { producer: [producerId, producerEpoch, sequence] }),
       sent: () => {},
       settle: (baseOffset) => this.#settle(batch, baseOffset),

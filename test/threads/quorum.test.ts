@@ -90,9 +90,8 @@ test('with two of three voters dead changes are refused in time, records flow, a
     assert.equal(topicNames(cluster), ['t']);
     assert.is(cluster.status().topics[0].partitions.length, 3);
     // Those that others led have nobody, and nobody can be chosen.
-    const sent = numbered(30).map(({ value }) =>
-      cluster.producer({ acks: 1 }).send('t', { key: value as string, value }),
-    );
+    const impatient = cluster.producer({ acks: 1, deliveryTimeoutMs: 500 });
+    const sent = numbered(30).map(({ value }) => impatient.send('t', { key: value as string, value }));
     const places = await Promise.all(sent.map((each) => each.catch(() => undefined)));
     const here = places.filter((place) => place?.partition === partition);
     assert.ok(here.length > 0, 'the leader that lives took nothing');

@@ -7,7 +7,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster, connect } from '../../src/index.ts';
 import { assertRefused } from '../client/refusals.ts';
-import { assertReplicated, numbered, partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
+import { assertReplicated, numbered, partitionOf, sleep, until, withCluster } from './fixtures.ts';
+import { underLoad } from './load.ts';
 
 /** Nothing is under way, and everybody is in sync. */
 async function settled(cluster: Cluster, topic = 't'): Promise<void> {
@@ -21,52 +22,6 @@ async function settled(cluster: Cluster, topic = 't'): Promise<void> {
 function replicasOf(cluster: Cluster, topic = 't'): (readonly number[])[] {
   const found = cluster.status().topics.find(({ name }) => name === topic);
   return found?.partitions.map(({ replicas }) => replicas) ?? [];
-}
-
-/** Sends until it is told to stop; afterwards every acknowledged record is where it was said to be. */
-function underLoad(cluster: Cluster): { readonly end: () => Promise<number> } {
-  const acknowledged = new Map<string, string>();
-  const producer = cluster.producer();
-  let isOver = false;
-  const load = async (name: string): Promise<void> => {
-    for (let n = 0; !isOver; n++) {
-      const value = `${name} ${n}`;
-      try {
-        const { partition, offset } = await producer.send('t', { key: value, value });
-        acknowledged.set(`${partition} ${offset}`, value);
-      } catch {
-        await sleep(1);
-      }
-    }
-  };
-  const loads = ['a', 'b', 'c'].map(load);
-  const end = async (): Promise<number> => {
-    isOver = true;
-    await Promise.all(loads);
-    // What a call was told to have failed may be committed after it.
-    await until('all is committed', () =>
-      replicasOf(cluster).every((_, n) => {
-        const { hwm, leader, leo } = partitionOf(cluster, n);
-        return leader !== -1 && leo[leader] === hwm;
-      }),
-    );
-    const found = new Map<string, string>();
-    let total = 0;
-    for (const [partition] of replicasOf(cluster).entries()) {
-      const { hwm } = partitionOf(cluster, partition);
-      total += hwm;
-      for (let offset = 0; offset < hwm; ) {
-        const read = await cluster.read('t', { partition, offset });
-        for (const record of read.records)
-          found.set(`${partition} ${record.offset}`, text(record.value) ?? '');
-        offset = read.nextOffset;
-      }
-    }
-    for (const [place, value] of acknowledged) assert.is(found.get(place), value, `at ${place}`);
-    assert.ok(acknowledged.size > 0);
-    return total;
-  };
-  return { end };
 }
 
 for (const durability of ['memory', 'os', 'fsync'] as const) {

@@ -233,15 +233,22 @@ test('a follower answers with the same records, and knows what was acknowledged'
     }
   }));
 
-test('a long poll at a follower has what came meanwhile', () =>
-  withCluster({}, async (cluster) => {
+test('a long poll at a follower is answered as soon as what came is committed', () =>
+  withCluster({ partitions: 2 }, async (cluster) => {
     const producer = cluster.producer();
-    const { leader, replicas } = partitionOf(cluster);
-    const broker = replicas.find((id) => id !== leader);
-    const poll = cluster.read('t', { partition: 0, offset: 0, waitMs: 500, broker });
-    await sleep(20);
-    await producer.send('t', { value: 'v' });
-    assert.equal(values((await poll).records), ['v']);
+    const startedMs = performance.now();
+    for (let n = 0; n < 20; n++) {
+      for (const broker of partitionOf(cluster).replicas) {
+        const { hwm } = partitionOf(cluster);
+        const poll = cluster.read('t', { partition: 0, offset: hwm, waitMs: 20_000, broker });
+        // With and without a pause in which the follower falls asleep.
+        if (n % 2 === 0) await sleep(5);
+        const { partition } = await producer.send('t', { key: 'a', value: `${n}` });
+        assert.is(partition, 0);
+        assert.equal(values((await poll).records), [`${n}`]);
+      }
+    }
+    assert.ok(performance.now() - startedMs < 15_000);
   }));
 
 test('retention drops the oldest records everywhere, and says where the log begins', () =>

@@ -2,7 +2,7 @@ import type { ErrorCode, TidemarkError } from '../../../src/errors.ts';
 import type { NewProducer } from '../../../src/runtime/producer-ids.ts';
 import { encodeBatch } from '../../log/record-batch-fixtures.ts';
 import { NumberedRecords } from './sim-batches.ts';
-import type { SimClient } from './sim-client.ts';
+import { REQUEST_TIMEOUT_MS, type SimClient } from './sim-client.ts';
 import { RETRIED } from './sim-producer.ts';
 
 const IN_FLIGHT_MAX = 5;
@@ -127,6 +127,7 @@ export class IdempotentProducer {
       epoch,
       acks: -1,
       bytes: batch.bytes,
+      timeoutMs: REQUEST_TIMEOUT_MS,
       sent: () => undefined,
       settle: (baseOffset) => {
         lane.unanswered -= 1;

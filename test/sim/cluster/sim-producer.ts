@@ -1,7 +1,7 @@
 import type { ErrorCode, TidemarkError } from '../../../src/errors.ts';
 import { encodeBatch } from '../../log/record-batch-fixtures.ts';
 import { NumberedRecords } from './sim-batches.ts';
-import type { SimClient } from './sim-client.ts';
+import { REQUEST_TIMEOUT_MS, type SimClient } from './sim-client.ts';
 
 /** Batches of a partition that wait for an answer. */
 const IN_FLIGHT_MAX = 5;
@@ -107,6 +107,7 @@ export class SimProducer {
       partitionId,
       epoch,
       acks,
+      timeoutMs: REQUEST_TIMEOUT_MS,
       bytes,
       sent: () => undefined,
       settle: (baseOffset) => {

@@ -2,7 +2,7 @@ import { ANY_EPOCH } from '../../../src/api/01-fetch.ts';
 import type { FetchAnswer } from '../../../src/client/broker-link.ts';
 import { batchBytes } from '../../../src/log/record-batch.ts';
 import { recordsIn } from './canon.ts';
-import type { SimClient } from './sim-client.ts';
+import { REQUEST_TIMEOUT_MS, type SimClient } from './sim-client.ts';
 
 const READ_EVERY_MS = [1, 30] as const;
 const WAITS_MS = [0, 0, 20] as const;
@@ -44,6 +44,7 @@ export class SimReader {
       waitMs: dice.pick(WAITS_MS),
       fromAnyReplica: isAnybody,
       epoch: isAnybody ? ANY_EPOCH : info.epoch,
+      timeoutMs: 3 * REQUEST_TIMEOUT_MS,
     };
     link.fetch(
       request,

@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Producer } from '../src/client/producer.ts';
+import { Cluster } from '../src/index.ts';
+import { batchLoad } from './load.ts';
+import { percentilesOf } from './percentiles.ts';
+import { RECORD_BYTES } from './scenario.ts';
+import { replicasEqual } from './verify.ts';
+
+// How a replica comes back that has missed much, and what very many replicas cost. `npm run bench:replication`
+
+const MISSED_BYTES = 1e9;
+const PIECE_BYTES = 4 << 20;
+const LOAD_MS = 2_000;
+const RETURN_LIMIT_MS = 60_000;
+const CATCHING_UP = 'catch-up';
+
+const mbPerSecond = (bytes: number, elapsedMs: number): string =>
+  `${(bytes / 1000 / elapsedMs).toFixed(0)} MB/s`;
+
+function partitionOf(cluster: Cluster, topic: string) {
+  const found = cluster.status().topics.find(({ name }) => name === topic)?.partitions[0];
+  if (found === undefined) throw new Error(`there is no topic ${topic}`);
+  return found;
+}
+
+/** How fast the log of the leader can be read through another thread, with nothing else to do. */
+async function readSpeed(cluster: Cluster): Promise<number> {
+  const { leader: broker, hwm } = partitionOf(cluster, CATCHING_UP);
+  const startedMs = performance.now();
+  let bytes = 0;
+  for (let offset = 0; offset < hwm && bytes < MISSED_BYTES; ) {
+    const piece = await cluster.inspect(CATCHING_UP, { broker, partition: 0, offset, maxBytes: PIECE_BYTES });
+    bytes += piece.bytes.length;
+    offset = piece.nextOffset;
+  }
+  return bytes / (performance.now() - startedMs);
+}
+
+async function load(producer: Producer, durationMs: number, written: { records: number }): Promise<number> {
+  const { records, failed, elapsedMs } = await batchLoad(producer, CATCHING_UP, durationMs);
+  if (failed > 0) throw new Error(`${failed} records failed`);
+  written.records += records;
+  return records / elapsedMs;
+}
+
+/** Broker 2 is dead while a gigabyte is written, and comes back under the same load. */
+async function catchUp(): Promise<void> {
+  const config = { 'min.insync.replicas': 2, 'segment.bytes': 64 << 20 };
+  const cluster = await Cluster.start({ brokers: 3, config });
+  try {
+    await cluster.admin.createTopic(CATCHING_UP, { replicationFactor: 3 });
+    const producer = cluster.producer({ acks: 'all' });
+    const written = { records: 0 };
+    await load(producer, LOAD_MS, written);
+    const { leader } = partitionOf(cluster, CATCHING_UP);
+    const gone = leader === 2 ? 3 : 2;
+    await cluster.faults.kill(gone);
+    const from = written.records;
+    while ((written.records - from) * RECORD_BYTES < MISSED_BYTES) await load(producer, LOAD_MS, written);
+    const speed = await readSpeed(cluster);
+    const before = await load(producer, LOAD_MS, written);
+    const missed = written.records - from;
+    let isBack = false;
+    let during = 0;
+    const startedMs = performance.now();
+    const loading = (async () => {
+      const first = written.records;
+      while (!isBack && performance.now() - startedMs < RETURN_LIMIT_MS) await load(producer, 250, written);
+      during = (written.records - first) / (performance.now() - startedMs);
+    })();
+    await cluster.faults.restart(gone);
+    const openedMs = performance.now();
+    while (!partitionOf(cluster, CATCHING_UP).isr.includes(gone)) {
+      if (openedMs + RETURN_LIMIT_MS < performance.now()) throw new Error('it did not come back');
+      await sleep(2);
+    }
+    const elapsedMs = performance.now() - openedMs;
+    isBack = true;
+    await loading;
+    // What came meanwhile had to be fetched as well.
+    const bytes = (missed + during * elapsedMs) * RECORD_BYTES;
+    const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(0)} %`;
+    const rate = (perMs: number): string => `${Math.round(perMs * 1000).toLocaleString('en-US')} records/s`;
+    console.log(
+      `a replica that missed ${((missed * RECORD_BYTES) / 1e9).toFixed(2)} GB is back in the ISR ${elapsedMs.toFixed(0)} ms after its start: ` +
+        `${mbPerSecond(bytes, elapsedMs)}, ${share(bytes / elapsedMs, speed)} of the ${mbPerSecond(speed * 1000, 1000)} at which its leader's log can be read`,
+    );
+    console.log(
+      `producers meanwhile: ${rate(during)}, ${share(during, before)} of the ${rate(before)} before; ` +
+        `verified: ${(await replicasEqual(cluster, CATCHING_UP, written.records)) ? 'yes' : 'NO'}`,
+    );
+  } finally {
+    await cluster.close();
+  }
+}
+
+const WIDE_BROKERS = 20;
+/** With three replicas each, every broker follows 300 partitions. */
+const WIDE_PARTITIONS = (300 * WIDE_BROKERS) / 2;
+
+/** Twenty brokers: one partition that all the others follow, and very many with three replicas. */
+async function wide(): Promise<void> {
+  const config = { 'retention.bytes': 1 << 20, 'segment.bytes': 1 << 19 };
+  const cluster = await Cluster.start({ brokers: WIDE_BROKERS, durability: 'memory', config });
+  try {
+    await cluster.admin.createTopic('wide', { replicationFactor: WIDE_BROKERS });
+    await cluster.admin.createTopic('many', { partitions: WIDE_PARTITIONS, replicationFactor: 3 });
+    const producer = cluster.producer({ acks: 'all' });
+    for (const topic of ['wide', 'many']) {
+      await batchLoad(producer, topic, LOAD_MS);
+      const already = committed(cluster, topic);
+      const result = await batchLoad(producer, topic, LOAD_MS);
+      const rate = Math.round((result.records / result.elapsedMs) * 1000).toLocaleString('en-US');
+      const verified = await replicasEqual(cluster, topic, already + result.records);
+      const what =
+        topic === 'wide' ? '1 partition with 19 followers' : `${WIDE_PARTITIONS} partitions with 3 replicas`;
+      const { p50, p99 } = percentilesOf(result.latenciesMs);
+      console.log(
+        `20 brokers, ${what}: ${rate} records/s with acks all, a call of 512 records p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms; ` +
+          `failed: ${result.failed}; verified: ${verified ? 'yes' : 'NO'}`,
+      );
+    }
+  } finally {
+    await cluster.close();
+  }
+}
+
+function committed(cluster: Cluster, topic: string): number {
+  const partitions = cluster.status().topics.find(({ name }) => name === topic)?.partitions ?? [];
+  return partitions.reduce((sum, { hwm }) => sum + hwm, 0);
+}
+
+await catchUp();
+await wide();
