@@ -199,7 +199,9 @@ test('a configuration is changed while the topic is used, and goes back to its d
       await cluster.faults.kill(
         partitionOf(cluster).isr.find((id) => id !== partitionOf(cluster).leader) as number,
       );
-      await assertRefused(producer.send('t', { value: 'v' }), 'NOT_ENOUGH_REPLICAS');
+      // One with less patience: others try again until the replicas are back.
+      const hasty = cluster.producer({ deliveryTimeoutMs: 1_000 });
+      await assertRefused(hasty.send('t', { value: 'v' }), 'NOT_ENOUGH_REPLICAS');
       await admin.alterTopicConfig('t', { remove: ['min.insync.replicas', 'max.message.bytes'] });
       await producer.send('t', big);
       await assertRefused(
