@@ -59,6 +59,8 @@ test('a send that finds no room for maxBlockMs is refused, and one that is not a
   withCluster({ brokers: 1, deliveryTimeoutMs: 300 }, async (cluster, { threads }) => {
     const producer = cluster.producer({ bufferBytes: 1_000, batchBytes: 500, maxBlockMs: 200 });
     await producer.send('t', { value: 'v' });
+    // Twice: for longer than a send waits for room, also where this thread gets little of the processor.
+    occupy(threads[0]);
     occupy(threads[0]);
     const sends = numbered(20, 200).map((record) => outcomeOf(producer.send('t', record)));
     const outcomes = await Promise.all(sends);
