@@ -85,6 +85,7 @@ export class IsrChanges {
     let isWaitedFor = false;
     for (let info = this.#candidate(handle, partition); info !== undefined; ) {
       const voided = this.#voided;
+      const tellings = this.#changes.tellingsOf(partition);
       const { leader, epoch } = info;
       const request = { type: 'admit', partition, epoch, follower: handle.id } as const;
       const answer = await this.#runningOf(leader)
@@ -92,7 +93,7 @@ export class IsrChanges {
         .catch(() => false);
       if (answer === true) {
         isWaitedFor = true;
-        await this.#enter(handle, info, voided);
+        await this.#enter(handle, info, voided, tellings);
       }
       if (this.#candidate(handle, partition) === undefined) break;
       await pause(this.#clock, ADMIT_RETRY_MS);
@@ -102,11 +103,13 @@ export class IsrChanges {
   }
 
   /** It is written down, if all is still as it was when the leader was `asked`. */
-  #enter(handle: BrokerHandle, asked: MetadataPartition, voided: number): Promise<void> {
+  #enter(handle: BrokerHandle, asked: MetadataPartition, voided: number, tellings: number): Promise<void> {
     const broker = handle.id;
     return this.#changes.change(() => {
       const info = this.#topics.find(asked.id);
       const isCurrent = voided === this.#voided && this.#runningOf(broker) === handle;
+      // It was told of the partition since, if only to say what had not changed, and waits for nobody besides.
+      if (tellings !== this.#changes.tellingsOf(asked.id)) return undefined;
       // The epoch of the partition tells whether it is still what the leader was asked about.
       if (info?.partitionEpoch !== asked.partitionEpoch || !isCurrent) return undefined;
       if (this.#barred.has(keyOf(broker, asked.id))) return undefined;

@@ -66,6 +66,8 @@ export class PartitionChanges {
   readonly #items: Item[] = [];
   /** Partitions that have changed and were not announced. */
   #changed = new Set<number>();
+  /** By partition. One that is gone for good leaves a number behind. */
+  readonly #tellings = new Map<number, number>();
   #state: 'idle' | 'busy' | 'closing' = 'idle';
 
   constructor(cluster: ChangedCluster) {
@@ -112,6 +114,14 @@ export class PartitionChanges {
     if (refusal !== undefined) throw refusal;
     if (outcome === undefined) throw new TidemarkError('CLOSED', 'The cluster is closing.');
     return outcome.answer as AnswerTo<Each>;
+  }
+
+  /**
+   * How often brokers were told of a partition. A leader goes by what it hears last, so what it was asked before holds no
+   * more, whether anything had changed or not.
+   */
+  tellingsOf(partition: number): number {
+    return this.#tellings.get(partition) ?? 0;
   }
 
   /** Resolves when the change was announced, or when there was none to make. A refusal is none. */
@@ -185,6 +195,9 @@ export class PartitionChanges {
         infos.filter(({ replicas }) => replicas.includes(handle.id)),
       );
     }
+    // Counted before anybody is told: what a leader is asked from here on it is asked behind it.
+    for (const infos of news.values())
+      for (const { id } of infos) this.#tellings.set(id, this.tellingsOf(id) + 1);
     const { moves } = this.#cluster;
     // Before they hear anything else of it.
     for (const handle of alive) moves.add(handle, news.get(handle) ?? []);

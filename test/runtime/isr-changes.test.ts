@@ -95,6 +95,11 @@ class Scene {
     return this.isr.expand(follower, PARTITION);
   }
 
+  /** It is told of all that it holds, changed or not. */
+  welcome(welcomed: BrokerHandle): Promise<void> {
+    return this.#changes.change(() => undefined, { welcomed });
+  }
+
   async #submit(command: Command): Promise<unknown> {
     await Promise.resolve();
     const before = this.metadata.entries.length;
@@ -178,6 +183,19 @@ test('one that the leader has named meanwhile, and waits for no more, is asked a
   scene.leader.answers.push(async () => {
     // The partition does not change by it, but what the leader has just agreed to it has forgotten.
     await scene.shrink([FOLLOWER]);
+    return true;
+  });
+  await scene.expand();
+  assert.is(scene.leader.asked, 2);
+  assert.equal(scene.members, [1, 2, 3]);
+});
+
+test('a leader that was told of everything since it agreed is asked once more', async () => {
+  const scene = new Scene();
+  await scene.shrink([FOLLOWER]);
+  scene.leader.answers.push(async () => {
+    // As after a start, or a hang: nothing has changed, and what it hears is that it waits for nobody besides.
+    await scene.welcome(scene.leader.handle);
     return true;
   });
   await scene.expand();
