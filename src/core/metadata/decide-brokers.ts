@@ -19,7 +19,7 @@ import type { BrokerRegistration, MetadataImage, MetadataPartition } from './ima
 import { registeredBroker, registrationOf } from './lookups.ts';
 import { BROKER_ID_MAX, RACK, UUID } from './patterns.ts';
 import type { BrokerRecord, BrokerStateRecord, MetadataRecord } from './records.ts';
-import { changeOf, type PartitionStanding } from './standing.ts';
+import { changeOf, type PartitionStanding, reassigned } from './standing.ts';
 import { mayElectUnclean, minInSync } from './topic-config.ts';
 
 export function registerBroker(
@@ -72,10 +72,12 @@ export function startCluster(
   for (const partition of image.partitions()) {
     const found = command.found.get(partition.id) ?? [];
     const isAllowed = mayElectUnclean(image, partition, defaults);
-    const standing = standingAtStart(image, partition, introduced, found, isAllowed);
-    const { leader } = standing;
+    const elected = standingAtStart(image, partition, introduced, found, isAllowed);
+    const { leader } = elected;
     if (leader === -1) leaderless.push(partition.id);
     const least = minInSync(image, partition, defaults);
+    // A leader that goes stays for the time being: who can take over is known once all have begun.
+    const standing = reassigned(partition, elected, () => false);
     // Whose log is not there is among those who have lost theirs.
     records.push(changeOf(partition, standing, least, () => true, leader !== -1));
   }

@@ -1,7 +1,7 @@
 import type { DecisionContext } from './commands.ts';
 import type { BrokerRegistration, MetadataImage, MetadataPartition } from './image.ts';
 import type { PartitionChangeRecord } from './records.ts';
-import { changeOf, type PartitionStanding } from './standing.ts';
+import { changeOf, type PartitionStanding, reassigned } from './standing.ts';
 import { mayElectUnclean, minInSync } from './topic-config.ts';
 
 // What a broker may do for a partition that it is in sync with, by its state:
@@ -110,20 +110,7 @@ export class Electorate {
   /** A record of what differs, or undefined. A reassignment for which everybody is in sync by then ends with it. */
   change(before: MetadataPartition, next: PartitionStanding): PartitionChangeRecord | undefined {
     const least = minInSync(this.#image, before, this.#context.defaults);
-    const reassigned = this.#reassigned(before, next);
-    const standing = reassigned === undefined ? next : { ...next, ...reassigned };
+    const standing = reassigned(before, next, (id) => this.canLead(id, before));
     return changeOf(before, standing, least, (id) => this.#context.hasLog(id, before.id));
-  }
-
-  /** Where all that are to stay are in sync, and one of them can lead, the others go. */
-  #reassigned(before: MetadataPartition, next: PartitionStanding): PartitionStanding | undefined {
-    const { adding = before.adding, removing = before.removing } = next;
-    if (adding.length === 0 && removing.length === 0) return undefined;
-    const { replicas = before.replicas, isr = before.isr, leader = before.leader } = next;
-    const wanted = replicas.filter((id) => !removing.includes(id));
-    if (leader === -1 || !wanted.every((id) => isr.includes(id))) return undefined;
-    const heir = wanted.includes(leader) ? leader : wanted.find((id) => this.canLead(id, before));
-    if (heir === undefined) return undefined;
-    return { replicas: wanted, isr: wanted, leader: heir, adding: [], removing: [], throttle: null };
   }
 }

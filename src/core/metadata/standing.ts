@@ -45,6 +45,22 @@ export function changeOf(
   return Object.keys(record).length === IDENTITY ? undefined : record;
 }
 
+/** What is wanted of a partition. Where all that are to stay are in sync by then, and one of them can lead, the others go. */
+export function reassigned(
+  before: MetadataPartition,
+  next: PartitionStanding,
+  canLead: (broker: number) => boolean,
+): PartitionStanding {
+  const { adding = before.adding, removing = before.removing } = next;
+  if (adding.length === 0 && removing.length === 0) return next;
+  const { replicas = before.replicas, isr = before.isr, leader = before.leader } = next;
+  const wanted = replicas.filter((id) => !removing.includes(id));
+  if (leader === -1 || !wanted.every((id) => isr.includes(id))) return next;
+  const heir = wanted.includes(leader) ? leader : wanted.find(canLead);
+  if (heir === undefined) return next;
+  return { ...next, replicas: wanted, isr: wanted, leader: heir, adding: [], removing: [], throttle: null };
+}
+
 type Draft = { -readonly [name in keyof PartitionChangeRecord]: PartitionChangeRecord[name] };
 
 /** Fields of a record that changes nothing. */

@@ -207,7 +207,7 @@ test('whatever is commanded, what must hold of the metadata holds', () => {
       const checker = new InvariantChecker();
       play(sequence, (image, command, world) => checker.check(image, command, world));
     }),
-    { numRuns: 400 },
+    { numRuns: 400, includeErrorInReport: true },
   );
 });
 
@@ -232,7 +232,7 @@ test('from any snapshot on, the log gives the same image, entry by entry and rec
       const whole = replay(emptyImage, cluster.entries);
       assert.ok(isSameImage(whole, cluster.image), 'the whole log gives another image');
     }),
-    { numRuns: 150 },
+    { numRuns: 150, includeErrorInReport: true },
   );
 });
 

@@ -165,6 +165,21 @@ test('it goes on after a start of the whole cluster', () => {
   assert.is(made.partition().leader, 4);
 });
 
+test('it ends with a start of the whole cluster, if all that are to stay were found to be in sync', () => {
+  const made = cluster();
+  for (const broker of [2, 3, 1]) made.fence(broker);
+  assert.equal(made.standing(), [-1, [1]]);
+  made.run(to([1]));
+  assert.equal(plan(made), [[1, 2, 3], [], [2, 3]], 'nobody can be told yet');
+  const found = [{ broker: 1, leo: 5, lastEpoch: 0, hwm: 5 }];
+  const brokers = made.image
+    .brokers()
+    .map(({ id, directoryId }) => ({ broker: id, directoryId, rack: null }));
+  made.run({ type: 'start-cluster', brokers, found: new Map([[0, found]]) });
+  assert.equal(plan(made), [[1], [], []]);
+  assert.equal(made.standing(), [1, [1]]);
+});
+
 test('a reassignment that cannot be changes nothing, and neither does what was asked together with it', () => {
   const made = cluster();
   made.createTopic('u', [[1]]);

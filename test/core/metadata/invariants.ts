@@ -65,6 +65,10 @@ export class InvariantChecker {
     const isElected =
       then !== undefined && (then.leader !== leader || directory(leader) !== this.#directoryThen(leader));
     const isUnclean = command.type === 'elect-leader' && command.election === 'unclean';
+    // The leader waits for whom it proposes from then on, so they have everything already when the change lets one of them
+    // take over, as the last change of a reassignment does.
+    if (command.type === 'alter-isr' && command.partition === id)
+      for (const { broker } of command.isr) holders?.add(directory(broker));
     if (holders !== undefined && isElected && !isUnclean) {
       assert.ok(holders.has(directory(leader)), `broker ${leader} leads partition ${id} without its records`);
     }
@@ -93,6 +97,7 @@ export class InvariantChecker {
             !command.found.get(id)?.some((each) => each.broker === broker)
           : command.type === 'unfence-broker' &&
             command.broker === broker &&
+            image.broker(broker)?.state === 'active' &&
             world.closedLogs.has(`${broker} ${id}`);
       if (isClosed) holders?.delete(directory(broker));
     }
