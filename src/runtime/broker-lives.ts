@@ -327,9 +327,11 @@ export class BrokerLives {
     if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
     const assignments: PartitionAssignment[] = [];
     for (const { topicId, config, partitions } of this.#topics.written) {
-      for (const info of partitions)
-        if (info.replicas.includes(id))
-          assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true });
+      for (const info of partitions) {
+        if (!info.replicas.includes(id)) continue;
+        const isUnseen = this.#topics.isHidden(info.id);
+        assignments.push({ info: { ...info, leader: -1 }, config, topicId, isKept: true, isUnseen });
+      }
     }
     const chunks = this.#members.extendTables();
     const request = { type: 'partitions', partitions: assignments, chunks } as const;

@@ -57,6 +57,8 @@ export interface PartitionAssignment {
   readonly topicId: string;
   /** It was there when the cluster stopped: its log is opened, and nobody leads it before 'lead' says who. */
   readonly isKept: boolean;
+  /** Nobody has seen it yet, and perhaps nobody has made it: where nothing is there of it, nothing is missed. */
+  readonly isUnseen?: boolean;
 }
 
 /** The directory of one broker, and what is known of how the last run ended. */

@@ -300,7 +300,7 @@ export class ReplicaOpening {
 
   /** Whether what should be there is something else. */
   #faultOf(
-    { info, topicId }: PartitionAssignment,
+    { info, topicId, isUnseen = false }: PartitionAssignment,
     directory: string,
     found: string | undefined,
   ): string | undefined {
@@ -309,7 +309,7 @@ export class ReplicaOpening {
       return `${path} belongs to another topic '${info.topic}', with the id ${found} instead of ${topicId}.`;
     // In its first reign a partition may have been lost before its directory was on the device.
     const isWritten = info.epoch > 0 || (this.highWatermarks.get(directory) ?? 0) > 0;
-    const isKnown = isWritten || this.#home?.hasLostAll === true;
+    const isKnown = !isUnseen && (isWritten || this.#home?.hasLostAll === true);
     if (found === undefined && isKnown && !isThere(this.disk, directory)) return `${path} is missing.`;
     return undefined;
   }

@@ -260,6 +260,14 @@ export class TopicChanges {
         `Topic '${name}' was not made, because broker ${broker} could not open its log: ${refused.error}`,
       );
     }
+    // Once it is seen, brokers that come back miss what they do not find.
+    const made = new Set([...findings.values()].flatMap((found) => [...found.keys()]));
+    const unmade = infos.find(({ id }) => !made.has(id));
+    if (unmade === undefined) return;
+    throw new TidemarkError(
+      'BROKER_FAILED',
+      `Topic '${name}' was not made, because the brokers that were to have partition ${unmade.partition} (${unmade.replicas.join(', ')}) have died meanwhile; try again once they run.`,
+    );
   }
 
   #show(name: string): Promise<void> {

@@ -1,7 +1,7 @@
 // Changes of topics whose fate is not known at first, and those whose turn does not come.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { TidemarkError } from '../../src/errors.ts';
+import { type ErrorCode, TidemarkError } from '../../src/errors.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { TopicChanges } from '../../src/runtime/topic-changes.ts';
 import { assertRefused } from '../client/refusals.ts';
@@ -56,38 +56,58 @@ test('whoever waits is answered in time, and a change behind one that is not thr
   assert.equal(gone, []);
 });
 
+interface Making {
+  readonly changes: TopicChanges;
+  /** What the broker was asked for. */
+  readonly requests: string[];
+}
+
+/** A broker, and what comes of the replicas that are to be made; `refusal`: nothing can be taken back. */
+function makingOf(assign: () => Promise<unknown>, refusal?: ErrorCode): Making {
+  const written = new Set<string>();
+  const requests: string[] = [];
+  const request = ({ type }: { type: string }): Promise<void> => {
+    requests.push(type);
+    return Promise.resolve();
+  };
+  const partitions = [{ id: 0, partition: 0, replicas: [1] }];
+  const cluster = {
+    clock: systemClock,
+    topics: {
+      has: (name: string) => written.has(name),
+      known: (name: string) => ({ name, topicId: 'id', config: {}, partitions }),
+    },
+    members: {
+      all: [{ handle: { id: 1, state: 'running', isAlive: true, hasEnded: false, request } }],
+      assign,
+    },
+    isLive: () => true,
+    submit: ({ type, name }: { type: string; name: string }) => {
+      if (type === 'create-topic') written.add(name);
+      else if (refusal !== undefined) return Promise.reject(new TidemarkError(refusal, 'Nobody leads.'));
+      else written.delete(name);
+      return Promise.resolve();
+    },
+  };
+  return { changes: new TopicChanges(cluster as unknown as Cluster), requests };
+}
+
 for (const [what, refusal, told] of [
   ['stays written down keeps what its brokers have', 'NOT_CONTROLLER', []],
   ['is taken back goes from its brokers too', undefined, ['remove']],
 ] as const)
   test(`a topic that could not be made and ${what}`, async () => {
-    const written = new Set<string>();
-    const requests: string[] = [];
-    const request = ({ type }: { type: string }): Promise<void> => {
-      requests.push(type);
-      return Promise.resolve();
-    };
-    const cluster = {
-      clock: systemClock,
-      topics: {
-        has: (name: string) => written.has(name),
-        known: (name: string) => ({ name, topicId: 'id', config: {}, partitions: [{ id: 0 }] }),
-      },
-      members: {
-        all: [{ handle: { id: 1, state: 'running', isAlive: true, hasEnded: false, request } }],
-        assign: () => Promise.reject(new TidemarkError('BROKER_FAILED', 'A broker has died.')),
-      },
-      isLive: () => true,
-      submit: ({ type, name }: { type: string; name: string }) => {
-        if (type === 'create-topic') written.add(name);
-        else if (refusal !== undefined) return Promise.reject(new TidemarkError(refusal, 'Nobody leads.'));
-        else written.delete(name);
-        return Promise.resolve();
-      },
-    };
-    const changes = new TopicChanges(cluster as unknown as Cluster);
+    const died = () => Promise.reject(new TidemarkError('BROKER_FAILED', 'A broker has died.'));
+    const { changes, requests } = makingOf(died, refusal);
     await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'BROKER_FAILED', /has died/);
     assert.equal(requests, told);
   });
+
+test('a topic that nobody was there to make is no topic', async () => {
+  const { changes, requests } = makingOf(() => Promise.resolve(new Map([[2, new Map()]])));
+  const refusal = /partition 0 \(1\) have died meanwhile; try again/;
+  await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'BROKER_FAILED', refusal);
+  assert.equal(requests, ['remove']);
+});
 
 test.run();
