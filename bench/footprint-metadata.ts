@@ -75,7 +75,7 @@ async function load(): Promise<string> {
     context: {
       isAlive: () => true,
       hasLog: () => true,
-      logEnd: () => 0,
+      logEnd: () => ({ leo: 0, lastEpoch: 0 }),
       newUuid,
       defaults: topicDefaults('os'),
     },

@@ -59,7 +59,7 @@ class TestController {
       context: {
         isAlive: () => true,
         hasLog: () => true,
-        logEnd: () => 0,
+        logEnd: () => ({ leo: 0, lastEpoch: 0 }),
         newUuid,
         defaults: topicDefaults('os'),
       },
