@@ -76,7 +76,7 @@ async function load(): Promise<string> {
       isAlive: () => true,
       isEmptied: () => false,
       hasLog: () => true,
-      logEnd: () => 0,
+      logEnd: () => ({ leo: 0, lastEpoch: 0 }),
       newUuid,
       defaults: topicDefaults('os'),
     },

@@ -200,11 +200,11 @@ export class Reassignments {
   #progressOf({ id, leader, adding, removing, isr }: MetadataPartition): ReplicaProgress[] {
     const { members } = this.#cluster;
     const start = leader === -1 ? 0 : members.get(leader).table.loadLogStart(id);
-    const totalRecords = leader === -1 ? 0 : Math.max(0, members.logEnd(leader, id) - start);
+    const totalRecords = leader === -1 ? 0 : Math.max(0, members.logEnd(leader, id).leo - start);
     return adding
       .filter((broker) => !removing.includes(broker))
       .map((broker) => {
-        const has = Math.max(0, members.logEnd(broker, id) - start);
+        const has = Math.max(0, members.logEnd(broker, id).leo - start);
         return {
           broker,
           doneRecords: Math.min(has, totalRecords),

@@ -60,7 +60,7 @@ class TestController {
         isAlive: () => true,
         isEmptied: () => false,
         hasLog: () => true,
-        logEnd: () => 0,
+        logEnd: () => ({ leo: 0, lastEpoch: 0 }),
         newUuid,
         defaults: topicDefaults('os'),
       },
