@@ -74,6 +74,7 @@ async function load(): Promise<string> {
     directory,
     context: {
       isAlive: () => true,
+      isEmptied: () => false,
       hasLog: () => true,
       logEnd: () => ({ leo: 0, lastEpoch: 0 }),
       newUuid,

@@ -58,6 +58,7 @@ class TestController {
       },
       context: {
         isAlive: () => true,
+        isEmptied: () => false,
         hasLog: () => true,
         logEnd: () => ({ leo: 0, lastEpoch: 0 }),
         newUuid,

@@ -28,6 +28,7 @@ export class Clients {
     this.#dice = dice;
     this.#context = {
       isAlive: () => !dice.percent(10),
+      isEmptied: () => false,
       hasLog: () => !dice.percent(5),
       logEnd: () => ({ leo: dice.below(9), lastEpoch: dice.below(3) }),
       newUuid: () =>

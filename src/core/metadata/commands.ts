@@ -8,6 +8,8 @@ import type { ConfigValues, MetadataRecord, RegistrationState } from './records.
 export interface DecisionContext {
   /** Whether the broker of this very registration lives, as far as its host knows: it may know more than the log. */
   isAlive(broker: number, epoch: number): boolean;
+  /** Whether all that it holds is being moved elsewhere: then it is given no replica. */
+  isEmptied(broker: number): boolean;
   /** Whether a living broker has the log of a replica, so that it could lead. */
   hasLog(broker: number, partition: number): boolean;
   /** How far that log goes, as far as anybody knows: it matters only where records will be lost anyway. */

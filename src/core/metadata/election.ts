@@ -33,6 +33,11 @@ export class Electorate {
     return this.#changed?.id === id ? this.#changed : this.#image.broker(id);
   }
 
+  /** Whether it gets no replicas of new partitions, though it goes on with what it holds. */
+  isEmptied(id: number): boolean {
+    return this.#context.isEmptied(id);
+  }
+
   /** Whether it gets new replicas, and comes into an ISR. */
   isActive(id: number): boolean {
     const broker = this.#broker(id);

@@ -22,6 +22,7 @@ export function directoryOf(broker: number): string {
 /** What a decision takes from outside: everybody lives, and has every log, but for what a test says. */
 export class TestWorld implements DecisionContext {
   readonly dead = new Set<number>();
+  readonly emptied = new Set<number>();
   /** `broker partition`. */
   readonly closedLogs = new Set<string>();
   /** By `broker partition`. */
@@ -31,6 +32,10 @@ export class TestWorld implements DecisionContext {
 
   isAlive(broker: number): boolean {
     return !this.dead.has(broker);
+  }
+
+  isEmptied(broker: number): boolean {
+    return this.emptied.has(broker);
   }
 
   hasLog(broker: number, partition: number): boolean {
