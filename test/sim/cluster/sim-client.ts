@@ -86,6 +86,7 @@ export class SimClient {
       brokerStarted: (broker) => {
         if (isCurrent()) void this.#started(coordinator, broker);
       },
+      linkCut: () => undefined,
       topicsChanged: () => undefined,
     });
     for (const endpoint of attachment.endpoints) this.#linkTo(endpoint);
