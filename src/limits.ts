@@ -22,7 +22,13 @@ export const PARTITIONS_A_TOPIC_MAX = 10_000;
 export const PRODUCER_ID_BLOCK = 1_000;
 
 /**
- * Idempotent producers that a partition remembers, about a kilobyte each. Of more those go first that have written least
+ * Batches of one partition that a producer has under way at a time, and of each producer that a partition knows when they
+ * come again: Kafka's five, which its clients keep to, made brokers and producers wait for each other.
+ */
+export const BATCHES_IN_FLIGHT_MAX = 20;
+
+/**
+ * Idempotent producers that a partition remembers, some kilobytes each. Of more those go first that have written least
  * lately: one that comes back is told that nobody knows it.
  */
 export const PRODUCERS_A_PARTITION_MAX = 10_000;
