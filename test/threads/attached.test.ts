@@ -1,3 +1,4 @@
+// time limit: 90 s
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
