@@ -182,6 +182,7 @@ export const ADMIN_TIMEOUT_DEFAULT_MS = 30_000;
 
 function assertLimits(): void {
   const relations: [boolean, string][] = [
+    [Number.isInteger(Math.log2(PARTITIONS_PER_CHUNK)), 'a mask finds a partition in its chunk'],
     [BROKERS_A_PROCESS_MAX < BROKERS_MAX, 'every broker of a process has a line in a progress row'],
     [MESSAGE_MAX_BYTES * 2 <= REQUEST_CHANNEL_BYTES, 'two of the largest batches fit a request channel'],
     [READ_MAX_BYTES * 2 <= RESPONSE_CHANNEL_BYTES, 'two of the largest answers fit a response channel'],
