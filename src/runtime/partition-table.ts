@@ -106,6 +106,7 @@ export class PartitionTable {
   }
 
   #slot(id: number): number {
-    return this.#chunks[Math.floor(id / PARTITIONS_PER_CHUNK)] + (id % PARTITIONS_PER_CHUNK) * SLOT_WORDS;
+    // Ids are below 2^20, and a chunk has a power of two of them: whole numbers without a division.
+    return this.#chunks[(id / PARTITIONS_PER_CHUNK) | 0] + (id & (PARTITIONS_PER_CHUNK - 1)) * SLOT_WORDS;
   }
 }

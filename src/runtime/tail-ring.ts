@@ -7,7 +7,7 @@ import {
 } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { judgeFrame } from '../core/partition-follower.ts';
 import type { Replica } from '../core/replica.ts';
-import { PASS_BYTES, REPORT_EVERY_BYTES } from '../limits.ts';
+import { PASS_BYTES } from '../limits.ts';
 import {
   batchBytes,
   CRC_FROM,
@@ -188,23 +188,18 @@ export class LeaderTail {
   pass(): boolean {
     const reader = this.#reader;
     let taken = 0;
-    let reported = 0;
     if (!this.#isActive) return false;
     while (taken < PASS_BYTES && this.#next()) {
       taken += reader.length;
       // Nothing that was read of an overwritten frame holds, not even that it could be passed over.
       if (!this.#take() && !reader.intact()) break;
-      if (taken - reported < REPORT_EVERY_BYTES) continue;
-      if (!this.#broker.flush()) break;
-      reported = taken;
-      this.#broker.progressed(this.leader);
     }
     // Before the reader goes elsewhere, and before anything is reported: what is staged lies in the ring.
     const isWhole = this.#broker.flush();
     const isDamaged = this.#isDamaged;
     if (isDamaged) this.#recover('corruptFrames');
     else if (!isWhole || reader.lapped || (taken > 0 && !reader.intact())) this.#recover('laps');
-    if (taken > reported) this.#broker.progressed(this.leader);
+    if (taken > 0) this.#broker.progressed(this.leader);
     return taken > 0 || isDamaged;
   }
 
