@@ -64,6 +64,10 @@ export interface BrokerHost {
   readLog(replica: Replica): void;
   /** As a follower: the leader's log has been read up to where its ring stood at `position`. */
   rejoinRing(leader: number, position: number): void;
+  /** As a leader: the follower reads the ring from `position` on, once it has heard of it. */
+  joins(follower: number, position: number): void;
+  /** As a leader: the follower does so, for so many of the partitions of which it was told. */
+  hasJoined(follower: number, count: number): void;
   /** As a follower: this replica has all that its leader has. */
   caughtUp(replica: Replica): void;
 }

@@ -126,6 +126,16 @@ export class Broker implements BrokerHost, RolesHost {
     ringBell(this.arena.int32, this.#bell / 4);
   }
 
+  joins(follower: number, position: number): void {
+    this.#peers.joins(follower, position);
+  }
+
+  hasJoined(follower: number, count: number): void {
+    this.#peers.hasJoined(follower, count);
+    // Requests may have waited for that.
+    ringBell(this.arena.int32, this.#bell / 4);
+  }
+
   tableOf(brokerId: number): PartitionTable {
     if (brokerId === this.id) return this.table;
     const peer = this.#peers.get(brokerId);

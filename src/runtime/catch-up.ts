@@ -9,7 +9,6 @@ import {
 import { answerWish, type LogWish } from '../core/partition-leader.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
-import { copyOf } from '../log/copy.ts';
 import {
   batchBytes,
   CRC_FROM,
@@ -26,6 +25,8 @@ import type { Port } from './surroundings.ts';
 interface LogRequest {
   readonly type: 'request';
   readonly partitions: readonly LogWish[];
+  /** Memory of an earlier answer, for this one: new memory costs more than what is copied to it. */
+  readonly memory?: ArrayBuffer | undefined;
 }
 
 interface LogResult extends LeaderAnswer {
@@ -43,14 +44,36 @@ interface LogAnswer {
   readonly results: readonly LogResult[];
 }
 
+/** The follower has gone back in the ring for so many results: from here on its cursor says what it needs. */
+interface Joined {
+  readonly type: 'joined';
+  readonly count: number;
+}
+
+type Message = LogRequest | LogAnswer | Joined;
+
 /** A replica that may fetch so many bytes a second asks for what it may in this time. */
 const THROTTLED_MS = 100;
 /** A request is followed by others: for this long the broker stays with its event loop, where ports are heard. */
 const BUSY_MS = 20;
 
+/** An answer holds what a few of the partitions lack, and nobody has to tell of all of them each time. */
+const WISHES_MAX = 64;
+
+/** Of a leader that has other work: for so many times as long as it has served a follower it serves no other. */
+const REST_SHARE = 4;
+const REST_MAX_MS = 6;
+
+/** What is to be done about a result. */
+type Judged = 'useless' | 'done' | { readonly replica: Replica; readonly result: LogResult };
+
+/** For the next request: where a replica will be by then; undefined where it has to wait. */
+type Plan = ReadonlyMap<Replica, number | undefined>;
+
 /**
  * Reads leaders' logs for the partitions that cannot go on from the ring, until the ring is reached again; and
- * serves such reads to followers. One request to a leader is under way at a time, each bounded in bytes.
+ * serves such reads to followers. One request to a leader is under way at a time, each bounded in bytes: the next one is
+ * sent before the answer is appended, so that both sides have something to do.
  */
 export class CatchUp {
   readonly #broker: BrokerHost;
@@ -65,6 +88,16 @@ export class CatchUp {
   #throttledUntilMs = 0;
   /** Leaders that are asked again then. */
   readonly #heldBack = new Set<number>();
+  /** Answers in a row whose batches were not what they should be. */
+  readonly #unsound = new WeakMap<Replica, number>();
+  /** By leader: memory that goes back with the next request. */
+  readonly #memory = new Map<number, ArrayBuffer>();
+  /** Until then only those are served for whom others wait. */
+  #restsUntilMs = 0;
+  /** Where the own ring ended when a follower was served last. */
+  #servedAt = -1;
+  /** For a follower that has brought none. */
+  #spare: ArrayBuffer | undefined;
 
   constructor(broker: BrokerHost, ports: ReadonlyMap<number, Port>) {
     this.#broker = broker;
@@ -80,10 +113,11 @@ export class CatchUp {
     port.on('message', (received) => {
       // Of one that is out of reach nothing arrives. Both ask again when they see each other.
       if (this.#ports.get(peer) !== port || !this.#broker.isLinked(peer)) return;
-      const message = received as LogRequest | LogAnswer;
+      const message = received as Message;
       this.#busyUntilMs = this.#broker.clock.nowMs() + BUSY_MS;
-      if (message.type === 'request') this.#serve(port, message);
-      else this.#take(peer, message);
+      if (message.type === 'request') this.#serveInTurn(peer, port, message);
+      else if (message.type === 'answer') this.#take(peer, message);
+      else this.#broker.hasJoined(peer, message.count);
     });
     this.#ask(peer);
   }
@@ -139,7 +173,7 @@ export class CatchUp {
     for (const port of this.#ports.values()) port.close();
   }
 
-  #ask(leader: number): void {
+  #ask(leader: number, plan?: Plan): void {
     const wanted = this.#wanted.get(leader);
     if (wanted === undefined) return;
     for (const replica of wanted) if (replica.state !== 'online') wanted.delete(replica);
@@ -148,19 +182,22 @@ export class CatchUp {
     const partitions: LogWish[] = [];
     for (const replica of wanted) {
       const rate = this.#throttleOf(replica);
-      if (rate !== undefined && waitMs > 0) continue;
-      const wish = wishOf(replica);
-      partitions.push(
-        rate === undefined ? wish : { ...wish, maxBytes: Math.ceil((rate * THROTTLED_MS) / 1_000) },
-      );
+      const leo = plan?.has(replica) === true ? plan.get(replica) : replica.log.leo;
+      if (leo === undefined || (rate !== undefined && waitMs > 0)) continue;
+      const maxBytes = rate === undefined ? undefined : Math.ceil((rate * THROTTLED_MS) / 1_000);
+      partitions.push({ ...wishOf(replica), leo, maxBytes });
+      if (partitions.length === WISHES_MAX) break;
     }
     if (partitions.length === 0) {
-      this.#askLater(leader, waitMs);
+      if (plan === undefined) this.#askLater(leader, waitMs);
       return;
     }
     this.#asked.add(leader);
     this.#broker.metrics.count('catchUps');
-    this.#ports.get(leader)?.postMessage({ type: 'request', partitions } satisfies LogRequest);
+    const memory = this.#memory.get(leader);
+    this.#memory.delete(leader);
+    const request: LogRequest = { type: 'request', partitions, memory };
+    this.#ports.get(leader)?.postMessage(request, memory === undefined ? [] : [memory]);
   }
 
   #askLater(leader: number, waitMs: number): void {
@@ -177,21 +214,41 @@ export class CatchUp {
     return info.adding?.includes(brokerId) === true ? (info.throttle ?? undefined) : undefined;
   }
 
-  #serve(port: Port, request: LogRequest): void {
-    let room = CATCH_UP_BYTES;
-    const results: LogResult[] = [];
-    const transfer: ArrayBuffer[] = [];
-    for (const wish of request.partitions) {
-      const result = this.#grant(wish, room);
-      results.push(result);
-      if (result.bytes === undefined) continue;
-      room -= result.bytes.length;
-      transfer.push(result.bytes.buffer);
+  /** Whoever is in no ISR yet can wait a little where producers want something, too. */
+  #serveInTurn(peer: number, port: Port, request: LogRequest): void {
+    const { clock } = this.#broker;
+    const startedMs = clock.nowMs();
+    const isUrgent = request.partitions.some(({ id }) => this.#broker.replicas[id]?.isAwaited(peer) === true);
+    if (!isUrgent && startedMs < this.#restsUntilMs) {
+      clock.schedule(this.#restsUntilMs - startedMs, () => {
+        if (this.#ports.get(peer) === port) this.#serveInTurn(peer, port, request);
+      });
+      return;
     }
-    port.postMessage({ type: 'answer', results } satisfies LogAnswer, transfer);
+    const isLoaded = this.#broker.ringPosition !== this.#servedAt;
+    this.#servedAt = this.#broker.ringPosition;
+    this.#serve(peer, port, request);
+    const endedMs = clock.nowMs();
+    if (isLoaded) this.#restsUntilMs = endedMs + Math.min(REST_MAX_MS, REST_SHARE * (endedMs - startedMs));
   }
 
-  #grant(wish: LogWish, room: number): LogResult {
+  #serve(peer: number, port: Port, request: LogRequest): void {
+    const memory = request.memory ?? this.#spare ?? new ArrayBuffer(CATCH_UP_BYTES);
+    if (memory === this.#spare) this.#spare = undefined;
+    const room = new Uint8Array(memory);
+    const results: LogResult[] = [];
+    let used = 0;
+    for (const wish of request.partitions) {
+      const result = this.#grant(wish, room.subarray(used));
+      if (result.ringPosition !== undefined) this.#broker.joins(peer, result.ringPosition);
+      results.push(result);
+      used += result.bytes?.length ?? 0;
+    }
+    if (used === 0) this.#spare = memory;
+    port.postMessage({ type: 'answer', results } satisfies LogAnswer, used === 0 ? [] : [memory]);
+  }
+
+  #grant(wish: LogWish, room: Uint8Array<ArrayBuffer>): LogResult {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
@@ -201,7 +258,7 @@ export class CatchUp {
     let copy: LogCopy;
     try {
       if (isBehind) return { ...answer, producers: log.producers.at(answer.logStart) };
-      copy = copyFrom(log, leo, Math.min(room, maxBytes));
+      copy = copyFrom(log, leo, room, maxBytes);
     } catch (error) {
       this.#broker.readFailed(replica, error);
       return { ...answer, error: 'NOT_READABLE' };
@@ -214,45 +271,72 @@ export class CatchUp {
 
   #take(leader: number, answer: LogAnswer): void {
     this.#asked.delete(leader);
-    let isOfUse = answer.results.length === 0;
-    for (const result of answer.results) {
-      const replica = this.#broker.replicas[result.id];
-      if (replica === undefined) {
-        isOfUse = true;
-        continue;
-      }
+    const plan = new Map<Replica, number | undefined>();
+    const found = answer.results.map((result) => this.#judge(leader, result, plan));
+    // While this is appended the leader looks for what comes after it.
+    if ([...plan.values()].some((leo) => leo !== undefined)) this.#ask(leader, plan);
+    const unsound = new Set<Replica>();
+    for (const one of found) {
+      if (typeof one === 'string') continue;
       try {
-        if (this.#takeOne(replica, leader, result)) isOfUse = true;
+        if (this.#append(one.replica, one.result)) this.#unsound.delete(one.replica);
+        else unsound.add(one.replica);
       } catch (error) {
-        this.#broker.readFailed(replica, error);
+        this.#broker.readFailed(one.replica, error);
       }
     }
+    this.#broker.flush();
+    for (const one of found) if (typeof one !== 'string') this.#rejoin(one.replica, one.result);
+    this.#broker.progressed(leader);
+    const granted = answer.results.filter(({ ringPosition }) => ringPosition !== undefined).length;
+    if (granted > 0)
+      this.#ports.get(leader)?.postMessage({ type: 'joined', count: granted } satisfies Joined);
+    const memory = answer.results.find(({ bytes }) => bytes !== undefined)?.bytes?.buffer;
+    if (memory?.byteLength === CATCH_UP_BYTES) this.#memory.set(leader, memory);
+    for (const replica of unsound) this.#rest(leader, replica);
+    const isOfUse = found.length === 0 || found.some((one) => one !== 'useless');
     const failures = isOfUse ? 0 : (this.#failures.get(leader) ?? 0) + 1;
     this.#failures.set(leader, failures);
     if (isOfUse) this.#ask(leader);
     else this.#broker.clock.schedule(retryAfterMs(failures), () => this.#ask(leader));
   }
 
-  /** False where asking again at once would give the same answer. */
-  #takeOne(replica: Replica, leader: number, result: LogResult): boolean {
-    const wasUnproven = replica.source === 'unproven';
-    const step = takeAnswer(replica, leader, result);
-    if (step === 'ignore') return true;
-    // What counted before does so no more: it is told before the log goes back.
-    if (!wasUnproven && replica.source === 'unproven') this.#broker.table.storeReign(replica.id, -1);
-    if (step === 'restarted' || (wasUnproven && replica.source !== 'unproven')) this.#prove(replica);
-    if (step === 'wait') return false;
-    if (step === 'ask') {
+  /**
+   * What a result means: 'useless' where asking again at once would give the same, 'done' where nothing is left to do, or
+   * whose log it goes to. The plan gets where that one will be.
+   */
+  #judge(leader: number, result: LogResult, plan: Map<Replica, number | undefined>): Judged {
+    const replica = this.#broker.replicas[result.id];
+    if (replica === undefined) return 'done';
+    try {
+      const wasUnproven = replica.source === 'unproven';
+      const step = takeAnswer(replica, leader, result);
+      if (step === 'ignore') return 'done';
+      // What counted before does so no more: it is told before the log goes back.
+      if (!wasUnproven && replica.source === 'unproven') this.#broker.table.storeReign(replica.id, -1);
+      if (step === 'restarted' || (wasUnproven && replica.source !== 'unproven')) this.#prove(replica);
       // It may have been cut: who counts it out in an election has to know.
-      this.#broker.restarted(replica);
-      return true;
+      if (step === 'ask') this.#broker.restarted(replica);
+      if (step === 'ask') return 'done';
+      const isSteady = result.ringPosition === undefined && this.#throttleOf(replica) === undefined;
+      plan.set(replica, step === 'append' && isSteady && result.bytes !== undefined ? result.end : undefined);
+      return step === 'wait' ? 'useless' : { replica, result };
+    } catch (error) {
+      this.#broker.readFailed(replica, error);
+      return 'useless';
     }
-    this.#charge(replica, result.bytes?.length ?? 0);
-    const isSound = result.bytes === undefined || this.#append(replica, result.bytes);
-    this.#broker.progressed(leader);
-    if (result.ringPosition !== undefined && replica.log.leo === result.end)
-      this.#rejoin(replica, result.ringPosition);
-    return isSound;
+  }
+
+  /** What its leader has is damaged: others go on meanwhile. */
+  #rest(leader: number, replica: Replica): void {
+    const wanted = this.#wanted.get(leader);
+    if (wanted?.delete(replica) !== true) return;
+    const times = (this.#unsound.get(replica) ?? 0) + 1;
+    this.#unsound.set(replica, times);
+    this.#broker.clock.schedule(retryAfterMs(times), () => {
+      if (this.#broker.replicas[replica.id] !== replica || replica.info.leader !== leader) return;
+      if (replica.source !== 'ring' && !replica.isLeader) this.want(replica);
+    });
   }
 
   #charge(replica: Replica, bytes: number): void {
@@ -268,8 +352,10 @@ export class CatchUp {
     this.#broker.table.storeReign(replica.id, replica.info.epoch);
   }
 
-  /** False where the bytes are not what they should be: up to there they were taken. */
-  #append(replica: Replica, bytes: Uint8Array): boolean {
+  /** False where the bytes are not what they should be: up to there they are staged. */
+  #append(replica: Replica, { bytes }: LogResult): boolean {
+    if (bytes === undefined) return true;
+    this.#charge(replica, bytes.length);
     const { log } = replica;
     let isSound = true;
     log.committed = this.#broker.tableOf(replica.info.leader).loadHwm(replica.id);
@@ -289,12 +375,18 @@ export class CatchUp {
       }
       at += length;
     }
-    this.#broker.flush();
     return isSound;
   }
 
-  #rejoin(replica: Replica, ringPosition: number): void {
-    this.#wanted.get(replica.info.leader)?.delete(replica);
+  /** Where the leader had no more, the ring has what comes next. Others get their turn before one that has to go on. */
+  #rejoin(replica: Replica, { ringPosition, end }: LogResult): void {
+    const { leader } = replica.info;
+    const wanted = this.#wanted.get(leader);
+    if (wanted?.delete(replica) !== true) return;
+    if (ringPosition === undefined || replica.log.leo !== end) {
+      wanted.add(replica);
+      return;
+    }
     replica.source = 'ring';
     this.#broker.rejoinRing(replica.info.leader, ringPosition);
     this.#broker.caughtUp(replica);
@@ -307,23 +399,25 @@ interface LogCopy {
   readonly end: number;
 }
 
-/** Whole batches from `offset` on, up to `room` bytes, out of as many segments as that takes. */
-function copyFrom(log: PartitionLog, offset: number, room: number): LogCopy {
-  const pieces: Extent[] = [];
-  let left = room;
+/** Whole batches from `offset` on, about `maxBytes` of them as far as there is room, out of as many segments as that takes. */
+function copyFrom(
+  log: PartitionLog,
+  offset: number,
+  room: Uint8Array<ArrayBuffer>,
+  maxBytes: number,
+): LogCopy {
+  const least = Math.min(room.length, maxBytes);
+  let length = 0;
   let next = offset;
-  while (left > 0 && next < log.written) {
-    const extent = log.read(next, left, log.written);
-    if (extent === undefined) break;
+  while (length < least && next < log.written) {
+    const extent = log.read(next, least - length, log.written);
+    // One batch comes in any case; it may be more than there is room for.
+    if (extent === undefined || extent.to - extent.from > room.length - length) break;
+    room.set(extent.bytes.subarray(extent.from, extent.to), length);
+    length += extent.to - extent.from;
     next = endOf(extent);
-    // Copied before the next read, which a disk may put into the same memory.
-    const bytes = copyOf([extent]);
-    pieces.push({ bytes, from: 0, to: bytes.length });
-    left -= bytes.length;
   }
-  if (pieces.length === 0) return { bytes: undefined, end: next };
-  const bytes = pieces.length === 1 ? (pieces[0].bytes as Uint8Array<ArrayBuffer>) : copyOf(pieces);
-  return { bytes, end: next };
+  return { bytes: length === 0 ? undefined : room.subarray(0, length), end: next };
 }
 
 /** The offset after an extent's last batch. */

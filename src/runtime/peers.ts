@@ -30,6 +30,12 @@ export interface Peer {
   /** The peer's progress as a follower of this broker, when it was last looked at, and when that was news. */
   seenChanges: number;
   seenAtMs: number;
+  /** It has read logs to their end, and was told from where in the ring to go on: for so many partitions it has not yet. */
+  joining: number;
+  /** The first of these places. */
+  joinsAt: number;
+  /** Until then requests wait for it, as for one that is in sync: it is about to be. */
+  guardedUntilMs: number;
   /** What was found of it in the present round of looks, at the partition where it is furthest behind. */
   behindMs: number;
   behindRecords: number;
@@ -94,6 +100,9 @@ export class Peers {
       isAwaited: false,
       seenChanges: 0,
       seenAtMs: 0,
+      joining: 0,
+      joinsAt: 0,
+      guardedUntilMs: 0,
       behindMs: 0,
       behindRecords: 0,
       isLinked: this.isLinked(addresses.id),
@@ -204,12 +213,43 @@ export class Peers {
 
   /** Whether a follower that is waited for, and moves, is far behind what the own ring has published, which ends at `ringEnd`. */
   areBehind(ringEnd: number): boolean {
-    for (const { isAwaited, isLinked, progress, seenAtMs } of this.all) {
-      if (!isAwaited || !isLinked || ringEnd - progress.loadCursor(this.#host.id) <= AHEAD_MAX_BYTES)
-        continue;
-      if (this.#host.clock.nowMs() - seenAtMs < THROTTLE_MAX_MS) return true;
+    for (const peer of this.all) {
+      if (!peer.isLinked || !(peer.isAwaited || peer.guardedUntilMs > 0)) continue;
+      const cursor = peer.progress.loadCursor(this.#host.id);
+      const needed = peer.joining > 0 ? Math.min(cursor, peer.joinsAt) : cursor;
+      if (ringEnd - needed <= AHEAD_MAX_BYTES) continue;
+      const nowMs = this.#host.clock.nowMs();
+      const isGuarded = nowMs < peer.guardedUntilMs;
+      if (isGuarded && peer.joining > 0) return true;
+      if (!isGuarded) peer.joining = peer.guardedUntilMs = 0;
+      if (!(peer.isAwaited || isGuarded) || ringEnd - cursor <= AHEAD_MAX_BYTES) continue;
+      if (nowMs - peer.seenAtMs < THROTTLE_MAX_MS) return true;
     }
     return false;
+  }
+
+  /**
+   * A follower has read a log to its end, and is told to go on in the ring at `position`. Until it is let into the ISR
+   * nothing else would keep that from being overwritten: under load it would come back again and again.
+   */
+  joins(id: number, position: number): void {
+    const peer = this.#byId.get(id);
+    if (peer === undefined) return;
+    peer.joinsAt = peer.joining === 0 ? position : Math.min(peer.joinsAt, position);
+    peer.joining++;
+    this.#guard(peer);
+  }
+
+  /** It reads the ring from there on, for so many partitions. */
+  hasJoined(id: number, count: number): void {
+    const peer = this.#byId.get(id);
+    if (peer === undefined) return;
+    peer.joining = Math.max(0, peer.joining - count);
+    this.#guard(peer);
+  }
+
+  #guard(peer: Peer): void {
+    peer.guardedUntilMs = this.#host.clock.nowMs() + THROTTLE_MAX_MS;
   }
 
   /** Those who follow partitions led here; one that is awake costs one look. */
