@@ -31,6 +31,8 @@ export class Replica {
   #awaited: readonly number[] = [];
   /** Never goes back while this replica leads, and never exceeds the LEO of an ISR member. */
   hwm = 0;
+  /** As a leader: where its log ended when its reign began. Below it lies whatever was acknowledged before. */
+  reignStart = 0;
   /** As a leader: batches above the HWM, in the order of their offsets, and who waits for them. */
   readonly pending = new CommitQueue();
   /** As a leader: reads that wait for records. */
