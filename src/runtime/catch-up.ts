@@ -270,9 +270,10 @@ export class CatchUp {
 
   /** False where the bytes are not what they should be: up to there they were taken. */
   #append(replica: Replica, bytes: Uint8Array): boolean {
-    const { log } = replica;
+    const { log, info } = replica;
     let isSound = true;
-    log.committed = this.#broker.tableOf(replica.info.leader).loadHwm(replica.id);
+    const hwm = this.#broker.tableOf(info.leader).loadHwmIn(info.epoch, replica.id);
+    replica.learn(hwm);
     for (let at = 0; at < bytes.length && isSound; ) {
       const sound = checkBatch(bytes, at, bytes.length - at, bytes.length) === 0;
       const length = sound ? batchBytes(bytes, at) : 0;
@@ -290,6 +291,7 @@ export class CatchUp {
       at += length;
     }
     this.#broker.flush();
+    replica.learn(hwm);
     return isSound;
   }
 

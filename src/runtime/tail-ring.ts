@@ -252,7 +252,7 @@ export class LeaderTail {
       return false;
     }
     const appendedAtMs = arena.float64[frame / 8 + RING_TIME_WORD];
-    log.committed = this.#broker.tableOf(this.leader).loadHwm(replica.id);
+    replica.learn(this.#broker.tableOf(this.leader).loadHwmIn(replica.info.epoch, replica.id));
     // What a lapped reader has taken is undone before anything of it is visible: here, or when it is flushed.
     if (!this.#append(replica, at, length)) {
       replica.taken.truncateTo(log.leo);
