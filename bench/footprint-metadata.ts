@@ -74,8 +74,9 @@ async function load(): Promise<string> {
     directory,
     context: {
       isAlive: () => true,
+      isEmptied: () => false,
       hasLog: () => true,
-      logEnd: () => 0,
+      logEnd: () => ({ leo: 0, lastEpoch: 0 }),
       newUuid,
       defaults: topicDefaults('os'),
     },

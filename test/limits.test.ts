@@ -14,7 +14,7 @@ import {
   TAIL_RING_BYTES,
 } from '../src/limits.ts';
 import { FETCHED_HEADER_BYTES, PRODUCE_HEADER_BYTES } from '../src/runtime/client-frames.ts';
-import { RING_HEADER_BYTES } from '../src/runtime/leader-tail.ts';
+import { RING_HEADER_BYTES } from '../src/runtime/tail-ring.ts';
 
 test('the largest batch fits a frame of every channel and ring on its way, headers included', () => {
   const request = new ChannelWriter(

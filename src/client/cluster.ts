@@ -217,8 +217,8 @@ export class Cluster {
     this.#checkOpen();
     const { reassign, throttle, timeoutMs } = checkRemoval(options);
     const { lives, reassignments } = this.#coordinator;
-    if (reassign) await reassignments.drain(id, throttle, timeoutMs);
-    return lives.remove(id);
+    const remove = (): Promise<string | undefined> => lives.remove(id);
+    return reassign ? reassignments.emptied(id, throttle, timeoutMs, remove) : remove();
   }
 
   /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */

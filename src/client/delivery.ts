@@ -1,12 +1,11 @@
 import { TidemarkError } from '../errors.ts';
+import { BATCHES_IN_FLIGHT_MAX } from '../limits.ts';
 import type { NewProducer } from '../runtime/producer-ids.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BatchLink } from './broker-link.ts';
 import { isRetried } from './delivery-errors.ts';
 import type { ProducerBatch } from './outbound.ts';
 
-/** As many as a partition remembers of a producer: so it knows every one of them that comes twice. */
-const IN_FLIGHT_MAX = 5;
 /** Sequence numbers begin again at 0 behind 2^31 - 1. */
 const SEQUENCE_MASK = 0x7fffffff;
 const PRODUCER_EPOCH_MAX = 32_767;
@@ -203,7 +202,7 @@ export class Delivery {
     while (this.#state === 'sending' && this.#line.length > 0) {
       const batch = this.#line[0];
       // Counted from the oldest: the partition has to know that one again, whatever was acknowledged since.
-      if (batch.place - (this.#inFlight[0]?.place ?? batch.place) >= IN_FLIGHT_MAX) return;
+      if (batch.place - (this.#inFlight[0]?.place ?? batch.place) >= BATCHES_IN_FLIGHT_MAX) return;
       const link = this.#leader();
       if (link === undefined || !this.#isNumbered(batch)) return;
       this.#line.shift();

@@ -42,7 +42,8 @@ export class Reading implements SessionListener {
   readonly #request: ReadRequest;
   readonly #waitUntilMs: number;
   readonly #deadlineMs: number;
-  #state: 'asking' | 'waiting' | 'over' = 'waiting';
+  /** Refusing: it has failed, and the reason is asked for. Nothing but its end comes after that. */
+  #state: 'asking' | 'waiting' | 'refusing' | 'over' = 'waiting';
   #failures = 0;
   #lastError: TidemarkError | undefined;
   /** Whether a replica on the rack could not answer: then the leader is asked. */
@@ -54,15 +55,17 @@ export class Reading implements SessionListener {
   #info: PartitionInfo | undefined;
   /** Makes the present request one whose answer nobody waits for. */
   #cancel: () => void = () => undefined;
-  #resolve: (result: ReadResult | Promise<ReadResult>) => void = () => undefined;
+  #resolve: (result: ReadResult) => void = () => undefined;
+  #reject: (error: unknown) => void = () => undefined;
 
   constructor(session: Session, request: ReadRequest) {
     this.#session = session;
     this.#request = request;
     this.#waitUntilMs = nowMs() + request.waitMs;
     this.#deadlineMs = this.#waitUntilMs + request.timeoutMs;
-    this.answer = new Promise((resolve) => {
+    this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
+      this.#reject = reject;
     });
     session.listen(this);
     session.hold();
@@ -75,7 +78,7 @@ export class Reading implements SessionListener {
     try {
       this.#try();
     } catch (error) {
-      this.#end(Promise.reject(error));
+      this.#refuse(error);
     }
   }
 
@@ -89,14 +92,14 @@ export class Reading implements SessionListener {
     const info = topic?.partitions[this.#request.partition];
     const isSame = info?.leader === this.#info?.leader && info?.epoch === this.#info?.epoch;
     const isMoved = !isSame || (info !== undefined && this.#replica(info) !== this.#broker);
-    if (!isMoved || this.#state === 'over' || this.#request.broker !== undefined) return;
+    if (!isMoved || !this.#isUnderWay || this.#request.broker !== undefined) return;
     this.#cancel();
     this.#session.retries.goOn(this);
     this.resume();
   }
 
   ended(error: TidemarkError): void {
-    this.#end(Promise.reject(error));
+    this.#refuse(error);
   }
 
   #try(): void {
@@ -169,9 +172,9 @@ export class Reading implements SessionListener {
         try {
           const result = decode(info, offset, answer);
           if (result === 'corrupt') this.#refused('CORRUPT_MESSAGE', offset);
-          else this.#end(result);
+          else this.#answer(result);
         } catch (error) {
-          this.#end(Promise.reject(error));
+          this.#refuse(error);
         }
       },
       failed,
@@ -210,7 +213,7 @@ export class Reading implements SessionListener {
   }
 
   #failed(error: TidemarkError, offset?: number): void {
-    if (this.#state === 'over') return;
+    if (!this.#isUnderWay) return;
     if (this.#isNear && error.code !== 'CLOSED') {
       this.#isRackSpent = true;
       this.resume();
@@ -223,25 +226,36 @@ export class Reading implements SessionListener {
     else this.#session.retries.waitAfter(++this.#failures, this);
   }
 
+  get #isUnderWay(): boolean {
+    return this.#state === 'asking' || this.#state === 'waiting';
+  }
+
   async #giveUp(offset?: number): Promise<void> {
     const error = this.#lastError as TidemarkError;
     const info = this.#info as PartitionInfo;
-    const broker = this.#broker;
-    this.#state = 'over';
+    this.#state = 'refusing';
     const isSaid = ['BROKER_FAILED', 'LEADER_NOT_AVAILABLE', 'REQUEST_TIMED_OUT', 'CLOSED'].includes(
       error.code,
     );
-    this.#end(
-      Promise.reject(isSaid ? error : await refusal(this.#session, broker, info, error.code, offset)),
-    );
+    this.#refuse(isSaid ? error : await refusal(this.#session, this.#broker, info, error.code, offset));
   }
 
-  #end(result: ReadResult | Promise<ReadResult>): void {
+  #answer(result: ReadResult): void {
+    if (this.#leave()) this.#resolve(result);
+  }
+
+  #refuse(error: unknown): void {
+    if (this.#leave()) this.#reject(error);
+  }
+
+  /** Whether that was the end: the session may end while the reason is still asked for. */
+  #leave(): boolean {
+    if (this.#state === 'over') return false;
     this.#state = 'over';
     this.#cancel();
     this.#session.retries.goOn(this);
     this.#session.unlisten(this);
     this.#session.release();
-    this.#resolve(result);
+    return true;
   }
 }

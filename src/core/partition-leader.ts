@@ -1,4 +1,5 @@
 import type { EpochEnd, PartitionLog } from '../types.ts';
+import type { LogEnd } from './reopening.ts';
 import type { Replica } from './replica.ts';
 
 // What a leader decides: whom it answers, what its reign begins with, and whom its HWM waits for. Ports, rings and timers
@@ -87,10 +88,7 @@ export function beginReign(replica: Replica, hwm: number): void {
 }
 
 /** After a start: what the whole ISR has is committed, also where nobody had the time to write it down. */
-export function hwmAtStart(
-  replica: Replica,
-  followers: readonly { readonly leo: number; readonly lastEpoch: number }[],
-): number {
+export function hwmAtStart(replica: Replica, followers: readonly LogEnd[]): number {
   if (!replica.hasEnoughInSync) return replica.hwm;
   const common = followers.map((end) => commonEnd(replica.log, end));
   return Math.max(replica.hwm, Math.min(replica.log.leo, ...common));
@@ -111,10 +109,7 @@ export function admitFollower(replica: Replica, epoch: number, follower: number,
 }
 
 /** How far a leader's log and another one certainly agree: as far as both went in an epoch that both know. */
-export function commonEnd(
-  log: Pick<PartitionLog, 'endOfEpoch'>,
-  other: { readonly leo: number; readonly lastEpoch: number },
-): number {
+export function commonEnd(log: Pick<PartitionLog, 'endOfEpoch'>, other: LogEnd): number {
   const { epoch, endOffset } = log.endOfEpoch(other.lastEpoch);
   return epoch === other.lastEpoch ? Math.min(other.leo, endOffset) : 0;
 }

@@ -1,8 +1,6 @@
-import { PRODUCERS_A_PARTITION_MAX } from '../limits.ts';
+import { BATCHES_IN_FLIGHT_MAX, PRODUCERS_A_PARTITION_MAX } from '../limits.ts';
 import type { ProducedBatch, SequenceVerdict } from '../types.ts';
 
-/** Of each producer; Kafka's number, and so the batches that a producer may have in flight. */
-const BATCHES_A_PRODUCER = 5;
 /** Sequence numbers begin again at 0 behind 2^31 - 1. */
 const SEQUENCES = 2 ** 31;
 /** Nobody has looked at the clock since it was heard. */
@@ -18,6 +16,8 @@ export interface ProducerState {
 interface Producer extends ProducerState {
   epoch: number;
   batches: ProducedBatch[];
+  /** A copy of the states has the same list: it is not changed any more. */
+  isShared: boolean;
   heardMs: number;
 }
 
@@ -42,6 +42,17 @@ export class ProducerStates {
     return this.#producers.entries();
   }
 
+  /** As they are now, whatever comes: it costs little until the producers write on. */
+  copy(): ProducerStates {
+    const copy = new ProducerStates();
+    for (const [producerId, producer] of this.#producers) {
+      producer.isShared = true;
+      copy.#producers.set(producerId, { ...producer });
+    }
+    copy.#end = this.#end;
+    return copy;
+  }
+
   judge(producerId: number, epoch: number, firstSequence: number, records: number): SequenceVerdict {
     const known = this.#producers.get(producerId);
     if (known === undefined) return firstSequence === 0 ? 'next' : 'unknown producer';
@@ -62,9 +73,9 @@ export class ProducerStates {
   ): ProducedBatch | undefined {
     const known = this.#producers.get(producerId);
     if (known === undefined || known.epoch !== epoch) return undefined;
-    return known.batches.find(
-      (batch) => batch.firstSequence === firstSequence && recordsOf(batch) === records,
-    );
+    for (const batch of known.batches)
+      if (batch.firstSequence === firstSequence && recordsOf(batch) === records) return batch;
+    return undefined;
   }
 
   /** The batch is in the log: whoever has put it there has judged it. One that was noted before is passed over. */
@@ -89,8 +100,7 @@ export class ProducerStates {
   #add(batch: ProducedBatch): void {
     const producer = this.#heard(batch.producerId, batch.producerEpoch);
     // A marker of a transaction says nothing but the epoch.
-    if (batch.firstSequence >= 0) producer.batches.push(batch);
-    if (producer.batches.length > BATCHES_A_PRODUCER) producer.batches.shift();
+    if (batch.firstSequence >= 0) remember(producer, batch);
     if (batch.nextOffset > this.#end) this.#end = batch.nextOffset;
     if (this.#producers.size > PRODUCERS_A_PARTITION_MAX) this.#dropOldest();
   }
@@ -98,13 +108,14 @@ export class ProducerStates {
   #heard(producerId: number, epoch: number): Producer {
     let producer = this.#producers.get(producerId);
     if (producer === undefined) {
-      producer = { epoch, batches: [], heardMs: JUST_NOW };
+      producer = { epoch, batches: [], isShared: false, heardMs: JUST_NOW };
       this.#producers.set(producerId, producer);
     }
     producer.heardMs = JUST_NOW;
     if (producer.epoch === epoch) return producer;
     producer.epoch = epoch;
     producer.batches = [];
+    producer.isShared = false;
     return producer;
   }
 
@@ -120,6 +131,13 @@ export class ProducerStates {
     }
     this.#producers.delete(oldest);
   }
+}
+
+function remember(producer: Producer, batch: ProducedBatch): void {
+  if (producer.isShared) producer.batches = producer.batches.slice();
+  producer.isShared = false;
+  producer.batches.push(batch);
+  if (producer.batches.length > BATCHES_IN_FLIGHT_MAX) producer.batches.shift();
 }
 
 /** The sequence number that so many records further on comes next. */

@@ -1,8 +1,13 @@
-/** How far a replica's log went when it was opened, and how far it knew that records were committed. */
-export interface FoundReplica {
-  readonly broker: number;
+/** How far a replica's log goes. */
+export interface LogEnd {
   readonly leo: number;
+  /** The newest epoch that has begun in it; -1 is none. */
   readonly lastEpoch: number;
+}
+
+/** How far a replica's log went when it was opened, and how far it knew that records were committed. */
+export interface FoundReplica extends LogEnd {
+  readonly broker: number;
   readonly hwm: number;
 }
 
@@ -10,6 +15,14 @@ export interface FoundReplica {
 export interface Standing {
   readonly leader: number;
   readonly isr: readonly number[];
+}
+
+/**
+ * Negative where one log reaches further than the other, by epoch and then by offset. Of the same epoch the longer log has
+ * all that the other has. What is longer in an older epoch may be what nobody had acknowledged when a later leader began.
+ */
+export function furthestFirst(one: LogEnd, other: LogEnd): number {
+  return other.lastEpoch - one.lastEpoch || other.leo - one.leo;
 }
 
 /**
@@ -25,9 +38,7 @@ export function electAtStart(before: Standing, found: readonly FoundReplica[]): 
   const members = found.filter(({ broker }) => before.isr.includes(broker));
   if (members.length === 0) return { leader: -1, isr: before.isr };
   const rank = (replica: FoundReplica): number => (replica.broker === before.leader ? 1 : 0);
-  const [first] = [...members].sort(
-    (one, other) => other.lastEpoch - one.lastEpoch || other.leo - one.leo || rank(other) - rank(one),
-  );
+  const [first] = [...members].sort((one, other) => furthestFirst(one, other) || rank(other) - rank(one));
   const committed = Math.min(first.leo, Math.max(...members.map(({ hwm }) => hwm)));
   const inSync = members.filter(({ leo }) => leo >= committed).map(({ broker }) => broker);
   return { leader: first.broker, isr: before.isr.filter((broker) => inSync.includes(broker)) };

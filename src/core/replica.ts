@@ -137,8 +137,9 @@ export class Replica {
     if (!this.hasEnoughInSync) return this.hwm;
     let lowest = this.#stable;
     for (const follower of this.#awaited) {
-      const leo = leoOf(follower, this.id);
-      if (leo < lowest) lowest = leo;
+      lowest = Math.min(lowest, leoOf(follower, this.id));
+      // Whatever the others have.
+      if (lowest <= this.hwm) return this.hwm;
     }
     return Math.max(lowest, this.hwm);
   }

@@ -30,6 +30,14 @@ export interface ProducedLog {
   epochAt(offset: number): number;
 }
 
+/** What is known where a segment begins, until the disk has it. */
+interface Kept {
+  readonly states: ProducerStates;
+  readonly leaderEpoch: number;
+  /** A file of it may be there already. */
+  isBegun: boolean;
+}
+
 /** The batch there as a partition remembers it; undefined where its producer is not idempotent. */
 export function producedBatch(bytes: Uint8Array, at: number): ProducedBatch | undefined {
   const producerId = readProducerId(bytes, at);
@@ -53,8 +61,8 @@ export class ProducerLog implements KnownProducers {
   readonly #log: ProducedLog;
   /** Undefined while nobody has asked, or since the log went back. */
   #states: ProducerStates | undefined;
-  /** By offset: with its bytes as long as there is no file. Undefined while the directory was not looked at. */
-  #snapshots: Map<number, Buffer | undefined> | undefined;
+  /** By offset; undefined where the disk has it. Undefined as a whole while the directory was not looked at. */
+  #snapshots: Map<number, Kept | undefined> | undefined;
 
   /** `names` are those of the directory's files, where they are known. */
   constructor(disk: Disk, log: ProducedLog, names: Iterable<string> | undefined) {
@@ -73,7 +81,7 @@ export class ProducerLog implements KnownProducers {
 
   /** Whether a snapshot is known that the disk does not have. */
   get isUnwritten(): boolean {
-    return [...(this.#snapshots?.values() ?? [])].some((bytes) => bytes !== undefined);
+    return [...(this.#snapshots?.values() ?? [])].some((kept) => kept !== undefined);
   }
 
   judge(bytes: Uint8Array, at: number): SequenceVerdict {
@@ -112,7 +120,8 @@ export class ProducerLog implements KnownProducers {
 
   /** As they were at an offset of the log: what a snapshot of there says. */
   at(offset: number): Buffer {
-    return this.#encode(this.#statesAt(offset), offset);
+    const leaderEpoch = this.#log.epochAt(offset - 1);
+    return format().encodeProducers(this.#statesAt(offset), { offset, leaderEpoch });
   }
 
   expire(nowMs: number, afterMs: number): void {
@@ -166,9 +175,11 @@ export class ProducerLog implements KnownProducers {
   restartedAt(offset: number, snapshot: Uint8Array | undefined): void {
     for (const known of this.#listed().keys()) this.#remove(known);
     const bytes = snapshot === undefined ? undefined : Buffer.from(snapshot);
-    const states = bytes === undefined ? undefined : format().decodeProducers(bytes)?.states;
-    this.#states = states ?? new ProducerStates();
-    if (states !== undefined) this.#listed().set(offset, bytes);
+    const decoded = bytes === undefined ? undefined : format().decodeProducers(bytes);
+    this.#states = decoded?.states ?? new ProducerStates();
+    if (decoded === undefined) return;
+    const { leaderEpoch } = decoded.place ?? { leaderEpoch: -1 };
+    this.#listed().set(offset, { states: this.#states.copy(), leaderEpoch, isBegun: false });
   }
 
   #statesAt(end: number): ProducerStates {
@@ -196,7 +207,9 @@ export class ProducerLog implements KnownProducers {
 
   /** Undefined where it is damaged, or of another log: then it is removed. */
   #read(offset: number): ProducerStates | undefined {
-    const bytes = this.#listed().get(offset) ?? readWhole(this.#disk, this.#path(offset));
+    const kept = this.#listed().get(offset);
+    if (kept !== undefined) return kept.states.copy();
+    const bytes = readWhole(this.#disk, this.#path(offset));
     const snapshot = bytes === undefined ? undefined : format().decodeProducers(bytes);
     const { states, place } = snapshot ?? {};
     const epoch = this.#log.epochAt(offset - 1);
@@ -219,11 +232,9 @@ export class ProducerLog implements KnownProducers {
   }
 
   #keep(offset: number, states: ProducerStates): void {
-    this.#listed().set(offset, this.#encode(states, offset));
-  }
-
-  #encode(states: ProducerStates, offset: number): Buffer {
-    return format().encodeProducers(states, { offset, leaderEpoch: this.#log.epochAt(offset - 1) });
+    const listed = this.#listed();
+    const isBegun = listed.has(offset) && listed.get(offset)?.isBegun !== false;
+    listed.set(offset, { states: states.copy(), leaderEpoch: this.#log.epochAt(offset - 1), isBegun });
   }
 
   /** Those that are neither where a segment begins nor where the log ended last. */
@@ -236,30 +247,33 @@ export class ProducerLog implements KnownProducers {
 
   /** True where there was any. */
   async #writeAll(): Promise<boolean> {
-    const unwritten = [...(this.#snapshots ?? [])].filter(([, bytes]) => bytes !== undefined);
-    await Promise.all(unwritten.map(([offset, bytes]) => this.#write(offset, bytes as Buffer)));
+    const unwritten = [...(this.#snapshots ?? [])].filter(([, kept]) => kept !== undefined);
+    await Promise.all(unwritten.map(([offset, kept]) => this.#write(offset, kept as Kept)));
     return unwritten.length > 0;
   }
 
-  async #write(offset: number, bytes: Buffer): Promise<void> {
+  async #write(offset: number, kept: Kept): Promise<void> {
+    kept.isBegun = true;
+    const { states, leaderEpoch } = kept;
     const file = this.#disk.open(this.#path(offset), 'create');
     try {
       file.truncate(0);
-      file.write(0, [bytes]);
+      file.write(0, [format().encodeProducers(states, { offset, leaderEpoch })]);
       await file.sync();
     } finally {
       file.close();
     }
     // A truncation may have removed it meanwhile.
-    if (this.#snapshots?.get(offset) === bytes) this.#snapshots.set(offset, undefined);
+    if (this.#snapshots?.get(offset) === kept) this.#snapshots.set(offset, undefined);
   }
 
   #remove(offset: number): void {
+    const kept = this.#listed().get(offset);
     this.#listed().delete(offset);
-    this.#disk.remove(this.#path(offset));
+    if (kept === undefined || kept.isBegun) this.#disk.remove(this.#path(offset));
   }
 
-  #listed(): Map<number, Buffer | undefined> {
+  #listed(): Map<number, Kept | undefined> {
     this.#snapshots ??= snapshotsIn(this.#disk.list(this.#log.directory));
     return this.#snapshots;
   }

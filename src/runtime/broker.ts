@@ -1,19 +1,12 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
-import { RingWriter, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import type { TopicConfig } from '../config.ts';
 import { NOBODY, type PendingBatch } from '../core/commit-queue.ts';
 import type { Replica } from '../core/replica.ts';
 import type { ErrorCode } from '../errors.ts';
 import { LOOK_EVERY_MS, RING_EVERY_BYTES } from '../limits.ts';
 import { type DiskError, remedyOf } from '../log/disk.ts';
-import {
-  CRC_FROM,
-  nextOffset,
-  writeAppendTime,
-  writeBaseOffset,
-  writeCrc,
-  writeLeaderEpoch,
-} from '../log/record-batch.ts';
+import { nextOffset } from '../log/record-batch.ts';
 import type { DiskCondition, PartitionInfo } from '../types.ts';
 import { ArenaView, kernelsOver } from './arena.ts';
 import type { BackgroundClient } from './background-client.ts';
@@ -31,7 +24,6 @@ import type {
   Reign,
 } from './directory.ts';
 import { DurableLogs } from './durable-logs.ts';
-import { RING_HEADER_BYTES, RING_PARTITION_WORD, RING_TIME_WORD } from './leader-tail.ts';
 import { deleteRecords, LogKeeper } from './log-keeper.ts';
 import { Metrics } from './metrics.ts';
 import { PartitionTable } from './partition-table.ts';
@@ -41,6 +33,7 @@ import { ReplicaOpening } from './replica-opening.ts';
 import { ReplicaRemoval } from './replica-removal.ts';
 import { ReplicaRoles, type RolesHost } from './replica-roles.ts';
 import type { BrokerSurroundings, Clock, Port } from './surroundings.ts';
+import { TailRing } from './tail-ring.ts';
 
 /**
  * One broker: the replicas it holds, the ring it publishes to, the rings it follows, the clients it serves.
@@ -58,7 +51,7 @@ export class Broker implements BrokerHost, RolesHost {
   readonly afflict: (condition: DiskCondition) => Promise<void>;
   readonly replicas: (Replica | undefined)[] = [];
   readonly #bell: number;
-  readonly #ring: RingWriter;
+  readonly #ring: TailRing;
   readonly #peers: Peers;
   readonly #links = new Map<number, ClientLink>();
   readonly #roles: ReplicaRoles;
@@ -66,18 +59,10 @@ export class Broker implements BrokerHost, RolesHost {
   readonly #removal: ReplicaRemoval;
   readonly #logs: DurableLogs;
   readonly #notify: (notice: BrokerNotice) => void;
-  /** What of the own ring may be overwritten before the own logs have written it. */
-  readonly #stagedMaxBytes: number;
   /** Partitions led here with records above the HWM: those that a follower's progress may commit. */
   #uncommitted: Replica[] = [];
   /** Something has changed that an HWM may follow: an own LEO, a follower's progress, an ISR. */
   #mayCommit = false;
-  /** The frame of the tail ring that holds the staged batch. */
-  #staged = 0;
-  /** Published to the tail ring since the followers' bells were rung. */
-  #unrungBytes = 0;
-  /** Where in the own ring the first frame lies that an own log may have staged and not written; -1: there is none. */
-  #unwrittenFrom = -1;
   /** Leaders of followed partitions whose stable ends have moved since those leaders were told. */
   readonly #unreported = new Set<number>();
   /** When the batches settled that are being counted: one look at the clock for all of them. */
@@ -98,9 +83,7 @@ export class Broker implements BrokerHost, RolesHost {
     this.kernels = kernelsOver(this.arena, data.workspace, data.module);
     const own = data.brokers.find(({ id }) => id === data.id) as BrokerAddresses;
     this.#bell = own.bell;
-    this.arena.reach(own.ring + ringBytes(own.ringCapacity));
-    this.#ring = new RingWriter(this.arena.buffer, own.ring, own.ringCapacity);
-    this.#stagedMaxBytes = own.ringCapacity / 4;
+    this.#ring = new TailRing(this.arena, this.kernels, this.clock, own);
     this.table = new PartitionTable(this.arena, own.chunks);
     this.#logs = new DurableLogs(data.durability, this.table, {
       settled: this.#settled,
@@ -184,7 +167,7 @@ export class Broker implements BrokerHost, RolesHost {
   pass(): boolean {
     let worked = false;
     if (!this.isThrottled) for (const link of this.#links.values()) if (link.serve()) worked = true;
-    if (this.#unrungBytes > 0) this.#ringFollowers();
+    if (this.#ring.unrungBytes > 0) this.#ringFollowers();
     // Followers read the ring meanwhile. Nothing is answered or committed before it is written here.
     this.flush();
     if (this.#commit()) worked = true;
@@ -200,14 +183,8 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   readonly stage = (from: number, length: number): number => {
-    // Own logs write straight from the ring, so it must not come round to what they have not written yet. The rest of
-    // the ring is room for a frame and for the padding before it, a quarter each at most.
-    if (this.#unwrittenFrom !== -1 && this.#ring.position - this.#unwrittenFrom >= this.#stagedMaxBytes)
-      this.flush();
-    this.#staged = this.#ring.reserve(RING_HEADER_BYTES + CRC_FROM + length);
-    const batch = this.#staged + RING_HEADER_BYTES;
-    this.arena.bytes.copyWithin(batch, from - CRC_FROM, from);
-    return this.kernels.crc32cCopy(from, length, batch + CRC_FROM);
+    if (this.#ring.isFull) this.flush();
+    return this.#ring.stage(from, length);
   };
 
   append(
@@ -220,20 +197,10 @@ export class Broker implements BrokerHost, RolesHost {
   ): void {
     const { log } = replica;
     const baseOffset = log.leo;
-    const { bytes, int32, float64 } = this.arena;
+    const { bytes } = this.arena;
     const appendedAtMs = this.clock.nowMs();
-    const frame = this.#staged;
-    const batch = frame + RING_HEADER_BYTES;
-    float64[frame / 8 + RING_TIME_WORD] = appendedAtMs;
-    int32[frame / 4 + RING_PARTITION_WORD] = replica.id;
-    writeBaseOffset(bytes, batch, baseOffset);
-    writeLeaderEpoch(bytes, batch, replica.info.epoch);
-    if (replica.config['message.timestamp.type'] === 'LogAppendTime') this.#stampTime(batch, length);
-    if (this.#unwrittenFrom === -1) this.#unwrittenFrom = this.#ring.position;
-    this.#ring.commit();
-    this.#ring.publish();
-    this.#unrungBytes += length;
-    if (this.#unrungBytes >= RING_EVERY_BYTES) this.#ringFollowers();
+    const batch = this.#ring.publish(replica, length, appendedAtMs);
+    if (this.#ring.unrungBytes >= RING_EVERY_BYTES) this.#ringFollowers();
 
     // Before the log may fail: then whoever waits is told with all the others.
     const waiter = { client, correlation, waitsFor, deadlineMs: appendedAtMs + timeoutMs };
@@ -254,7 +221,7 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   flush(): boolean {
-    this.#unwrittenFrom = -1;
+    this.#ring.written();
     return this.#logs.flush();
   }
 
@@ -441,13 +408,6 @@ export class Broker implements BrokerHost, RolesHost {
     return true;
   }
 
-  /** What batches are to carry whose topic has LogAppendTime. */
-  #stampTime(batch: number, length: number): void {
-    const { bytes } = this.arena;
-    writeAppendTime(bytes, batch, this.clock.wallClockMs());
-    writeCrc(bytes, batch, this.kernels.crc32c(batch + CRC_FROM, length - CRC_FROM));
-  }
-
   readonly #settled = (replica: Replica): void => {
     if (!replica.isLeader) {
       this.#settledAtMs = this.clock.nowMs();
@@ -493,7 +453,7 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   #ringFollowers(): void {
-    this.#unrungBytes = 0;
+    this.#ring.unrungBytes = 0;
     this.#peers.ringFollowers();
   }
 }

@@ -242,7 +242,11 @@ export class CatchUp {
     if (!wasUnproven && replica.source === 'unproven') this.#broker.table.storeReign(replica.id, -1);
     if (step === 'restarted' || (wasUnproven && replica.source !== 'unproven')) this.#prove(replica);
     if (step === 'wait') return false;
-    if (step === 'ask') return true;
+    if (step === 'ask') {
+      // It may have been cut: who counts it out in an election has to know.
+      this.#broker.restarted(replica);
+      return true;
+    }
     this.#charge(replica, result.bytes?.length ?? 0);
     const isSound = result.bytes === undefined || this.#append(replica, result.bytes);
     this.#broker.progressed(leader);

@@ -140,6 +140,7 @@ export class Coordinator {
       // Which it is already: the answer comes behind everything else.
       decided: () => metadata.submit({ type: 'create-cluster', clusterId: this.clusterId }),
       isLive: (id) => this.lives.isLive(id),
+      isEmptied: (id) => this.reassignments.isEmptied(id),
       settle: (begin) => this.lives.settle(begin),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
       gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
@@ -249,6 +250,7 @@ export class Coordinator {
     await Promise.all([...brokers, this.#background.close()]);
     // One that was about to start.
     await this.lives.settled();
+    await this.reassignments.settled();
     await Promise.all(this.#members.all.map(({ handle }) => handle.close()));
     await this.#metadata.close();
     this.#directory.close();
@@ -297,6 +299,7 @@ export class Coordinator {
       voters: controllers,
       context: {
         isAlive: (id, epoch) => this.lives.epochOf(id) === epoch && this.lives.isLive(id),
+        isEmptied: (id) => this.reassignments.isEmptied(id),
         hasLog: (id, partition) => this.lives.hasLog(id, partition),
         logEnd: (id, partition) => this.#members.logEnd(id, partition),
         newUuid,

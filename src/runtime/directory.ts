@@ -1,4 +1,5 @@
 import type { TopicConfig } from '../config.ts';
+import type { LogEnd } from '../core/reopening.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { RecoveryCut } from '../log/open-log.ts';
 import type { DiskCondition, Durability, PartitionInfo } from '../types.ts';
@@ -89,16 +90,10 @@ export interface OpenedReplica {
   readonly cuts: readonly RecoveryCut[];
 }
 
-/** How far another replica's log went when it was opened. */
-export interface ReplicaEnd {
-  readonly leo: number;
-  readonly lastEpoch: number;
-}
-
 /** A partition that is to be led from now on, after a start, and how far the followers in its ISR are. */
 export interface Reign {
   readonly info: PartitionInfo;
-  readonly followers: readonly ReplicaEnd[];
+  readonly followers: readonly LogEnd[];
 }
 
 /** A damaged segment that was set aside, under the name that its file has now. */

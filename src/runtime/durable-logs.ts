@@ -60,11 +60,11 @@ export class DurableLogs {
     return isWhole;
   }
 
-  /** The log has gone back, or begins elsewhere: its LEO is published anew. */
+  /** The log was opened, has gone back, or begins elsewhere: its LEO is published anew. */
   restarted(replica: Replica): void {
     replica.restart();
     this.#table.storeLogStart(replica.id, replica.log.logStart);
-    this.#table.storeLeo(replica.id, replica.stable);
+    this.#table.storeEnd(replica.id, replica.stable, replica.log.lastEpoch);
   }
 
   /** What a log threw: a DiskError is the disk's, and anything else a programmer's, which ends the thread. */
@@ -102,7 +102,7 @@ export class DurableLogs {
     if (end === replica.stable || replica.state !== 'online') return;
     replica.settleTo(end);
     // Publishes the batches: they are as durable as was asked before the LEO says so.
-    this.#table.storeLeo(replica.id, end);
+    this.#table.storeEnd(replica.id, end, replica.log.lastEpoch);
     this.#owner.settled(replica);
   }
 }

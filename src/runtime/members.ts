@@ -1,4 +1,5 @@
 import { forceRing, ringBell, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import type { LogEnd } from '../core/reopening.ts';
 import { TidemarkError } from '../errors.ts';
 import { BROKER_STOP_TIMEOUT_MS, PARTITIONS_PER_CHUNK } from '../limits.ts';
 import type { DiskCondition, Durability } from '../types.ts';
@@ -21,6 +22,7 @@ import { timeLimit } from './timers.ts';
 import { COORDINATORS_SIDE, SIDES_BYTES, Sides, VITALS_BYTES, Vitals } from './vitals.ts';
 
 const BELL_BYTES = 128;
+const NO_LOG: LogEnd = { leo: 0, lastEpoch: -1 };
 /** Lives of one broker whose memory may be waiting to be given back. */
 const RETIRING_LIVES_MAX = 4;
 
@@ -105,9 +107,9 @@ export class Members {
   }
 
   /** How far a broker's log of a partition goes, as it was published last. */
-  logEnd(id: number, partition: number): number {
+  logEnd(id: number, partition: number): LogEnd {
     const { table } = this.get(id);
-    return partition < table.chunkCount * PARTITIONS_PER_CHUNK ? table.loadLeo(partition) : 0;
+    return partition < table.chunkCount * PARTITIONS_PER_CHUNK ? table.loadEnd(partition) : NO_LOG;
   }
 
   /** All at once: each knows the others from the first. */

@@ -3,6 +3,7 @@ import {
   loadPosition,
   storePosition,
 } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import type { LogEnd } from '../core/reopening.ts';
 import { PARTITIONS_PER_CHUNK } from '../limits.ts';
 import type { ArenaView } from './arena.ts';
 
@@ -19,6 +20,8 @@ const slot = defineLayout(
     { field: 'logStart', type: 'position', writer: 'broker' },
     // One more than the epoch of the reign that the LEO counts for, so that 0 is none.
     { field: 'reign', type: 'int32', writer: 'broker' },
+    // One more than the newest epoch that has begun in the log, so that 0 is none.
+    { field: 'lastEpoch', type: 'int32', writer: 'broker' },
   ],
   { alignBytes: 64 },
 );
@@ -54,9 +57,18 @@ export class PartitionTable {
     return loadPosition(this.#arena.int32, this.#slot(id) + slot.index.leo);
   }
 
-  /** Publishes records: everything below `leo` is in this replica's log. */
-  storeLeo(id: number, leo: number): void {
-    storePosition(this.#arena.int32, this.#slot(id) + slot.index.leo, leo);
+  /** Publishes records: everything below `leo` is in this replica's log, in which `lastEpoch` has begun last (-1: none). */
+  storeEnd(id: number, leo: number, lastEpoch: number): void {
+    const { int32 } = this.#arena;
+    int32[this.#slot(id) + slot.index.lastEpoch] = lastEpoch + 1;
+    // Orders the epoch before the LEO.
+    storePosition(int32, this.#slot(id) + slot.index.leo, leo);
+  }
+
+  /** How far the log reaches, for whom that is the same as how much it is worth: by epoch and then by offset. */
+  loadEnd(id: number): LogEnd {
+    const leo = this.loadLeo(id);
+    return { leo, lastEpoch: Atomics.load(this.#arena.int32, this.#slot(id) + slot.index.lastEpoch) - 1 };
   }
 
   /**
@@ -94,6 +106,7 @@ export class PartitionTable {
   }
 
   #slot(id: number): number {
-    return this.#chunks[Math.floor(id / PARTITIONS_PER_CHUNK)] + (id % PARTITIONS_PER_CHUNK) * SLOT_WORDS;
+    // Ids are below 2^20, and a chunk has a power of two of them: whole numbers without a division.
+    return this.#chunks[(id / PARTITIONS_PER_CHUNK) | 0] + (id & (PARTITIONS_PER_CHUNK - 1)) * SLOT_WORDS;
   }
 }

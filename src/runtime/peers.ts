@@ -7,9 +7,9 @@ import type { PartitionInfo } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { BrokerAddresses } from './directory.ts';
 import type { FollowedReads } from './followed-reads.ts';
-import { LeaderTail } from './leader-tail.ts';
 import { PartitionTable } from './partition-table.ts';
 import { ProgressRow } from './progress.ts';
+import { LeaderTail } from './tail-ring.ts';
 import { Sides } from './vitals.ts';
 
 /** Hardly anybody reads at followers. */

@@ -6,7 +6,6 @@ import type { ElectionResult, Reassignment, ReplicaProgress } from '../types.ts'
 import type { Members } from './members.ts';
 import type { PartitionChanges } from './partition-changes.ts';
 import type { Clock } from './surroundings.ts';
-import { pause } from './timers.ts';
 
 /** Between two looks at what is left on a broker that is to be empty. */
 const DRAIN_LOOK_MS = 50;
@@ -23,6 +22,9 @@ export interface ReassignedCluster {
 /** What administrators ask about who holds partitions, and who leads them. */
 export class Reassignments {
   readonly #cluster: ReassignedCluster;
+  /** Brokers that everything is moved from, each as often as that was asked for. */
+  readonly #emptied: number[] = [];
+  readonly #drains = new Set<Promise<void>>();
 
   constructor(cluster: ReassignedCluster) {
     this.#cluster = cluster;
@@ -122,11 +124,40 @@ export class Reassignments {
     return results.filter((result) => result !== undefined);
   }
 
-  /** Moves everything from a broker to others. Resolves when it holds nothing more. */
-  async drain(broker: number, throttle: number | undefined, limitMs: number): Promise<void> {
-    const { clock } = this.#cluster;
+  /** Moves everything from a broker to others, and then does something, before it is given anything again. */
+  async emptied<T>(
+    broker: number,
+    throttle: number | undefined,
+    limitMs: number,
+    act: () => Promise<T>,
+  ): Promise<T> {
+    this.#emptied.push(broker);
+    try {
+      const drain = this.#drain(broker, throttle, limitMs);
+      this.#drains.add(drain);
+      await drain.finally(() => this.#drains.delete(drain));
+      return await act();
+    } finally {
+      this.#emptied.splice(this.#emptied.indexOf(broker), 1);
+    }
+  }
+
+  /** Whether everything is being moved from a broker, so that nothing should come to it. */
+  isEmptied(broker: number): boolean {
+    return this.#emptied.includes(broker);
+  }
+
+  /** No broker is being emptied any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#drains);
+  }
+
+  /** Resolves when it holds nothing more. */
+  async #drain(broker: number, throttle: number | undefined, limitMs: number): Promise<void> {
+    const { clock, changes } = this.#cluster;
     const deadlineMs = clock.nowMs() + limitMs;
     for (;;) {
+      if (changes.isClosing) throw cutShort(broker);
       const held = this.#cluster.image().partitionsOn(broker);
       if (held.length === 0) return;
       const leftMs = deadlineMs - clock.nowMs();
@@ -140,7 +171,10 @@ export class Reassignments {
         });
         await this.reassign(targets, throttle, leftMs);
       }
-      await pause(clock, DRAIN_LOOK_MS);
+      // Whoever waits for this may have nothing else to live for.
+      await new Promise<void>((resolve) => {
+        clock.scheduleKept(DRAIN_LOOK_MS, resolve);
+      });
     }
   }
 
@@ -151,13 +185,13 @@ export class Reassignments {
       .filter(({ adding, removing }) => adding.length + removing.length > 0);
   }
 
-  /** Over the brokers that live. */
+  /** Over the brokers that live and are to stay. */
   #replacement(): Replacement {
     const image = this.#cluster.image();
     const load = new Map<number, number>();
     for (const { id } of image.brokers()) load.set(id, image.fields.held.get(id)?.size ?? 0);
     return new Replacement(
-      image.brokers().filter(({ id }) => this.#cluster.isLive(id)),
+      image.brokers().filter(({ id }) => this.#cluster.isLive(id) && !this.isEmptied(id)),
       load,
     );
   }
@@ -166,11 +200,11 @@ export class Reassignments {
   #progressOf({ id, leader, adding, removing, isr }: MetadataPartition): ReplicaProgress[] {
     const { members } = this.#cluster;
     const start = leader === -1 ? 0 : members.get(leader).table.loadLogStart(id);
-    const totalRecords = leader === -1 ? 0 : Math.max(0, members.logEnd(leader, id) - start);
+    const totalRecords = leader === -1 ? 0 : Math.max(0, members.logEnd(leader, id).leo - start);
     return adding
       .filter((broker) => !removing.includes(broker))
       .map((broker) => {
-        const has = Math.max(0, members.logEnd(broker, id) - start);
+        const has = Math.max(0, members.logEnd(broker, id).leo - start);
         return {
           broker,
           doneRecords: Math.min(has, totalRecords),
@@ -186,5 +220,12 @@ function unfinished(broker: number, held: readonly MetadataPartition[]): Tidemar
   return new TidemarkError(
     'REQUEST_TIMED_OUT',
     `Broker ${broker} still holds replicas of ${held.length} partitions, for example ${partition} of '${topic}': they go on moving. Look at admin.listReassignments(), and try again later.`,
+  );
+}
+
+function cutShort(broker: number): TidemarkError {
+  return new TidemarkError(
+    'CLOSED',
+    `The cluster was closed before broker ${broker} was empty, and it was not removed. What had begun to move goes on with the next start.`,
   );
 }

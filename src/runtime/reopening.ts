@@ -1,7 +1,8 @@
 import { join } from 'node:path';
+import type { LogEnd } from '../core/reopening.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo, RecoveryReport } from '../types.ts';
-import type { OpenedReplica, Reign, ReplicaEnd } from './directory.ts';
+import type { OpenedReplica, Reign } from './directory.ts';
 
 /** What each broker found of its replicas: by broker, by partition id. */
 export type Findings = ReadonlyMap<number, ReadonlyMap<number, OpenedReplica>>;
@@ -9,7 +10,7 @@ export type Findings = ReadonlyMap<number, ReadonlyMap<number, OpenedReplica>>;
 /** What a leader has to know of the others in the ISR. */
 export function reignOf(info: PartitionInfo, findings: Findings): Reign {
   const others = info.isr.filter((broker) => broker !== info.leader);
-  return { info, followers: others.map((broker) => findings.get(broker)?.get(info.id) as ReplicaEnd) };
+  return { info, followers: others.map((broker) => findings.get(broker)?.get(info.id) as LogEnd) };
 }
 
 /** Why nobody can lead a partition, and what helps. */

@@ -257,6 +257,8 @@ export class ReplicaRoles {
     if (this.#host.isDiskFailed) replica.becomeOffline();
     this.#host.replicas[info.id] = replica;
     this.#host.meet(info);
+    // It counts for nobody yet, but where nobody in sync lives it says who has most.
+    this.#host.restarted(replica);
     if (replica.isLeader) this.#reign(replica, replica.hwm);
     // A new log holds nothing that could differ from its leader's.
     else if (info.leader !== -1) this.#host.table.storeReign(info.id, info.epoch);

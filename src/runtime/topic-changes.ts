@@ -25,6 +25,8 @@ interface TopicCluster {
   decided(): Promise<unknown>;
   /** Whether a broker may be given something to lead or to hold. */
   isLive(broker: number): boolean;
+  /** Whether all that it holds is being moved elsewhere. */
+  isEmptied(broker: number): boolean;
   /** Brokers that have failed since they were given replicas are taken out of the ISRs of these. */
   settle(begin: () => void): Promise<void>;
   /** Everybody sees these as they are now. */
@@ -239,10 +241,11 @@ export class TopicChanges {
 
   /** How many replicas, where so many brokers run; a refusal says why others do not. */
   #factorFor(replicationFactor: number | undefined): number {
-    const { members, isLive } = this.#cluster;
+    const { members, isLive, isEmptied } = this.#cluster;
     const candidates = members.all.map(({ handle: { id, state, error } }) => {
-      const isLeaving = state === 'running' && !isLive(id);
-      return { id, state: isLeaving ? 'stopping' : state, error };
+      if (state !== 'running') return { id, state, error };
+      const running = isEmptied(id) ? 'being emptied' : state;
+      return { id, state: isLive(id) ? running : 'stopping', error };
     });
     return brokersFor(replicationFactor, candidates).factor;
   }

@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { OutboundBatch } from '../../src/client/broker-link.ts';
 import { type ErrorCode, TidemarkError } from '../../src/errors.ts';
+import { BATCHES_IN_FLIGHT_MAX } from '../../src/limits.ts';
 import { readBaseSequence, readProducerEpoch, readProducerId } from '../../src/log/record-batch.ts';
 import { seededRandom } from '../log/seeded-random.ts';
 import { ProducerBench, type SentBatch, sleep, valuesOf } from './producer-fixtures.ts';
@@ -53,7 +54,7 @@ class PlayedPartition {
     const last = known.at(-1);
     if (last !== undefined && epoch < last.epoch) return 'INVALID_PRODUCER_EPOCH';
     const ofEpoch = known.filter((each) => each.epoch === epoch);
-    const original = ofEpoch.slice(-5).find((each) => each.sequence === sequence);
+    const original = ofEpoch.slice(-BATCHES_IN_FLIGHT_MAX).find((each) => each.sequence === sequence);
     if (original !== undefined) return original.base;
     const before = ofEpoch.at(-1);
     const expected = before === undefined ? 0 : before.sequence + before.values.length;

@@ -83,34 +83,38 @@ for (const code of ['CORRUPT_MESSAGE', 'MESSAGE_TOO_LARGE', 'INVALID_RECORD'] as
   });
 }
 
-test('no more than five batches of a partition are in flight, and sequences count records', async () => {
-  const { bench } = await benchWith(20);
-  assert.equal(namesOf(bench.sent), [0, 1, 2, 3, 4]);
+test('no more than twenty batches of a partition are in flight, and sequences count records', async () => {
+  const { bench } = await benchWith(50);
+  assert.equal(
+    namesOf(bench.sent),
+    Array.from({ length: 20 }, (_, n) => n),
+  );
   const settled = await bench.settleAll();
   assert.equal(
     settled.map(({ producer }) => producer.sequence),
-    Array.from({ length: 20 }, (_, n) => n),
+    Array.from({ length: 50 }, (_, n) => n),
   );
 });
 
 test('a new leader gets what the old one was sent, at once, in its order and with its numbers', async () => {
-  const { bench, sends } = await benchWith(8);
+  const { bench, sends } = await benchWith(22);
   bench.settle(0);
   const before = bench.sent.splice(0, 2);
   before[1].fail(failure('NOT_LEADER_OR_FOLLOWER'));
   before[0].fail(failure('NOT_LEADER_OR_FOLLOWER'));
   // The rest hangs in the channel of the old leader, which never answers.
   bench.announce(0, { leader: 2, epoch: 1 });
-  assert.equal(namesOf(bench.sent), [1, 2, 3, 4, 5]);
+  const again = Array.from({ length: 20 }, (_, n) => 1 + n);
+  assert.equal(namesOf(bench.sent), again);
   assert.ok(bench.sent.every(({ broker, epoch }) => broker === 2 && epoch === 1));
   assert.equal(
     bench.sent.map(({ producer }) => producer.sequence),
-    [1, 2, 3, 4, 5],
+    again,
   );
-  for (let offset = 1; offset < 8; offset++) take(bench).settle(offset);
+  for (let offset = 1; offset < 22; offset++) take(bench).settle(offset);
   assert.equal(
     await Promise.all(sends),
-    Array.from({ length: 8 }, (_, offset) => ({ partition: 0, offset })),
+    Array.from({ length: 22 }, (_, offset) => ({ partition: 0, offset })),
   );
 });
 
@@ -316,20 +320,20 @@ test('with acks 0 records wait for a leader, and are not sent twice', async () =
 });
 
 test('records of a deleted topic fail, those in flight and those that wait for a leader', async () => {
-  const { bench, sends } = await benchWith(8);
+  const { bench, sends } = await benchWith(23);
   const inFlight = bench.sent.splice(0);
   bench.deleteTopic();
-  for (const outcome of await Promise.all(sends.slice(5)))
+  for (const outcome of await Promise.all(sends.slice(20)))
     assert.ok(refusal('UNKNOWN_TOPIC_OR_PARTITION', /was deleted.*Nothing was written/)(outcome));
   for (const batch of inFlight) batch.fail(failure('UNKNOWN_TOPIC_OR_PARTITION'));
-  for (const outcome of await Promise.all(sends.slice(0, 5)))
+  for (const outcome of await Promise.all(sends.slice(0, 20)))
     assert.ok(refusal('UNKNOWN_TOPIC_OR_PARTITION')(outcome));
   assert.is(bench.producer.bufferedBytes, 0);
 });
 
 test('when the cluster closes everything fails at once, also what waits for a leader', async () => {
   for (const options of [{}, { isRunning: false }]) {
-    const { bench, sends } = await benchWith(8, options);
+    const { bench, sends } = await benchWith(23, options);
     bench.end();
     for (const outcome of await Promise.all(sends)) assert.ok(refusal('CLOSED')(outcome), String(outcome));
     assert.is(bench.producer.bufferedBytes, 0);

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ProducerStates, sequenceAfter } from '../../src/core/producer-states.ts';
-import { PRODUCERS_A_PARTITION_MAX } from '../../src/limits.ts';
+import { BATCHES_IN_FLIGHT_MAX, PRODUCERS_A_PARTITION_MAX } from '../../src/limits.ts';
 import type { ProducedBatch, SequenceVerdict } from '../../src/types.ts';
 
 const LAST_SEQUENCE = 2 ** 31 - 1;
@@ -52,10 +52,10 @@ test('a producer begins at 0, and each batch goes on where the one before has en
   assert.is(partition.offer({ producerId: 8, sequence: 0 }), 'next');
 });
 
-test('each of the last five batches is known when it comes again, and one before them is not', () => {
+test('each of the last twenty batches is known when it comes again, and one before them is not', () => {
   const partition = new Partition();
-  for (let n = 0; n < 6; n++) partition.offer({ sequence: 2 * n, records: 2 });
-  for (let n = 1; n < 6; n++) {
+  for (let n = 0; n < 21; n++) partition.offer({ sequence: 2 * n, records: 2 });
+  for (let n = 1; n < 21; n++) {
     const again = { sequence: 2 * n, records: 2 };
     assert.is(partition.offer(again), 'duplicate');
     assert.is(partition.originalOf(again), 2 * n);
@@ -64,6 +64,32 @@ test('each of the last five batches is known when it comes again, and one before
   assert.is(partition.originalOf({ sequence: 0, records: 2 }), undefined);
   // It repeats a part of what is there: no producer of ours cuts a batch in two.
   assert.is(partition.offer({ sequence: 4, records: 1 }), 'gap');
+});
+
+test('a copy stays as it was, whatever the producers write on', () => {
+  const states = new ProducerStates();
+  const batch = (n: number, producerEpoch = 0): ProducedBatch => ({
+    producerId: 7,
+    producerEpoch,
+    firstSequence: n,
+    baseOffset: n,
+    nextOffset: n + 1,
+    timestamp: 0,
+  });
+  const written = (of: ProducerStates): number[] =>
+    [...of.entries()].flatMap(([, { batches }]) => batches.map(({ baseOffset }) => baseOffset));
+  states.note(batch(0));
+  const first = states.copy();
+  states.note(batch(1));
+  const second = states.copy();
+  second.note(batch(2));
+  second.note(batch(3));
+  states.note({ ...batch(2, 1), firstSequence: 0 });
+  assert.equal([first, second, states].map(written), [[0], [0, 1, 2, 3], [2]]);
+  assert.equal(
+    [first, second, states].map(({ end }) => end),
+    [1, 4, 3],
+  );
 });
 
 test('LESSONS 24: with several batches in flight each is judged by what the one before it has left', () => {
@@ -165,12 +191,12 @@ const steps = fc.array(
   fc.record({
     pick: fc.nat(4),
     answer: fc.constantFrom('comes' as const, 'is lost' as const),
-    more: fc.nat(3),
+    more: fc.nat(8),
   }),
   { maxLength: 200 },
 );
 
-/** A producer with up to five batches in flight, that sends each again until it is answered. */
+/** A producer with up to twenty batches in flight, that sends each again until it is answered. */
 function play(all: readonly Step[], failOver: (partition: Partition, step: number) => Partition): Partition {
   let partition = new Partition();
   const unanswered: { sequence: number; records: number }[] = [];
@@ -187,10 +213,10 @@ function play(all: readonly Step[], failOver: (partition: Partition, step: numbe
     if (answer === 'comes') unanswered.splice(index, 1);
   };
   for (const [n, { pick, answer, more }] of all.entries()) {
-    for (let k = 0; k < more && unanswered.length < 5; k++) {
+    for (let k = 0; k < more && unanswered.length < BATCHES_IN_FLIGHT_MAX; k++) {
       const records = 1 + ((n + k) % 3);
-      // No more than five batches from the first unanswered one on, as Kafka's producers do it.
-      if (unanswered.length > 0 && sentSince(unanswered[0].sequence) >= 5) break;
+      // No more batches than that from the first unanswered one on.
+      if (unanswered.length > 0 && sentSince(unanswered[0].sequence) >= BATCHES_IN_FLIGHT_MAX) break;
       unanswered.push({ sequence: next, records });
       next += records;
       sent.push(next - records);

@@ -17,7 +17,12 @@ import {
   REQUEST_PRODUCE,
 } from '../../src/runtime/client-frames.ts';
 import { ClientLink } from '../../src/runtime/client-link.ts';
-import { RING_HEADER_BYTES } from '../../src/runtime/leader-tail.ts';
+import {
+  checkOfFrame,
+  RING_CHECK_WORD,
+  RING_HEADER_BYTES,
+  RING_PARTITION_WORD,
+} from '../../src/runtime/tail-ring.ts';
 import { encodeBatch } from '../log/record-batch-fixtures.ts';
 import { type Brokers, withBrokers } from './broker-fixtures.ts';
 
@@ -158,20 +163,23 @@ test('reads from outside of the log, or in another reign, are refused and counte
   }));
 
 /** What the leader's memory might turn into behind its back, and whether the checksum is sound over it. */
-const damages: Record<string, { readonly damage: (batch: Uint8Array) => void; readonly isCounted: boolean }> =
-  {
-    'a flipped bit': { damage: (batch) => batch.fill(batch[70] ^ 4, 70, 71), isCounted: true },
-    'a wrong count': { damage: sealed((batch) => batch.fill(0x7f, 57, 61)), isCounted: true },
-    'a length that is not its own': { damage: (batch) => batch.fill(0xff, 11, 12), isCounted: true },
-    'a length beyond the ring': { damage: (batch) => batch.fill(0x7f, 8, 12), isCounted: true },
-    'an old format': { damage: sealed((batch) => batch.fill(0, 16, 17)), isCounted: true },
-    'the epoch of a stale leader': {
-      damage: (batch) => writeLeaderEpoch(batch, 0, EPOCH - 1),
-      isCounted: false,
-    },
-    'an epoch to come': { damage: (batch) => writeLeaderEpoch(batch, 0, EPOCH + 1), isCounted: false },
-    'an offset that leaves a gap': { damage: (batch) => writeBaseOffset(batch, 0, 1_000), isCounted: false },
-  };
+const damages: Record<string, (batch: Uint8Array) => void> = {
+  'a flipped bit': (batch) => batch.fill(batch[70] ^ 4, 70, 71),
+  'a wrong count': sealed((batch) => batch.fill(0x7f, 57, 61)),
+  'a length that is not its own': (batch) => batch.fill(0xff, 11, 12),
+  'a length beyond the ring': (batch) => batch.fill(0x7f, 8, 12),
+  'an old format': sealed((batch) => batch.fill(0, 16, 17)),
+  'an epoch that nobody has stamped': (batch) => writeLeaderEpoch(batch, 0, EPOCH - 1),
+  'an offset that nobody has stamped': (batch) => writeBaseOffset(batch, 0, 1_000),
+  'an offset that it has already': (batch) => writeBaseOffset(batch, 0, 0),
+};
+
+/** What the leader has stamped, and yet does not continue the follower's log. */
+const misfits: Record<string, (batch: Uint8Array) => void> = {
+  'the epoch of a stale leader': (batch) => writeLeaderEpoch(batch, 0, EPOCH - 1),
+  'an epoch to come': (batch) => writeLeaderEpoch(batch, 0, EPOCH + 1),
+  'an offset that leaves a gap': (batch) => writeBaseOffset(batch, 0, 1_000),
+};
 
 function sealed(damage: (batch: Uint8Array) => void): (batch: Uint8Array) => void {
   return (batch) => {
@@ -180,24 +188,20 @@ function sealed(damage: (batch: Uint8Array) => void): (batch: Uint8Array) => voi
   };
 }
 
-for (const [name, { damage, isCounted }] of Object.entries(damages)) {
+for (const [name, damage] of [...Object.entries(damages), ...Object.entries(misfits)]) {
   test(`of a leader's ring with ${name} a follower takes nothing, and what it lacks it gets from the leader's log`, () =>
     withBrokers({}, async (brokers) => {
       const partition = brokers.addPartition();
-      brokers.append(partition, 2);
-      brokers.get(2).pass();
-      const leader = brokers.get(1);
-      const from = leader.ringPosition;
-      brokers.append(partition, 2);
-      // After the leader has written its own log, and before the follower has read the ring.
-      const own = ringBatch(brokers, from);
-      damage(own);
+      const { batch, check } = published(brokers);
+      damage(batch);
+      if (name in misfits) check();
       brokers.get(2).pass();
       assert.is(brokers.replica(2, partition).log.leo, 2);
       assert.is(brokers.get(2).table.loadLeo(partition), 2);
-      assert.is(brokers.counters(2).corruptFrames, isCounted ? 1 : 0);
+      assert.is(brokers.counters(2).corruptFrames, name in misfits ? 0 : 1);
       assert.is(brokers.replica(2, partition).source, 'log');
       brokers.get(1).pass();
+      const leader = brokers.get(1);
       assert.ok(leader.table.loadHwm(partition) <= 2);
       await brokers.settle();
       assert.is(brokers.replica(2, partition).log.leo, 4);
@@ -208,15 +212,82 @@ for (const [name, { damage, isCounted }] of Object.entries(damages)) {
     }));
 }
 
-/** The batch that the leader has published at this position of its ring, in place. */
-function ringBatch(brokers: Brokers, position: number): Uint8Array {
-  const { bytes } = brokers.arena;
+/** Words before the batch: the header of the leader's frame. */
+const headers: Record<string, (words: Int32Array, other: number) => void> = {
+  'the partition of another that stands where it does': (words, other) => {
+    words[RING_PARTITION_WORD] = other;
+  },
+  'a partition that is not there': (words) => {
+    words[RING_PARTITION_WORD] = 77;
+  },
+  'a time that nobody has stamped': (words) => {
+    words[1] ^= 1 << 31;
+  },
+  'another check': (words) => {
+    words[RING_CHECK_WORD] ^= 1;
+  },
+};
+
+for (const [name, damage] of Object.entries(headers)) {
+  test(`of a frame with ${name} a follower believes nothing, and gets what any partition may lack from the leader's log`, () =>
+    withBrokers({}, async (brokers) => {
+      const partition = brokers.addPartition();
+      const other = brokers.addPartition();
+      brokers.append(other, 2);
+      const { words } = published(brokers);
+      damage(words, other);
+      brokers.get(2).pass();
+      for (const id of [partition, other]) {
+        assert.is(brokers.replica(2, id).log.leo, 2);
+        assert.is(brokers.replica(2, id).source, 'log');
+      }
+      assert.is(brokers.counters(2).corruptFrames, 1);
+      assert.is(brokers.counters(2).laps, 0);
+      brokers.append(other, 2, 300);
+      await brokers.settle();
+      for (const id of [partition, other]) {
+        assert.is(brokers.get(1).table.loadHwm(id), 4);
+        assert.is(brokers.replica(2, id).source, 'ring');
+        assert.ok(brokers.isEqual(id));
+      }
+      assert.is(brokers.counters(2).corruptFrames, 1);
+    }));
+}
+
+interface Published {
+  readonly batch: Uint8Array;
+  /** The header before it. */
+  readonly words: Int32Array;
+  /** Makes the header fit what stands there. */
+  check(): void;
+}
+
+/**
+ * Two records that the follower has, and two more that the leader has published, in place: after it has written its own
+ * log, and before the follower has read the ring.
+ */
+function published(brokers: Brokers): Published {
+  brokers.append(0, 2);
+  brokers.get(2).pass();
+  const from = brokers.get(1).ringPosition;
+  brokers.append(0, 2);
+  const { bytes, int32 } = brokers.arena;
   const { log } = brokers.replica(1, 0);
-  const { bytes: stored, from, to } = log.read(2, 1, log.leo) as NonNullable<ReturnType<typeof log.read>>;
-  const needle = Buffer.from(Uint8Array.prototype.slice.call(stored, from, to));
+  const {
+    bytes: stored,
+    from: begin,
+    to,
+  } = log.read(2, 1, log.leo) as NonNullable<ReturnType<typeof log.read>>;
+  const needle = Buffer.from(Uint8Array.prototype.slice.call(stored, begin, to));
   const ring = Buffer.from(bytes.buffer, 0, bytes.length);
   for (let at = ring.indexOf(needle); at !== -1; at = ring.indexOf(needle, at + 1)) {
-    if (at % RING_HEADER_BYTES === 0 && at > position) return bytes.subarray(at, at + needle.length);
+    if (at % RING_HEADER_BYTES !== 0 || at <= from) continue;
+    const frame = at - RING_HEADER_BYTES;
+    const words = int32.subarray(frame / 4, at / 4);
+    const check = (): void => {
+      words[RING_CHECK_WORD] = checkOfFrame(int32, frame, RING_HEADER_BYTES + needle.length);
+    };
+    return { batch: bytes.subarray(at, at + needle.length), words, check };
   }
   throw new Error('the batch is not in the ring');
 }

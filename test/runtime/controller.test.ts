@@ -58,8 +58,9 @@ class TestController {
       },
       context: {
         isAlive: () => true,
+        isEmptied: () => false,
         hasLog: () => true,
-        logEnd: () => 0,
+        logEnd: () => ({ leo: 0, lastEpoch: 0 }),
         newUuid,
         defaults: topicDefaults('os'),
       },

@@ -28,8 +28,9 @@ export class Clients {
     this.#dice = dice;
     this.#context = {
       isAlive: () => !dice.percent(10),
+      isEmptied: () => false,
       hasLog: () => !dice.percent(5),
-      logEnd: () => dice.below(9),
+      logEnd: () => ({ leo: dice.below(9), lastEpoch: dice.below(3) }),
       newUuid: () =>
         Array.from({ length: 21 }, () => ALPHABET[dice.below(64)]).join('') + dice.pick([...'AQgw']),
       defaults: topicDefaults('os'),

@@ -85,6 +85,32 @@ test('a replica that lacks acknowledged records leads only where that is asked f
     assert.equal(await cluster.admin.electLeaders({ type: 'unclean' }), []);
   }));
 
+test('at an unclean election the replica leads whose log reaches furthest, also of those that have come back', () =>
+  withCluster(
+    { durability: 'os', brokers: 4, controllers: 1, config: { 'auto.leader.rebalance.enable': false } },
+    async (cluster) => {
+      await cluster.admin.reassign([{ topic: 't', partition: 0, replicas: [2, 3, 4] }]);
+      await until('it is there', () => partitionOf(cluster).replicas.join() === '2,3,4');
+      await cluster.admin.electLeaders();
+      const producer = cluster.producer();
+      await producer.sendBatch('t', numbered(10));
+      await cluster.stopBroker(3);
+      await producer.sendBatch('t', numbered(100, 0, 10));
+      await cluster.stopBroker(4);
+      await producer.sendBatch('t', numbered(1, 0, 110));
+      await cluster.faults.kill(2);
+      for (const id of [3, 4]) await cluster.startBroker(id);
+      const { leader, leo } = partitionOf(cluster);
+      assert.equal([leader, leo[3], leo[4]], [-1, 10, 110]);
+      assert.equal(await cluster.admin.electLeaders({ type: 'unclean' }), [
+        { topic: 't', partition: 0, leader: 4 },
+      ]);
+      await cluster.faults.restart(2);
+      await inSync(cluster, 3);
+      await assertReplicated(cluster, 110);
+    },
+  ));
+
 async function preferredError(cluster: Cluster): Promise<object> {
   const [{ code, error }] = await cluster.admin.electLeaders();
   assert.is(code, 'PREFERRED_LEADER_NOT_AVAILABLE');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster, connect } from '../../src/index.ts';
-import { assertRefused } from '../client/refusals.ts';
+import { assertRefused, outcomeOf, refusal } from '../client/refusals.ts';
 import { assertReplicated, numbered, partitionOf, sleep, until, withCluster } from './fixtures.ts';
 import { underLoad } from './load.ts';
 
@@ -235,6 +235,50 @@ test('a broker that holds replicas is emptied before it is removed, if that is a
       'INVALID_REPLICATION_FACTOR',
       /besides broker 1/,
     );
+  }));
+
+/** A cluster of which a broker is being emptied, so slowly that a test comes before its end. */
+function whileEmptied(run: (cluster: Cluster, broker: number, removed: Promise<unknown>) => Promise<void>) {
+  return withCluster({ brokers: 4, replicationFactor: 3 }, async (cluster) => {
+    await cluster.producer().sendBatch('t', numbered(2_000, 1_000));
+    const broker = replicasOf(cluster)[0][2];
+    const slowly = { reassign: true, throttleBytesPerSecond: 1_000 };
+    const removed = outcomeOf(cluster.removeBroker(broker, slowly));
+    await until('it has begun', async () => (await cluster.admin.listReassignments()).length > 0);
+    await run(cluster, broker, removed);
+  });
+}
+
+test('a broker that is being emptied when the cluster closes is not removed, and that is said before the close is through', () =>
+  whileEmptied(async (cluster, _, removed) => {
+    let outcome: unknown;
+    const settled = removed.then((value) => {
+      outcome = value;
+    });
+    await cluster.close();
+    assert.ok(refusal('CLOSED', /was not removed/)(outcome), `${outcome}`);
+    await settled;
+  }));
+
+test('a broker that is being emptied gets no replicas of other topics', () =>
+  whileEmptied(async (cluster, broker, removed) => {
+    const { admin } = cluster;
+    await admin.createTopic('u', { partitions: 8, replicationFactor: 2 });
+    await admin.createPartitions('u', 12);
+    await admin.reassign('u', { replicationFactor: 3 });
+    for (const replicas of replicasOf(cluster, 'u')) {
+      assert.is(replicas.length, 3);
+      assert.not.ok(replicas.includes(broker));
+    }
+    await admin.createTopic('w', { partitions: 4 });
+    for (const replicas of replicasOf(cluster, 'w')) assert.not.ok(replicas.includes(broker));
+    await assertRefused(
+      admin.createTopic('v', { replicationFactor: 4 }),
+      'INVALID_REPLICATION_FACTOR',
+      new RegExp(`3 are running\\. Broker ${broker} is being emptied\\.`),
+    );
+    await cluster.close();
+    await removed;
   }));
 
 test('attached threads ask for the same', () =>

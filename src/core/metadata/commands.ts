@@ -1,6 +1,6 @@
 import type { TopicConfig } from '../../config.ts';
 import type { TidemarkError } from '../../errors.ts';
-import type { FoundReplica } from '../reopening.ts';
+import type { FoundReplica, LogEnd } from '../reopening.ts';
 import type { MetadataPartition } from './image.ts';
 import type { ConfigValues, MetadataRecord, RegistrationState } from './records.ts';
 
@@ -8,10 +8,12 @@ import type { ConfigValues, MetadataRecord, RegistrationState } from './records.
 export interface DecisionContext {
   /** Whether the broker of this very registration lives, as far as its host knows: it may know more than the log. */
   isAlive(broker: number, epoch: number): boolean;
+  /** Whether all that it holds is being moved elsewhere: then it is given no replica. */
+  isEmptied(broker: number): boolean;
   /** Whether a living broker has the log of a replica, so that it could lead. */
   hasLog(broker: number, partition: number): boolean;
   /** How far that log goes, as far as anybody knows: it matters only where records will be lost anyway. */
-  logEnd(broker: number, partition: number): number;
+  logEnd(broker: number, partition: number): LogEnd;
   newUuid(): string;
   /** What topics have where neither they nor the cluster were given anything. */
   readonly defaults: TopicConfig;

@@ -105,16 +105,18 @@ function place(
   electorate: Electorate,
 ): Assignments {
   const active = image.brokers().filter(({ id }) => electorate.isActive(id));
+  const free = active.filter(({ id }) => !electorate.isEmptied(id));
+  const emptied = active.length - free.length;
   const isSound = Number.isInteger(replicationFactor) && replicationFactor >= 1;
-  if (!isSound || replicationFactor > active.length) {
+  if (!isSound || replicationFactor > free.length) {
     throw new TidemarkError(
       'INVALID_REPLICATION_FACTOR',
       isSound
-        ? `A replication factor of ${replicationFactor} needs as many brokers; ${active.length} are running.`
+        ? `A replication factor of ${replicationFactor} needs as many brokers; ${free.length} are running${emptied === 0 ? '' : `, besides ${emptied} that everything is moved from`}.`
         : `The replication factor must be a whole number of at least 1; got ${show(replicationFactor)}.`,
     );
   }
-  return spreadReplicas(active, partitions, replicationFactor, image.fields.nextPartition);
+  return spreadReplicas(free, partitions, replicationFactor, image.fields.nextPartition);
 }
 
 function checkPartitions(count: number): void {

@@ -1,3 +1,4 @@
+import { furthestFirst } from '../reopening.ts';
 import type { DecisionContext } from './commands.ts';
 import type { BrokerRegistration, MetadataImage, MetadataPartition } from './image.ts';
 import type { PartitionChangeRecord } from './records.ts';
@@ -30,6 +31,11 @@ export class Electorate {
 
   #broker(id: number): BrokerRegistration | undefined {
     return this.#changed?.id === id ? this.#changed : this.#image.broker(id);
+  }
+
+  /** Whether it gets no replicas of new partitions, though it goes on with what it holds. */
+  isEmptied(id: number): boolean {
+    return this.#context.isEmptied(id);
   }
 
   /** Whether it gets new replicas, and comes into an ISR. */
@@ -89,20 +95,17 @@ export class Electorate {
   }
 
   /**
-   * What a partition is under the replica that has most of its records, whatever it lacks of those that were acknowledged.
-   * Undefined where nobody can lead it at all.
+   * What a partition is under the replica whose log reaches furthest, by epoch and then by offset, whatever it lacks of
+   * what was acknowledged. Undefined where nobody can lead it at all.
    */
   uncleanly(partition: MetadataPartition): PartitionStanding | undefined {
     const { id: which, replicas, isr, eligible } = partition;
-    let leader = -1;
-    let most = -1;
-    for (const id of replicas) {
-      const end = this.#isAble(id, partition) ? this.#context.logEnd(id, which) : -1;
-      if (end <= most) continue;
-      most = end;
-      leader = id;
-    }
-    if (leader === -1) return undefined;
+    const able = replicas
+      .filter((id) => this.#isAble(id, partition))
+      .map((id) => ({ id, end: this.#context.logEnd(id, which) }));
+    if (able.length === 0) return undefined;
+    // Among equals the first of the replicas stays first.
+    const [{ id: leader }] = able.sort((one, other) => furthestFirst(one.end, other.end));
     // From here on what it has is what was acknowledged: who has more has what is cut.
     return { leader, isr: [leader], lostDirectory: null, lost: [...isr, ...eligible] };
   }

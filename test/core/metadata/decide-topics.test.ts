@@ -66,6 +66,21 @@ test('brokers that are fenced, shutting down or dead get no replicas', () => {
   assert.equal(used, new Set([4, 5]));
 });
 
+test('a broker that everything is moved from goes on with what it holds, and gets nothing new', () => {
+  const cluster = new TestCluster(3);
+  cluster.run(creation({ replicationFactor: 2 }));
+  const { replicas } = cluster.partition();
+  cluster.world.emptied.add(replicas[1]);
+  cluster.run({ type: 'create-partitions', topic: 't', count: 4 });
+  const added = cluster.image.partitions().filter(({ partition }) => partition > 0);
+  for (const partition of added) assert.not.ok(partition.replicas.includes(replicas[1]));
+  cluster.fence(replicas[0]);
+  assert.equal(cluster.standing(), [replicas[1], [replicas[1]]]);
+  cluster.unfence(replicas[0]);
+  const sentence = /2 are running, besides 1 that everything is moved from/;
+  cluster.refuses(creation({ name: 'u', replicationFactor: 3 }), 'INVALID_REPLICATION_FACTOR', sentence);
+});
+
 test('more replicas than brokers that run are refused', () => {
   const cluster = new TestCluster(3);
   const code = 'INVALID_REPLICATION_FACTOR';

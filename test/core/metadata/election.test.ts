@@ -3,6 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Command } from '../../../src/core/metadata/commands.ts';
+import type { LogEnd } from '../../../src/core/reopening.ts';
 import { directoryOf, TestCluster, uuidOf } from './fixtures.ts';
 
 /** Partition 0 of 't' on brokers 1, 2 and 3, of which so many have to be in sync. */
@@ -22,6 +23,10 @@ function cluster(least = 2, config: object = {}): TestCluster {
 function standing(made: TestCluster): [number, readonly number[], readonly number[]] {
   const { leader, isr, eligible } = made.partition();
   return [leader, isr, eligible];
+}
+
+function end(leo: number, lastEpoch = 0): LogEnd {
+  return { leo, lastEpoch };
 }
 
 function unclean(): Command {
@@ -154,10 +159,18 @@ test('nobody leads who may lack what was acknowledged, unless that is asked for'
   made.refuses(unclean(), 'ELECTION_NOT_NEEDED', /no record is lost/);
   made.fence(1);
   assert.equal(standing(made), [-1, [1], []]);
-  made.world.logEnds.set('2 0', 5).set('3 0', 7);
+  made.world.logEnds.set('2 0', end(5)).set('3 0', end(7));
   assert.equal(made.run(unclean()), { leader: 3 });
   assert.equal(standing(made), [3, [3], []]);
   assert.is(made.partition().epoch, 2);
+});
+
+test('at an unclean election a log of a later epoch comes before a longer one of an earlier', () => {
+  const made = cluster(1);
+  made.run(made.proposal([1]));
+  made.fence(1);
+  made.world.logEnds.set('2 0', end(100, 0)).set('3 0', end(7, 1));
+  assert.equal(made.run(unclean()), { leader: 3 });
 });
 
 test('an unclean election takes who lives and has a log, and there may be nobody', () => {
@@ -174,7 +187,7 @@ test('a topic may allow unclean elections from the first, or when nobody leads a
   const property = { 'unclean.leader.election.enable': true };
   const allowed = cluster(1, property);
   allowed.run(allowed.proposal([1]));
-  allowed.world.logEnds.set('3 0', 7);
+  allowed.world.logEnds.set('3 0', end(7));
   allowed.fence(1);
   assert.equal(standing(allowed), [3, [3], []]);
   const late = cluster(1);
@@ -201,7 +214,7 @@ test('after an unclean election nobody of before is eligible: what they have mor
 test('where the last ones in sync lead at an unclean election, nothing is lost, so that they come first', () => {
   const made = cluster(1, { 'unclean.leader.election.enable': 'true' });
   made.run(made.proposal([1, 3]));
-  made.world.logEnds.set('2 0', 100);
+  made.world.logEnds.set('2 0', end(100));
   made.fence(1);
   assert.equal(standing(made), [3, [3], []]);
 });

@@ -6,6 +6,7 @@ import type { AnswerTo, Command, DecisionContext } from '../../../src/core/metad
 import { decide } from '../../../src/core/metadata/controller.ts';
 import { emptyImage, type MetadataImage, type MetadataPartition } from '../../../src/core/metadata/image.ts';
 import type { MetadataRecord } from '../../../src/core/metadata/records.ts';
+import type { LogEnd } from '../../../src/core/reopening.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
 import { refusal } from '../../client/refusals.ts';
 
@@ -21,10 +22,11 @@ export function directoryOf(broker: number): string {
 /** What a decision takes from outside: everybody lives, and has every log, but for what a test says. */
 export class TestWorld implements DecisionContext {
   readonly dead = new Set<number>();
+  readonly emptied = new Set<number>();
   /** `broker partition`. */
   readonly closedLogs = new Set<string>();
   /** By `broker partition`. */
-  readonly logEnds = new Map<string, number>();
+  readonly logEnds = new Map<string, LogEnd>();
   readonly defaults = topicDefaults('os');
   #uuids = 0;
 
@@ -32,12 +34,16 @@ export class TestWorld implements DecisionContext {
     return !this.dead.has(broker);
   }
 
+  isEmptied(broker: number): boolean {
+    return this.emptied.has(broker);
+  }
+
   hasLog(broker: number, partition: number): boolean {
     return !this.closedLogs.has(`${broker} ${partition}`);
   }
 
-  logEnd(broker: number, partition: number): number {
-    return this.logEnds.get(`${broker} ${partition}`) ?? 0;
+  logEnd(broker: number, partition: number): LogEnd {
+    return this.logEnds.get(`${broker} ${partition}`) ?? { leo: 0, lastEpoch: 0 };
   }
 
   newUuid(): string {
