@@ -1,3 +1,4 @@
+// time limit: 120 s
 // Many followers of one partition, a smaller version: `npm run sim -- --wide` plays a hundred.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
