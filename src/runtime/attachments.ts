@@ -53,7 +53,10 @@ export class Attachments {
     this.#rackOf = rackOf;
   }
 
-  /** Gives a client thread its bell and a link to every broker that runs. */
+  /**
+   * Gives a client thread its bell and a link to every broker that runs. One that hangs, or ends meanwhile, is waited for
+   * until that is known; the client asks for a link to it when it hears that it is there again.
+   */
   async attach(threadId?: number): Promise<Attachment> {
     const client = ++this.#clients;
     const bell = this.#arena.allocate(BELL_BYTES);
@@ -61,9 +64,14 @@ export class Attachments {
     const attached: Attached = { bell, workspace, endpoints: new Map() };
     if (threadId !== undefined) attached.threadId = threadId;
     this.#byClient.set(client, attached);
-    const linked = this.#members.alive.map((member) => this.#link(client, attached, member));
+    const linked = this.#members.alive.map((member) =>
+      this.#link(client, attached, member).catch((error) => {
+        if (member.handle.isAlive) throw error;
+      }),
+    );
     try {
-      return { client, bell, workspace, endpoints: await Promise.all(linked) };
+      const endpoints = (await Promise.all(linked)).filter((endpoint) => endpoint !== undefined);
+      return { client, bell, workspace, endpoints };
     } catch (error) {
       await Promise.allSettled(linked);
       await this.detach(client);

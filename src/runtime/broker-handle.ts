@@ -22,6 +22,8 @@ interface PendingControl {
   reject(error: Error): void;
   /** Whether the answer comes through though the broker is cut off from the coordinator. */
   readonly isUnheld: boolean;
+  /** Whether whoever has asked goes on without an answer when the broker is fenced. */
+  readonly isLimited: boolean;
 }
 
 /** What a broker's handle tells its owner. */
@@ -108,11 +110,15 @@ export class BrokerHandle {
     if (this.#state === 'starting') this.#state = this.#hasDisk ? 'running' : 'offline';
   }
 
-  /** It has given no sign of life for a while: nothing is asked of it. */
+  /** It has given no sign of life for a while: nothing is asked of it, and what it was asked is not waited for. */
   fence(error: string): void {
     if (this.#state !== 'running') return;
     this.#state = 'fenced';
     this.#error = error;
+    for (const { reject, isUnheld, isLimited } of this.#pending.values()) {
+      const isOnItsWay = isUnheld && this.messages.areHeld;
+      if (isLimited && !isOnItsWay) reject(new TidemarkError('BROKER_FAILED', error));
+    }
   }
 
   /** It has given a sign of life again. */
@@ -136,7 +142,7 @@ export class BrokerHandle {
     );
   }
 
-  /** With an infinite limit, what ends the wait is the answer or the thread's death. */
+  /** With an infinite limit, what ends the wait is the answer or the thread's death, and not that it is fenced. */
   request(
     request: ControlRequest,
     limitMs = CONTROL_TIMEOUT_MS,
@@ -147,16 +153,16 @@ export class BrokerHandle {
     }
     const sequence = ++this.#sequence;
     const isUnheld = UNHELD.has(request.type);
+    const isLimited = limitMs < Number.POSITIVE_INFINITY;
     const answered = new Promise<unknown>((resolve, reject) => {
-      this.#pending.set(sequence, { resolve, reject, isUnheld });
+      this.#pending.set(sequence, { resolve, reject, isUnheld, isLimited });
     });
     const post = (): void => this.#thread.postMessage({ sequence, request }, transfer);
     if (isUnheld) post();
     else this.messages.pass(post);
     const tooLate = () =>
       new TidemarkError('REQUEST_TIMED_OUT', `Broker ${this.id} did not answer in ${limitMs} ms.`);
-    const limited =
-      limitMs === Number.POSITIVE_INFINITY ? answered : timeLimit(this.#clock, answered, limitMs, tooLate);
+    const limited = isLimited ? timeLimit(this.#clock, answered, limitMs, tooLate) : answered;
     return limited.finally(() => this.#pending.delete(sequence));
   }
 

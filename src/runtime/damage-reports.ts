@@ -76,7 +76,9 @@ export class DamageReports {
     if (this.#running(info.leader) === undefined) return undefined;
     try {
       return await isr.without(broker, id, async () => {
-        const healed = (await handle.request({ type: 'heal', partition: id })) as HealedSegment | undefined;
+        // Until it is through, or its broker has ended, the replica must not come back: a broker that hangs does it yet.
+        const request = { type: 'heal', partition: id } as const;
+        const healed = (await handle.request(request, Number.POSITIVE_INFINITY)) as HealedSegment | undefined;
         // Retention, or another report's cure, has taken it away meanwhile.
         return healed ?? 'gone';
       });

@@ -230,7 +230,11 @@ export class Members {
     const { handle } = this.get(id);
     if (condition === 'sound') this.#disks.delete(id);
     else this.#disks.set(id, condition);
-    if (!handle.hasEnded) await handle.request({ type: 'afflict', condition });
+    if (handle.hasEnded) return;
+    await handle.request({ type: 'afflict', condition }).catch((error) => {
+      // One that hangs hears of it when it wakes.
+      if (handle.state !== 'fenced') throw error;
+    });
   }
 
   /** After a thread's death: it may have taken a sleeper's flag down without notifying it. */

@@ -6,6 +6,7 @@ import { BrokerHandle } from '../../src/runtime/broker-handle.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { BrokerThreadData } from '../../src/runtime/directory.ts';
 import type { BrokerThread } from '../../src/runtime/surroundings.ts';
+import { outcomeOf, refusal } from '../client/refusals.ts';
 
 /** A thread that does nothing, and says what the test says. */
 class SilentThread extends EventEmitter implements BrokerThread {
@@ -39,6 +40,33 @@ test('a broker whose disk is sound runs once it is ready', () => {
   const handle = handleOf(new SilentThread());
   handle.ready();
   assert.is(handle.state, 'running');
+});
+
+test('what a broker was asked that is fenced is refused at once, but for what it has to do in any case', async () => {
+  const thread = new SilentThread();
+  const handle = handleOf(thread);
+  handle.ready();
+  const limited = outcomeOf(handle.request({ type: 'metadata', offset: 1 }));
+  const unlimited = handle.request({ type: 'heal', partition: 0 }, Number.POSITIVE_INFINITY);
+  handle.fence('Broker 3 has given no sign of life for a while.');
+  assert.ok(refusal('BROKER_FAILED', /no sign of life/)(await limited));
+  // What it was asked first is answered late, and to nobody.
+  thread.emit('message', { sequence: 1, value: 'late' });
+  thread.emit('message', { sequence: 2, value: 'healed' });
+  assert.is(await unlimited, 'healed');
+});
+
+test('a broker that is fenced because it is cut off goes on with what comes through all the same', async () => {
+  const thread = new SilentThread();
+  const handle = handleOf(thread);
+  handle.ready();
+  handle.messages.hold();
+  const held = outcomeOf(handle.request({ type: 'admit', partition: 0, epoch: 0, follower: 2 }));
+  const inspected = handle.request({ type: 'inspect', partition: 0, offset: 0, maxBytes: 1 });
+  handle.fence('Broker 3 is cut off.');
+  assert.ok(refusal('BROKER_FAILED', /cut off/)(await held));
+  thread.emit('message', { sequence: 2, value: 'bytes' });
+  assert.is(await inspected, 'bytes');
 });
 
 test.run();

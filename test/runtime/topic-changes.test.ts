@@ -82,6 +82,7 @@ function makingOf(assign: () => Promise<unknown>, refusal?: ErrorCode): Making {
       assign,
     },
     isLive: () => true,
+    isEmptied: () => false,
     submit: ({ type, name }: { type: string; name: string }) => {
       if (type === 'create-topic') written.add(name);
       else if (refusal !== undefined) return Promise.reject(new TidemarkError(refusal, 'Nobody leads.'));

@@ -1,9 +1,11 @@
+// time limit: 90 s
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Client } from '../../src/client/connect.ts';
 import { type Cluster, connect } from '../../src/index.ts';
-import { assertRefused, outcomeOf } from '../client/refusals.ts';
+import { assertRefused, outcomeOf, refusal } from '../client/refusals.ts';
 import type { AttachedTask } from './attached-worker.ts';
 import { assertReplicated, numbered, partitionOf, text, until, withCluster } from './fixtures.ts';
 
@@ -158,6 +160,31 @@ test('a cluster that is closed under a client fails what the client has under wa
     await assertRefused(producer.send('t', { value: 'v' }), 'CLOSED');
     await assertRefused(client.read('t', { partition: 0, offset: 0 }), 'CLOSED');
     await producer.close();
+    await client.close();
+  }));
+
+test('whoever asks while a broker hangs waits for its session, and no longer', () =>
+  withCluster({ partitions: 3, replicationFactor: 1, sessionMs: 500 }, async (cluster) => {
+    const hanging = 2;
+    await cluster.faults.pause(hanging);
+    const created = outcomeOf(cluster.admin.createTopic('u', { replicationFactor: 2 }));
+    const changed = outcomeOf(cluster.admin.alterTopicConfig('t', { set: { 'retention.ms': 1_000_000 } }));
+    // Both within the ten seconds after which an outcome is none.
+    const client = (await outcomeOf(connect(cluster.handle))) as Client;
+    assert.ok(client instanceof Client, `${client}`);
+    // Without the one that hangs, if it was missed before it was asked.
+    const refused = await created;
+    const isRefused = refusal('BROKER_FAILED', /Broker 2 has given no sign of life/)(refused);
+    assert.ok(isRefused || refused === undefined, `${refused}`);
+    assert.is(await changed, undefined);
+    // Some for each partition, of which the broker that hangs holds one.
+    const sent = client.producer().sendBatch(
+      't',
+      numbered(60).map(({ value }) => ({ key: value as string, value })),
+    );
+    await cluster.faults.resume(hanging);
+    assert.is(new Set((await sent).map(({ partition }) => partition)).size, 3);
+    await cluster.admin.createTopic('v', { replicationFactor: 3 });
     await client.close();
   }));
 

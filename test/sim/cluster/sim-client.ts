@@ -91,6 +91,7 @@ export class SimClient {
       brokerStarted: (broker) => {
         if (isCurrent()) void this.#started(coordinator, broker);
       },
+      linkCut: () => undefined,
       topicsChanged: (changed) => {
         const infos = changed.find(({ name }) => name === TOPIC)?.partitions;
         if (infos === undefined) return;
