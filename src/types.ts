@@ -176,7 +176,8 @@ export type CounterName =
   | 'requestsFenced'
   | 'requestsTimedOut'
   | 'isrShrinks'
-  | 'isrExpansions';
+  | 'isrExpansions'
+  | 'corruptRequests';
 
 /** How a follower keeps up with what a broker leads: with the partition where it is furthest behind. */
 export interface FollowerLag {

@@ -29,6 +29,10 @@ export function clusterEvents(
         () => undefined,
       );
     },
+    linkCut(whose, broker, life, cause) {
+      if (whose === client) session.brokerEnded(broker, life, cause);
+      else tell({ what: 'cut', broker, life, message: cause.message, client: whose });
+    },
     topicsChanged(changed, removed) {
       const version = coordinator.topicsVersion;
       const { offset } = coordinator.quorum;

@@ -14,11 +14,13 @@ import type { ClusterStatus } from './status.ts';
 
 /** What has become of a broker. */
 export interface BrokerEvent {
-  readonly what: 'ended' | 'hangs' | 'started';
+  readonly what: 'ended' | 'hangs' | 'started' | 'cut';
   readonly broker: number;
   /** 0 where it has started: the link says which life it is to. */
   readonly life: number;
   readonly message: string;
+  /** Where it is one client's link that was cut. */
+  readonly client?: number;
 }
 
 /** A client of a cluster that was started by another thread of this process. */
@@ -128,7 +130,8 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
   });
   const takeBroker = (event: BrokerEvent): void => {
     const { broker, life, what, message } = event;
-    if (what === 'ended') session?.brokerEnded(broker, life, new Error(message));
+    const isCut = what === 'cut' && event.client === client?.number;
+    if (what === 'ended' || isCut) session?.brokerEnded(broker, life, new Error(message));
     if (what === 'hangs') session?.brokerHangs(broker, life, new Error(message));
     if (what !== 'started' || client === undefined) return;
     // One that ends meanwhile tells of it, and of its next life.

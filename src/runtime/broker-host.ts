@@ -48,6 +48,8 @@ export interface BrokerHost {
   flush(): boolean;
   /** A replica's log was truncated, or begins anew: its LEO is published anew. */
   restarted(replica: Replica): void;
+  /** A client's requests make no sense any more: its link ends here, and the main thread hears why. */
+  cut(client: number, why: string): void;
   /** What a read of a replica's log has thrown, for whoever asked. Damage is told; other segments can still be read. */
   readFailed(replica: Replica, error: unknown): ErrorCode;
   /** What a log has thrown. A DiskError takes all replicas of this broker offline; anything else is thrown on. */

@@ -255,6 +255,13 @@ export class Broker implements BrokerHost, RolesHost {
     this.#links.delete(client);
   }
 
+  cut(client: number, why: string): void {
+    // What it asked for before is answered.
+    this.#links.get(client)?.flush();
+    this.detach(client);
+    this.#notify({ notice: 'link-cut', client, why });
+  }
+
   assign(
     partitions: readonly PartitionAssignment[],
     chunks: ReadonlyMap<number, readonly number[]>,

@@ -1,4 +1,9 @@
-import { ChannelReader, ChannelWriter, ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import {
+  ChannelReader,
+  ChannelWriter,
+  CorruptFrameError,
+  ringBell,
+} from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { admitBatch } from '../api/00-produce.ts';
 import { admitRead } from '../api/01-fetch.ts';
 import { admitListOffsets } from '../api/02-list-offsets.ts';
@@ -11,11 +16,13 @@ import type { Extent, PartitionLog, TimestampedOffset } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import {
   channelsOf,
+  FETCH_BYTES,
   FETCH_FROM_ANY_REPLICA,
   FETCHED_HEADER_BYTES,
   getOffset,
   type LinkAddresses,
   OFFSET_FOR_TIME_ANSWER_BYTES,
+  OFFSET_FOR_TIME_BYTES,
   PRODUCE_HEADER_BYTES,
   PRODUCED_BYTES,
   putOffset,
@@ -76,13 +83,17 @@ export class ClientLink {
   serve(): boolean {
     if (this.#backlog.length > 0 && !this.#drainBacklog()) return false;
     let taken = 0;
-    while (taken < PASS_BYTES && this.#backlog.length === 0 && this.#requests.next()) {
-      taken += this.#requests.length;
-      const { kind, offset, length } = this.#requests;
-      if (kind === REQUEST_PRODUCE) this.#produce(offset, length);
-      else if (kind === REQUEST_FETCH) this.#fetch(offset);
-      else if (kind === REQUEST_OFFSET_FOR_TIME) this.#findOffset(offset);
-      else throw new Error(`client ${this.#client} sent a frame of the unknown kind ${kind}`);
+    try {
+      while (taken < PASS_BYTES && this.#backlog.length === 0 && this.#requests.next()) {
+        taken += this.#requests.length;
+        this.#take(this.#requests);
+      }
+    } catch (error) {
+      if (!(error instanceof CorruptFrameError)) throw error;
+      // Where the next request would begin nobody knows, and what else is wrong there neither.
+      this.#broker.metrics.count('corruptRequests');
+      this.#broker.cut(this.#client, error.message);
+      return true;
     }
     if (taken === 0) return false;
     this.#requests.release();
@@ -108,6 +119,14 @@ export class ClientLink {
   close(): void {
     for (const cancel of this.#waitingReads) cancel();
     this.#waitingReads.clear();
+  }
+
+  /** Nothing is read beyond a request's end. */
+  #take({ kind, offset, length }: ChannelReader): void {
+    if (kind === REQUEST_PRODUCE && length >= PRODUCE_HEADER_BYTES) this.#produce(offset, length);
+    else if (kind === REQUEST_FETCH && length === FETCH_BYTES) this.#fetch(offset);
+    else if (kind === REQUEST_OFFSET_FOR_TIME && length === OFFSET_FOR_TIME_BYTES) this.#findOffset(offset);
+    else throw new CorruptFrameError(`There is no request of the kind ${kind} with ${length} bytes.`);
   }
 
   #produce(at: number, length: number): void {

@@ -68,6 +68,8 @@ export interface ClusterListener {
   brokerHangs(broker: number, life: number, cause: Error): void;
   /** There is a broker to which a link can be had. */
   brokerStarted(broker: number): void;
+  /** Of one client alone: this life of the broker listens to it no more, and answers nothing that it was asked. */
+  linkCut(client: number, broker: number, life: number, cause: Error): void;
   topicsChanged(changed: readonly TopicInfo[], removed: readonly string[]): void;
 }
 
@@ -421,6 +423,11 @@ export class Coordinator {
       case 'lagging':
         void this.#isr.shrink(handle, notice.partition, notice.epoch, notice.followers);
         break;
+      case 'link-cut': {
+        const cause = new Error(`it was sent what no client sends (${notice.why}), and listens no more`);
+        this.#tell((listener) => listener.linkCut(notice.client, handle.id, handle.life, cause));
+        break;
+      }
       case 'recovering': {
         const { notice: _, ...progress } = notice;
         this.#options.onRecovery?.({ broker: handle.id, ...progress });

@@ -189,6 +189,8 @@ export type BrokerNotice =
       readonly epoch: number;
       readonly followers: readonly number[];
     }
+  /** A client has sent what no client sends, and is not listened to any more. */
+  | { readonly notice: 'link-cut'; readonly client: number; readonly why: string }
   /** Bytes of a segment are no longer what was written, from `position` on as far as anybody knows. */
   | ({ readonly notice: 'damaged'; readonly id: number; readonly bytes: number } & SegmentFault)
   /** A log, or part of it, cannot be compacted. */

@@ -16,6 +16,7 @@ const counters: readonly CounterName[] = [
   'requestsTimedOut',
   'isrShrinks',
   'isrExpansions',
+  'corruptRequests',
 ];
 
 const COUNTERS_BYTES = 128;

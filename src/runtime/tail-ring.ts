@@ -1,5 +1,10 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
-import { RingReader, RingWriter, ringBytes } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import {
+  CorruptFrameError,
+  RingReader,
+  RingWriter,
+  ringBytes,
+} from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { judgeFrame } from '../core/partition-follower.ts';
 import type { Replica } from '../core/replica.ts';
 import { PASS_BYTES } from '../limits.ts';
@@ -201,7 +206,13 @@ export class LeaderTail {
   /** The next frame, if its header is as the leader wrote it: nothing in it is believed before. */
   #next(): boolean {
     const reader = this.#reader;
-    if (!reader.next()) return false;
+    try {
+      if (!reader.next()) return false;
+    } catch (error) {
+      if (!(error instanceof CorruptFrameError)) throw error;
+      this.#isDamaged = true;
+      return false;
+    }
     const { int32 } = this.#broker.arena;
     const { offset, length } = reader;
     if (checkOfFrame(int32, offset, length) === int32[offset / 4 + RING_CHECK_WORD]) return true;

@@ -11,10 +11,13 @@ import {
   FETCH_BYTES,
   FETCH_FROM_ANY_REPLICA,
   FETCH_FROM_LEADER,
+  OFFSET_FOR_TIME_BYTES,
   PRODUCE_HEADER_BYTES,
   putOffset,
   REQUEST_FETCH,
+  REQUEST_OFFSET_FOR_TIME,
   REQUEST_PRODUCE,
+  RESPONSE_FETCHED,
 } from '../../src/runtime/client-frames.ts';
 import { ClientLink } from '../../src/runtime/client-link.ts';
 import {
@@ -42,7 +45,7 @@ class RawClient {
   readonly #requests: ChannelWriter;
   readonly #responses: ChannelReader;
 
-  constructor(brokers: Brokers, broker = 1) {
+  constructor(brokers: Brokers, broker = 1, client = 7) {
     this.#brokers = brokers;
     const { arena } = brokers;
     const shape = { requestCapacity: CAPACITY, responseCapacity: CAPACITY, link: 0 };
@@ -54,7 +57,7 @@ class RawClient {
     this.#requests = new ChannelWriter(buffer as SharedArrayBuffer, request, CAPACITY);
     this.#responses = new ChannelReader(buffer as SharedArrayBuffer, response, CAPACITY);
     const host = brokers.get(broker);
-    host.attach(7, new ClientLink(host, 7, addresses));
+    host.attach(client, new ClientLink(host, client, addresses));
   }
 
   /** The answers come with the broker's next pass. */
@@ -73,6 +76,18 @@ class RawClient {
     putOffset(int32, at / 4 + 4, offset);
     int32.set([role, epoch], at / 4 + 6);
     return this.#ask();
+  }
+
+  /** A request of any kind, of so many bytes; `lengthSaid` is what its frame says of them. */
+  sendRaw(kind: number, length: number, lengthSaid = length): void {
+    const at = this.#requests.reserve(length, kind);
+    this.#requests.commit();
+    this.#brokers.arena.int32[at / 4 - 2] = lengthSaid;
+    this.#requests.publish();
+  }
+
+  get hasAnswer(): boolean {
+    return this.#responses.hasWork();
   }
 
   #ask(): ErrorCode {
@@ -162,6 +177,42 @@ test('reads from outside of the log, or in another reign, are refused and counte
     assert.is(brokers.counters(1).requestsFenced, 2);
   }));
 
+/** Kind, bytes, and what the frame says of its bytes. */
+const garbage: Record<string, readonly [number, number, number?]> = {
+  'an unknown kind': [99, 32],
+  'the kind of an answer': [RESPONSE_FETCHED, FETCH_BYTES],
+  'a batch without a whole header': [REQUEST_PRODUCE, PRODUCE_HEADER_BYTES - 1],
+  'a fetch that is too short': [REQUEST_FETCH, FETCH_BYTES - 4],
+  'a fetch of no bytes': [REQUEST_FETCH, 0],
+  'a search for a time that is too short': [REQUEST_OFFSET_FOR_TIME, OFFSET_FOR_TIME_BYTES - 4],
+  'a length beyond the channel': [REQUEST_FETCH, FETCH_BYTES, 0x7fff_ffff],
+  'a negative length': [REQUEST_FETCH, FETCH_BYTES, -77],
+};
+
+for (const [name, request] of Object.entries(garbage)) {
+  test(`a client that sends ${name} is listened to no more, and the broker serves all the others`, () =>
+    withBrokers({}, (brokers) => {
+      const partition = brokers.addPartition();
+      const [bad, good] = [new RawClient(brokers), new RawClient(brokers, 1, 8)];
+      assert.is(bad.produce(sound), 'NONE');
+      bad.sendRaw(...request);
+      const broker = brokers.get(1);
+      broker.pass();
+      assert.is(brokers.counters(1).corruptRequests, 1);
+      const told = brokers.notices.filter(({ notice }) => notice === 'link-cut');
+      assert.equal(
+        told.map((notice) => (notice as { readonly client: number }).client),
+        [7],
+      );
+      assert.is(broker.hasWork(), false);
+      bad.sendRaw(REQUEST_FETCH, FETCH_BYTES);
+      broker.pass();
+      assert.is(bad.hasAnswer, false);
+      assert.is(good.produce(sound), 'NONE');
+      assert.is(brokers.replica(1, partition).log.leo, 4);
+    }));
+}
+
 /** What the leader's memory might turn into behind its back, and whether the checksum is sound over it. */
 const damages: Record<string, (batch: Uint8Array) => void> = {
   'a flipped bit': (batch) => batch.fill(batch[70] ^ 4, 70, 71),
@@ -213,7 +264,7 @@ for (const [name, damage] of [...Object.entries(damages), ...Object.entries(misf
 }
 
 /** Words before the batch: the header of the leader's frame. */
-const headers: Record<string, (words: Int32Array, other: number) => void> = {
+const headers: Record<string, (words: Int32Array, other: number, length: Int32Array) => void> = {
   'the partition of another that stands where it does': (words, other) => {
     words[RING_PARTITION_WORD] = other;
   },
@@ -226,6 +277,18 @@ const headers: Record<string, (words: Int32Array, other: number) => void> = {
   'another check': (words) => {
     words[RING_CHECK_WORD] ^= 1;
   },
+  'a length of which there is no frame': (_words, _other, length) => {
+    length[0] = 0x7fff_ffff;
+  },
+  'a length that is not its own': (_words, _other, length) => {
+    length[0] -= 16;
+  },
+  'no length at all': (_words, _other, length) => {
+    length[0] = 0;
+  },
+  'a padding in its place': (_words, _other, length) => {
+    length[0] = -1;
+  },
 };
 
 for (const [name, damage] of Object.entries(headers)) {
@@ -234,8 +297,8 @@ for (const [name, damage] of Object.entries(headers)) {
       const partition = brokers.addPartition();
       const other = brokers.addPartition();
       brokers.append(other, 2);
-      const { words } = published(brokers);
-      damage(words, other);
+      const { words, length } = published(brokers);
+      damage(words, other, length);
       brokers.get(2).pass();
       for (const id of [partition, other]) {
         assert.is(brokers.replica(2, id).log.leo, 2);
@@ -258,6 +321,8 @@ interface Published {
   readonly batch: Uint8Array;
   /** The header before it. */
   readonly words: Int32Array;
+  /** What the ring itself has before that. */
+  readonly length: Int32Array;
   /** Makes the header fit what stands there. */
   check(): void;
 }
@@ -287,7 +352,8 @@ function published(brokers: Brokers): Published {
     const check = (): void => {
       words[RING_CHECK_WORD] = checkOfFrame(int32, frame, RING_HEADER_BYTES + needle.length);
     };
-    return { batch: bytes.subarray(at, at + needle.length), words, check };
+    const length = int32.subarray(frame / 4 - 2, frame / 4 - 1);
+    return { batch: bytes.subarray(at, at + needle.length), words, length, check };
   }
   throw new Error('the batch is not in the ring');
 }

@@ -152,6 +152,7 @@ test('metrics tell what each broker has done', () =>
         requestsTimedOut: 0,
         isrShrinks: 0,
         isrExpansions: 0,
+        corruptRequests: 0,
         duplicateBatches: 0,
       });
       assert.is(sum(lagHwm), broker === 1 ? 10 : 0);
