@@ -61,7 +61,9 @@ export function answerWish(replica: Replica | undefined, wish: LogWish): WishAns
   const { log } = replica;
   const { logStart, leo: logEnd } = log;
   const { leo, lastEpoch } = wish;
-  // A log that never had a leader holds nothing that could differ.
+  // A log without an epoch is empty and cannot differ. But it may have begun elsewhere, under a leader whose records are gone:
+  // from there on it would lack what this log has before.
+  if (lastEpoch === -1 && leo !== logStart) return { error: 'OFFSET_OUT_OF_RANGE', logStart, logEnd };
   if (lastEpoch !== undefined && lastEpoch !== -1) {
     const epochEnd = log.endOfEpoch(lastEpoch);
     if (epochEnd.epoch !== lastEpoch || leo > epochEnd.endOffset)

@@ -195,12 +195,13 @@ export class CatchUp {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
-    const isBehind = answer.error === 'OFFSET_OUT_OF_RANGE' && leo < answer.logStart;
-    if (replica === undefined || (answer.error !== 'NONE' && !isBehind)) return answer;
+    const isToBegin =
+      answer.error === 'OFFSET_OUT_OF_RANGE' && (leo < answer.logStart || wish.lastEpoch === -1);
+    if (replica === undefined || (answer.error !== 'NONE' && !isToBegin)) return answer;
     const { log } = replica;
     let copy: LogCopy;
     try {
-      if (isBehind) return { ...answer, producers: log.producers.at(answer.logStart) };
+      if (isToBegin) return { ...answer, producers: log.producers.at(answer.logStart) };
       copy = copyFrom(log, leo, Math.min(room, maxBytes));
     } catch (error) {
       this.#broker.readFailed(replica, error);
