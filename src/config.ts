@@ -1,6 +1,11 @@
 import { didYouMean } from './did-you-mean.ts';
 import { isPlainObject, show, TidemarkError } from './errors.ts';
-import { MESSAGE_DEFAULT_BYTES, MESSAGE_MAX_BYTES, SEGMENT_MIN_BYTES } from './limits.ts';
+import {
+  MESSAGE_DEFAULT_BYTES,
+  MESSAGE_MAX_BYTES,
+  PRODUCER_EXPIRATION_MIN_MS,
+  SEGMENT_MIN_BYTES,
+} from './limits.ts';
 import type { Durability } from './types.ts';
 
 /** Rows of the table from which validation, defaults, help and documentation come. Names are Kafka's. */
@@ -116,7 +121,7 @@ const topicProperties = {
     kind: 'whole number',
     unit: 'ms',
     default: DAY_MS,
-    min: 1,
+    min: PRODUCER_EXPIRATION_MIN_MS,
     max: 0x7fff_ffff,
     help: 'For how long a partition remembers an idempotent producer that writes nothing.',
   },

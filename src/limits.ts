@@ -33,6 +33,13 @@ export const BATCHES_IN_FLIGHT_MAX = 20;
  */
 export const PRODUCERS_A_PARTITION_MAX = 10_000;
 
+/**
+ * A partition remembers idempotent producers at least as long as any of them sends a batch again: one that is forgotten
+ * could write what it has written already.
+ */
+export const PRODUCER_EXPIRATION_MIN_MS = 3_600_000;
+export const IDEMPOTENT_DELIVERY_MAX_MS = PRODUCER_EXPIRATION_MIN_MS;
+
 /** What one broker keeps of its own appends for its followers; a follower further behind reads the log. */
 export const TAIL_RING_BYTES = 8 * MIB;
 
@@ -182,6 +189,7 @@ export const ADMIN_TIMEOUT_DEFAULT_MS = 30_000;
 
 function assertLimits(): void {
   const relations: [boolean, string][] = [
+    [IDEMPOTENT_DELIVERY_MAX_MS <= PRODUCER_EXPIRATION_MIN_MS, 'a producer is remembered while it tries'],
     [Number.isInteger(Math.log2(PARTITIONS_PER_CHUNK)), 'a mask finds a partition in its chunk'],
     [BROKERS_A_PROCESS_MAX < BROKERS_MAX, 'every broker of a process has a line in a progress row'],
     [MESSAGE_MAX_BYTES * 2 <= REQUEST_CHANNEL_BYTES, 'two of the largest batches fit a request channel'],

@@ -40,7 +40,7 @@ test('every number keeps to its bounds, which the refusal names', () => {
     'max.message.bytes': [128, MESSAGE_MAX_BYTES],
     'min.compaction.lag.ms': [0, any],
     'min.insync.replicas': [1, 128],
-    'producer.id.expiration.ms': [1, 2 ** 31 - 1],
+    'producer.id.expiration.ms': [3_600_000, 2 ** 31 - 1],
     'replica.lag.max.messages': [-1, any],
     'replica.lag.time.max.ms': [500, any],
     'retention.bytes': [-1, any],

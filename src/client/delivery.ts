@@ -60,6 +60,8 @@ export class Delivery {
   #nextSequence = 0;
   /** Whether the sequence has a gap: no batch gets a number of it any more. */
   #isBroken = false;
+  /** Whether anything of the sequence was acknowledged: the partition has known it. */
+  #isKnown = false;
   #added = 0;
 
   constructor(host: DeliveryHost, owner: DeliveryOwner, info: PartitionInfo) {
@@ -107,6 +109,7 @@ export class Delivery {
   /** An answer: the batch is written. */
   settled(batch: ProducerBatch): void {
     this.#leaveFlight(batch);
+    this.#isKnown = true;
     this.#failures = 0;
     this.#lastError = undefined;
     this.#goOn();
@@ -115,9 +118,11 @@ export class Delivery {
   /** The batch was refused, or nobody knows what has become of it. */
   failed(batch: ProducerBatch, error: TidemarkError): void {
     this.#leaveFlight(batch);
-    batch.refused(error.code);
+    batch.refused(error.code, this.#isKnown);
     this.#lastError = error;
-    const isOver = this.#state === 'ended' || !isRetried(error.code) || this.#owner.isHopeless(error);
+    const isForgotten = error.code === 'UNKNOWN_PRODUCER_ID' && batch.mayBeWritten;
+    const isLost = isForgotten || !isRetried(error.code) || this.#owner.isHopeless(error);
+    const isOver = this.#state === 'ended' || isLost;
     if (isOver || batch.deadlineMs <= this.#host.nowMs()) {
       this.#giveUp(batch, error, !isOver);
     } else {
@@ -246,6 +251,7 @@ export class Delivery {
   #beginSequence(): void {
     for (const batch of this.#line) batch.unnumber();
     this.#isBroken = false;
+    this.#isKnown = false;
     this.#nextSequence = 0;
     if (this.#identity === undefined) return;
     const { producerId, producerEpoch } = this.#identity;

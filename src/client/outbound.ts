@@ -198,11 +198,14 @@ export class ProducerBatch implements OutboundBatch {
     this.#mayBeWritten = true;
   }
 
-  /** What a refusal says of where it is written. */
-  refused(code: ErrorCode): void {
+  /**
+   * What a refusal says of where it is written. That nobody knows the producer proves nothing where its sequence was known
+   * before (`wasKnown`): it may be forgotten with all that it has written.
+   */
+  refused(code: ErrorCode, wasKnown: boolean): void {
     if (isSequenceError(code)) {
       this.#sequenceFault = code;
-      this.#mayBeWritten = false;
+      this.#mayBeWritten = code === 'UNKNOWN_PRODUCER_ID' && wasKnown && this.#mightBeWritten;
     } else if (isRefusal(code)) {
       this.#mayBeWritten = this.#mightBeWritten;
     }

@@ -1,6 +1,7 @@
 import { requireInteger, requireOneOf, requireOptions, show, TidemarkError } from '../errors.ts';
 import {
   BATCH_DEFAULT_BYTES,
+  IDEMPOTENT_DELIVERY_MAX_MS,
   MAX_BLOCK_DEFAULT_MS,
   MESSAGE_MAX_BYTES,
   PRODUCER_BUFFER_DEFAULT_BYTES,
@@ -453,12 +454,19 @@ function settingsOf(options: ProducerOptions, deliveryDefaultMs: number): Settin
     );
   }
   const { deliveryTimeoutMs = deliveryDefaultMs, requestTimeoutMs = REQUEST_TIMEOUT_DEFAULT_MS } = options;
+  requireInteger('deliveryTimeoutMs', deliveryTimeoutMs, 1);
+  if (isIdempotent && deliveryTimeoutMs > IDEMPOTENT_DELIVERY_MAX_MS) {
+    throw new TidemarkError(
+      'INVALID_ARGUMENT',
+      `deliveryTimeoutMs must be at most ${IDEMPOTENT_DELIVERY_MAX_MS} for an idempotent producer, which partitions may forget after that time; got ${deliveryTimeoutMs}. Give it less, or make idempotent false.`,
+    );
+  }
   const { batchBytes = BATCH_DEFAULT_BYTES } = options;
   return {
     acks: ACKS_ON_THE_WIRE[acks],
     isIdempotent,
     batchBytes: requireInteger('batchBytes', batchBytes, 1, MESSAGE_MAX_BYTES),
-    deliveryTimeoutMs: requireInteger('deliveryTimeoutMs', deliveryTimeoutMs, 1),
+    deliveryTimeoutMs,
     requestTimeoutMs: requireInteger('requestTimeoutMs', requestTimeoutMs, 1, TIMER_MAX_MS),
   };
 }

@@ -107,8 +107,12 @@ export class Accumulator implements BatchOwner, DeliveryOwner {
 
   /** With what is known of the partition. */
   #explained(error: TidemarkError | undefined): TidemarkError | undefined {
-    if (error?.code !== 'NOT_ENOUGH_REPLICAS') return error;
     const { topic, partition, replicas } = this.delivery.info;
+    if (error?.code === 'UNKNOWN_PRODUCER_ID') {
+      const sentence = `Partition ${partition} of '${topic}' has forgotten this producer, and with it what it has written: after producer.id.expiration.ms, or because too many others have written there since.`;
+      return new TidemarkError(error.code, sentence, { cause: error });
+    }
+    if (error?.code !== 'NOT_ENOUGH_REPLICAS') return error;
     const { minInSync } = this.#route;
     const what = `Partition ${partition} of '${topic}' has min.insync.replicas ${minInSync}`;
     const sentence =

@@ -6,7 +6,7 @@ import {
   takeAnswer,
   wishOf,
 } from '../core/partition-follower.ts';
-import { answerWish, type LogWish } from '../core/partition-leader.ts';
+import { answerWish, isOfAnotherReign, type LogWish } from '../core/partition-leader.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
 import {
@@ -252,12 +252,14 @@ export class CatchUp {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
-    const isBehind = answer.error === 'OFFSET_OUT_OF_RANGE' && leo < answer.logStart;
-    if (replica === undefined || (answer.error !== 'NONE' && !isBehind)) return answer;
+    this.#countRefused(answer.error);
+    const isToBegin =
+      answer.error === 'OFFSET_OUT_OF_RANGE' && (leo < answer.logStart || wish.lastEpoch === -1);
+    if (replica === undefined || (answer.error !== 'NONE' && !isToBegin)) return answer;
     const { log } = replica;
     let copy: LogCopy;
     try {
-      if (isBehind) return { ...answer, producers: log.producers.at(answer.logStart) };
+      if (isToBegin) return { ...answer, producers: log.producers.at(answer.logStart) };
       copy = copyFrom(log, leo, room, maxBytes);
     } catch (error) {
       this.#broker.readFailed(replica, error);
@@ -267,6 +269,14 @@ export class CatchUp {
     // Where the answer reaches the leader's end, everything later lies in the ring from here on.
     const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
     return { ...answer, bytes, end, ringPosition };
+  }
+
+  #countRefused(error: LogResult['error']): void {
+    // Logs that part are what followers ask for.
+    if (error === 'NONE' || error === 'DIVERGED') return;
+    const { metrics } = this.#broker;
+    metrics.count('wishesRefused');
+    if (isOfAnotherReign(error)) metrics.count('wishesFenced');
   }
 
   #take(leader: number, answer: LogAnswer): void {
@@ -286,7 +296,11 @@ export class CatchUp {
       }
     }
     this.#broker.flush();
-    for (const one of found) if (typeof one !== 'string') this.#rejoin(one.replica, one.result);
+    for (const one of found) {
+      if (typeof one === 'string') continue;
+      this.#learn(one.replica);
+      this.#rejoin(one.replica, one.result);
+    }
     this.#broker.progressed(leader);
     const granted = answer.results.filter(({ ringPosition }) => ringPosition !== undefined).length;
     if (granted > 0)
@@ -352,13 +366,19 @@ export class CatchUp {
     this.#broker.table.storeReign(replica.id, replica.info.epoch);
   }
 
+  /** What the leader has committed, as far as it is written here. */
+  #learn(replica: Replica): void {
+    const { leader, epoch } = replica.info;
+    replica.learn(this.#broker.tableOf(leader).loadHwmIn(epoch, replica.id));
+  }
+
   /** False where the bytes are not what they should be: up to there they are staged. */
   #append(replica: Replica, { bytes }: LogResult): boolean {
+    this.#learn(replica);
     if (bytes === undefined) return true;
     this.#charge(replica, bytes.length);
     const { log } = replica;
     let isSound = true;
-    log.committed = this.#broker.tableOf(replica.info.leader).loadHwm(replica.id);
     for (let at = 0; at < bytes.length && isSound; ) {
       const sound = checkBatch(bytes, at, bytes.length - at, bytes.length) === 0;
       const length = sound ? batchBytes(bytes, at) : 0;

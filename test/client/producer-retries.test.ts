@@ -255,6 +255,42 @@ test('a partition that has forgotten the producer gets its records in a new sequ
   }
 });
 
+test('a batch that may be written where the producer was forgotten since is given up, and nothing is written twice', async () => {
+  const { bench, sends } = await benchWith(3);
+  bench.settle(0);
+  // Its answer is lost, and the third one goes the same way.
+  for (let lost = 0; lost < 2; lost++) take(bench).fail(failure('BROKER_FAILED'));
+  await sleep(40);
+  assert.is(bench.sent.length, 2);
+  for (const again of bench.sent.splice(0)) {
+    assert.is(again.producer.epoch, 0);
+    again.fail(failure('UNKNOWN_PRODUCER_ID'));
+  }
+  const sentence = /Partition 0 of 't' has forgotten this producer.*not known.*may write them twice/;
+  for (const send of sends.slice(1)) assert.ok(refusal('UNKNOWN_PRODUCER_ID', sentence)(await send));
+  await turn();
+  assert.equal(bench.sent, []);
+  const next = outcomeOf(bench.producer.send('t', { value: 'v' }));
+  await turn();
+  const sent = take(bench);
+  assert.equal(sent.producer, { id: 1, epoch: 1, sequence: 0 });
+  sent.settle(3);
+  assert.equal(await next, { partition: 0, offset: 3 });
+});
+
+test('a producer whose first batch has never arrived goes on with those behind it', async () => {
+  const { bench, sends } = await benchWith(2);
+  for (let lost = 0; lost < 2; lost++) take(bench).fail(failure('BROKER_FAILED'));
+  await sleep(40);
+  take(bench).fail(failure('MESSAGE_TOO_LARGE'));
+  take(bench).fail(failure('UNKNOWN_PRODUCER_ID'));
+  while (bench.sent.length === 0) await sleep(5);
+  const again = take(bench);
+  assert.equal(again.producer, { id: 1, epoch: 1, sequence: 0 });
+  again.settle(0);
+  assert.equal(await sends[1], { partition: 0, offset: 0 });
+});
+
 test('a producer whose epoch is refused gets another identity', async () => {
   const { bench, sends } = await benchWith(1);
   take(bench).fail(failure('INVALID_PRODUCER_EPOCH'));

@@ -330,7 +330,7 @@ test('bad options are refused', () => {
     batchBytes: [0, -1, 1.5, '1', 1 << 30, NaN],
     bufferBytes: [0, -1, 1.5, '1', NaN],
     maxBlockMs: [-1, 1.5, '1', NaN, Infinity],
-    deliveryTimeoutMs: [0, -1, 1.5, '1', NaN, Infinity],
+    deliveryTimeoutMs: [0, -1, 1.5, '1', NaN, Infinity, 3_600_001],
     requestTimeoutMs: [0, -1, 1.5, '1', NaN, 2 ** 31],
     idempotent: [0, 1, 'yes'],
   };

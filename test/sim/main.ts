@@ -1,11 +1,17 @@
 // `npm run sim -- [--seeds N] [--from S] [--seconds T]` runs N seeds of each kind; `--seed S` one, and tells what happens.
+// `--planted` looks whether the simulator would notice, and `--wide` plays many brokers.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { KINDS, type Kind, type Played, play, SECONDS } from './kinds.ts';
+import { lookForFaults } from './planted-run.ts';
 import { runSeeds } from './seeds.ts';
+import { showWide } from './wide-run.ts';
 
 const LINES_SHOWN = 50;
 const PROGRESS_EVERY = 50;
+/** A leader and a hundred followers. */
+const WIDE_BROKERS = 101;
+const WIDE_SECONDS = 2;
 
 const USAGE = `Usage: npm run sim -- [options]
 
@@ -18,6 +24,11 @@ Plays metadata quorums and whole clusters, each from a seed, with faults, and ch
   --seconds T    simulated seconds of each (${SECONDS.quorum} of a quorum, ${SECONDS.cluster} of a cluster)
   --jobs N       threads (as many as there are cores)
   --verbose      a line for each seed
+
+  --planted [PART...]  lets the product do something wrong, one line at a time, and tells which seed shows it first;
+                 only faults with one of these parts in their names
+  --wide         one partition with a replica on each of many brokers: how they keep up, and that all end the same
+  --brokers N    how many (${WIDE_BROKERS})
 `;
 
 interface Wanted {
@@ -43,7 +54,8 @@ function kindOf(text: string): Kind {
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       seeds: { type: 'string', default: '200' },
       from: { type: 'string', default: '1' },
@@ -52,6 +64,9 @@ async function main(): Promise<number> {
       seconds: { type: 'string' },
       jobs: { type: 'string', default: String(availableParallelism()) },
       verbose: { type: 'boolean', default: false },
+      planted: { type: 'boolean', default: false },
+      wide: { type: 'boolean', default: false },
+      brokers: { type: 'string', default: String(WIDE_BROKERS) },
       help: { type: 'boolean', default: false },
     },
   });
@@ -61,6 +76,10 @@ async function main(): Promise<number> {
   }
   const seconds = values.seconds === undefined ? undefined : wholeNumber(values.seconds, 'seconds');
   const only = values.only === undefined ? undefined : kindOf(values.only);
+  const kinds = only === undefined ? KINDS : [only];
+  if (values.planted) return lookForFaults(kinds, positionals, print);
+  if (positionals.length > 0) throw new Error(`'${positionals[0]}' is no option; see --help.`);
+  if (values.wide) return showWide(wholeNumber(values.brokers, 'brokers'), seconds ?? WIDE_SECONDS, print);
   if (values.seed !== undefined) return replay(only ?? 'cluster', wholeNumber(values.seed, 'seed'), seconds);
   const wanted: Wanted = {
     first: wholeNumber(values.from, 'from'),
@@ -70,7 +89,7 @@ async function main(): Promise<number> {
     isVerbose: values.verbose,
   };
   let code = 0;
-  for (const kind of only === undefined ? KINDS : [only]) code = Math.max(code, await runAll(kind, wanted));
+  for (const kind of kinds) code = Math.max(code, await runAll(kind, wanted));
   return code;
 }
 

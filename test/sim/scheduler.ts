@@ -29,6 +29,16 @@ export class Scheduler {
   events = 0;
   /** Of all that has happened, in its order: two runs of a seed are the same if this is. */
   hash = 0x811c9dc5;
+  /** How many events of each kind there were. */
+  readonly counts: Record<EventKind, number> = {
+    message: 0,
+    timer: 0,
+    disk: 0,
+    client: 0,
+    fault: 0,
+    check: 0,
+    pass: 0,
+  };
   isStopped = false;
   /** Called between any two events, when all promises have come to rest. */
   between: () => void = () => undefined;
@@ -103,6 +113,7 @@ export class Scheduler {
       if (action === undefined) continue;
       this.nowMs = event.atMs;
       this.events += 1;
+      this.counts[event.kind] += 1;
       this.mix((event.atMs * 1024) | 0);
       this.mix(CODES[event.kind]);
       if (this.#trace !== undefined) {

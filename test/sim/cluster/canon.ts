@@ -69,7 +69,7 @@ export class Canon {
   }
 }
 
-/** Copies of a replica's batches that begin in a range. */
+/** Copies of a replica's batches that begin in a range; where it holds anything else, not beyond that. */
 export function forEachBatch(
   replica: Replica,
   from: number,
@@ -81,8 +81,11 @@ export function forEachBatch(
     if (extent === undefined) return;
     const bytes = Buffer.from(extent.bytes.subarray(extent.from, extent.to));
     for (let at = 0; at < bytes.length; at += batchBytes(bytes, at)) {
+      const next = nextOffset(bytes, at);
       visit(bytes.subarray(at, at + batchBytes(bytes, at)));
-      offset = nextOffset(bytes, at);
+      // These are no batches: what was shown of them is enough.
+      if (next <= offset) return;
+      offset = next;
     }
   }
 }

@@ -29,7 +29,7 @@ export class Nemesis {
       stop: () => this.#stop(this.#anybody()),
       isolate: () => this.#isolate(),
       pause: () => this.#pause(this.#anybody()),
-      stall: () => this.#world.thread(this.#anybody())?.strand.stall(this.#dice.between(5, 800)),
+      stall: () => this.#world.threads.get(this.#anybody())?.strand.stall(this.#dice.between(5, 800)),
       stallOfMain: () => this.#world.main?.stall(this.#dice.between(50, 4_000)),
       processKill: () => this.#world.endProcess('kill'),
       powerCut: () => this.#world.endProcess('power cut'),
@@ -90,7 +90,7 @@ export class Nemesis {
 
   /** By itself, in the midst of something. */
   #crash(id: number): void {
-    const thread = this.#world.thread(id);
+    const thread = this.#world.threads.get(id);
     if (thread === undefined || thread.isDead || !this.#maySurvive(id)) return;
     this.#note(`broker ${id} is doomed`);
     this.#world.doom(id, this.#dice.below(40));
@@ -150,7 +150,8 @@ export class Nemesis {
     const kind = this.#dice.pick(['write', 'sync', 'any', 'syncDirectory'] as const);
     const code = this.#dice.pick(['EIO', 'ENOSPC']);
     this.#note(`the disk of broker ${id} fails: ${kind}, ${code}`);
-    this.#world.failDisk(id, { kind, nth: 1 + this.#dice.below(10), code, always: this.#dice.percent(50) });
+    const fault = { kind, nth: 1 + this.#dice.below(10), code, always: this.#dice.percent(50) };
+    this.#world.disks.get(id)?.fail(fault);
     const { scheduler } = this.#world;
     scheduler.schedule(
       this.#dice.between(100, 2_000),
@@ -175,7 +176,7 @@ export class Nemesis {
     const { coordinator } = this.#world;
     const handle = coordinator?.members.find(id)?.handle;
     if (coordinator === undefined || handle === undefined || this.#wiped === coordinator) return;
-    if (this.#world.thread(id)?.isDead !== true || !handle.hasEnded || this.#restarting.has(id)) return;
+    if (this.#world.threads.get(id)?.isDead !== true || !handle.hasEnded || this.#restarting.has(id)) return;
     if (!this.#world.mayLose(id)) return;
     this.#wiped = coordinator;
     this.#world.excuse(id);

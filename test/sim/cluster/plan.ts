@@ -8,6 +8,8 @@ export interface Plan {
   readonly brokers: number;
   readonly durability: Durability;
   readonly partitions: number;
+  /** Of each of them. */
+  readonly replicas: number;
   readonly segmentBytes: number;
   readonly ringBytes: number;
   readonly channelBytes: number;
@@ -16,6 +18,8 @@ export interface Plan {
   readonly passMs: Span;
   readonly wakeMs: Span;
   readonly portMs: Span;
+  /** Until a client hears of what was announced. */
+  readonly newsMs: Span;
   readonly syncMs: Span;
   /** Of a hundred calls of a disk those in whose midst other threads get on. */
   readonly meanwhilePercent: number;
@@ -57,6 +61,7 @@ export function drawPlan(dice: Dice): Plan {
     brokers: dice.percent(70) ? 3 : 5,
     durability,
     partitions: dice.pick([1, 1, 2, 3]),
+    replicas: 3,
     segmentBytes: dice.pick([16_384, 16_384, 65_536, 1 << 20]),
     ringBytes: dice.pick([4_096, 16_384, 65_536, 262_144]),
     channelBytes: dice.pick([16_384, 65_536]),
@@ -75,6 +80,11 @@ export function drawPlan(dice: Dice): Plan {
       [0.01, 0.1],
       [0.05, 2],
       [0.05, 30],
+    ] as const),
+    newsMs: dice.pick([
+      [0.01, 0.1],
+      [0.05, 30],
+      [1, 500],
     ] as const),
     syncMs: dice.pick([
       [0.1, 0.5],

@@ -7,6 +7,7 @@ import type { Coordinator } from '../../../src/runtime/coordinator.ts';
 import type { PartitionInfo } from '../../../src/types.ts';
 import type { Dice } from '../dice.ts';
 import { TOPIC } from './observer.ts';
+import { Line } from './sim-port.ts';
 import { Strand } from './strand.ts';
 import type { World } from './world.ts';
 
@@ -26,6 +27,8 @@ export class SimClient {
   readonly world: World;
   readonly dice: Dice;
   readonly #links = new Map<number, Linked>();
+  readonly #news: Line;
+  #partitions: readonly PartitionInfo[] = [];
   #coordinator: Coordinator | undefined;
   #client = 0;
   #bell = 0;
@@ -37,7 +40,8 @@ export class SimClient {
     this.name = name;
     this.world = world;
     this.dice = dice;
-    const { scheduler } = world;
+    const { scheduler, plan } = world;
+    this.#news = new Line(scheduler, dice.fork(), plan.newsMs, () => `main to ${name}`);
     this.strand = new Strand(
       name,
       scheduler,
@@ -49,8 +53,9 @@ export class SimClient {
     this.strand.clock.every(EXPIRY_MS, () => this.#expire());
   }
 
+  /** As it has heard of them: others may lead by now. */
   partitions(): readonly PartitionInfo[] {
-    return this.#coordinator?.topics.get(TOPIC)?.partitions ?? [];
+    return this.#coordinator === undefined ? [] : this.#partitions;
   }
 
   link(broker: number): BrokerLink | undefined {
@@ -87,8 +92,18 @@ export class SimClient {
         if (isCurrent()) void this.#started(coordinator, broker);
       },
       linkCut: () => undefined,
-      topicsChanged: () => undefined,
+      topicsChanged: (changed) => {
+        const infos = changed.find(({ name }) => name === TOPIC)?.partitions;
+        if (infos === undefined) return;
+        this.#news.send('news', () => {
+          if (isCurrent())
+            this.strand.run(() => {
+              this.#partitions = infos;
+            });
+        });
+      },
     });
+    this.#partitions = coordinator.topics.get(TOPIC)?.partitions ?? [];
     for (const endpoint of attachment.endpoints) this.#linkTo(endpoint);
     // Those that have come, or come back, while this client was being attached.
     for (const { handle } of coordinator.members.alive) void this.#started(coordinator, handle.id);

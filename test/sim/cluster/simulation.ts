@@ -87,7 +87,7 @@ async function simulate(world: World, dice: Dice, seconds: number): Promise<void
 }
 
 /** Without faults all partitions are soon led, in sync, written to and read. */
-async function recover(
+export async function recover(
   world: World,
   producers: readonly (SimProducer | IdempotentProducer)[],
   readers: readonly SimReader[],
@@ -117,11 +117,13 @@ async function recover(
     () => isWhole(world) && isSettled(world),
     () => `the replicas do not come to have the same; ${describeWorld(world, world.coordinator)}`,
   );
+  const haveRead = (): boolean =>
+    readers.every(({ offsets }) =>
+      world.partitions().every(({ id, partition }) => offsets[partition] === world.canon.endOf(id)),
+    );
   await look(
-    () =>
-      readers.every(({ offsets }) =>
-        world.partitions().every(({ id, partition }) => offsets[partition] === world.canon.endOf(id)),
-      ),
+    // What was begun while there were faults may end meanwhile, and let somebody leave for a moment.
+    () => isWhole(world) && isSettled(world) && haveRead(),
     () =>
       `readers are at ${readers.map(({ offsets }) => offsets.join(' ')).join(', ')}; ${describeWorld(world, world.coordinator)}`,
   );

@@ -11,7 +11,7 @@ import { DataDirectory, type Place } from '../../../src/runtime/data-directory.t
 import { foundSeat } from '../../../src/runtime/quorum-seats.ts';
 import type { ClusterSurroundings } from '../../../src/runtime/surroundings.ts';
 import { pause } from '../../../src/runtime/timers.ts';
-import { type Fault, FaultyDisk } from '../../log/faulty-disk.ts';
+import { FaultyDisk } from '../../log/faulty-disk.ts';
 import type { Dice } from '../dice.ts';
 import type { Scheduler } from '../scheduler.ts';
 import type { Violation } from '../world.ts';
@@ -42,11 +42,11 @@ export class World implements WorldView, Device {
   readonly #dice: Dice;
   readonly #checkers: readonly Observer[];
   /** By broker: what lies in its directory. */
-  readonly #disks = new Map<number, FaultyDisk>();
+  readonly disks = new Map<number, FaultyDisk>();
   readonly #seatDisks = new Map<number, Disk>();
   readonly #founders: readonly Member[];
   /** By broker: its thread in its present life. */
-  readonly #threads = new Map<number, SimThread>();
+  readonly threads = new Map<number, SimThread>();
   readonly #lives = new Map<SimThread, number>();
   readonly #seenDead = new WeakSet<SimThread>();
   readonly #dirty = new Set<SimThread>();
@@ -76,7 +76,7 @@ export class World implements WorldView, Device {
       id: n + 1,
       directoryId: uuidOf(-1 - n),
     }));
-    for (const { id } of this.#founders) this.#disks.set(id, this.#newDisk());
+    for (const { id } of this.#founders) this.disks.set(id, this.#newDisk());
     this.#checkers = allCheckers(this);
     scheduler.between = () => this.#look();
   }
@@ -98,10 +98,6 @@ export class World implements WorldView, Device {
     return this.#process?.main;
   }
 
-  thread(id: number): SimThread | undefined {
-    return this.#threads.get(id);
-  }
-
   violate(invariant: string, detail: string): void {
     if (this.violation !== undefined) return;
     this.violation = { invariant, detail, atMs: this.nowMs };
@@ -110,7 +106,7 @@ export class World implements WorldView, Device {
   }
 
   brokers(): BrokerView[] {
-    return [...this.#threads.values()].flatMap((thread) => {
+    return [...this.threads.values()].flatMap((thread) => {
       const { broker, id } = thread;
       const life = this.#lives.get(thread) as number;
       return broker === undefined || thread.isDead ? [] : [{ id, life, broker }];
@@ -188,7 +184,7 @@ export class World implements WorldView, Device {
       // What is left of a creation that has failed.
       if (coordinator.knownTopic(TOPIC) !== undefined)
         await coordinator.topicChanges.delete(TOPIC).catch(() => undefined);
-      const made = coordinator.topicChanges.create(TOPIC, plan.partitions, 3, {
+      const made = coordinator.topicChanges.create(TOPIC, plan.partitions, plan.replicas, {
         'segment.bytes': plan.segmentBytes,
         'retention.ms': -1,
         'replica.lag.time.max.ms': plan.lagMs,
@@ -208,13 +204,13 @@ export class World implements WorldView, Device {
     if (process === undefined) return;
     this.#process = undefined;
     process.main.isDead = true;
-    for (const thread of this.#threads.values()) thread.strand.isDead = true;
+    for (const thread of this.threads.values()) thread.strand.isDead = true;
     for (const checker of this.#checkers) checker.processEnded?.();
-    this.#threads.clear();
+    this.threads.clear();
     this.#dirty.clear();
     this.#doomed.clear();
-    for (const [id, disk] of this.#disks)
-      this.#disks.set(id, this.#held(end === 'kill' ? disk.kill() : disk.crash()));
+    for (const [id, disk] of this.disks)
+      this.disks.set(id, this.#held(end === 'kill' ? disk.kill() : disk.crash()));
     this.#wasPowerLost ||= end === 'power cut';
     giveMemory(process.memory);
     this.scheduler.schedule(
@@ -285,7 +281,7 @@ export class World implements WorldView, Device {
       connect: () => SimPort.pair(scheduler, dice, plan.portMs),
       startThread: (data) => {
         const thread = new SimThread(threadWorld, data, dice.between(...START_MS));
-        this.#threads.set(data.id, thread);
+        this.threads.set(data.id, thread);
         this.#lives.set(thread, this.#lives.size + 1);
         return thread;
       },
@@ -312,9 +308,7 @@ export class World implements WorldView, Device {
   }
 
   /** A promise of the product was rejected, and nobody has caught that. */
-  unhandled(error: unknown): void {
-    this.#broken('somebody', error);
-  }
+  readonly unhandled = (error: unknown): void => this.#broken('somebody', error);
 
   // Disks.
 
@@ -328,7 +322,7 @@ export class World implements WorldView, Device {
   }
 
   #diskOf(id: number, strand: Strand): Disk {
-    return new StrandDisk(this.#disks.get(id) as FaultyDisk, strand, this);
+    return new StrandDisk(this.disks.get(id) as FaultyDisk, strand, this);
   }
 
   touch(strand: Strand): void {
@@ -340,7 +334,7 @@ export class World implements WorldView, Device {
     if (this.#depth > 0 || strand.isDead || !this.#dice.percent(this.plan.meanwhilePercent)) return;
     this.#depth += 1;
     for (const burst of this.#bursts) if (this.#dice.percent(30)) burst();
-    for (const thread of this.#threads.values())
+    for (const thread of this.threads.values())
       if (thread.strand !== strand && this.#dice.percent(50)) thread.passMeanwhile();
     this.#depth -= 1;
   }
@@ -364,7 +358,7 @@ export class World implements WorldView, Device {
   }
 
   #threadOf(strand: Strand): SimThread | undefined {
-    for (const thread of this.#threads.values()) if (thread.strand === strand) return thread;
+    for (const thread of this.threads.values()) if (thread.strand === strand) return thread;
     return undefined;
   }
 
@@ -372,12 +366,8 @@ export class World implements WorldView, Device {
 
   /** The thread ends after so many calls of its disk, or soon. */
   doom(id: number, calls: number): void {
-    const thread = this.#threads.get(id);
+    const thread = this.threads.get(id);
     if (thread !== undefined && !thread.isDead) this.#doomed.set(thread.strand, calls);
-  }
-
-  failDisk(id: number, fault: Fault): void {
-    this.#disks.get(id)?.fail(fault);
   }
 
   slowDisk(id: number, times: number): void {
@@ -385,13 +375,13 @@ export class World implements WorldView, Device {
   }
 
   healDisk(id: number): void {
-    this.#disks.get(id)?.heal();
+    this.disks.get(id)?.heal();
     this.#slow.delete(id);
   }
 
   /** An empty directory stands in the place of that of a broker that does not run. */
   wipe(id: number): void {
-    this.#disks.set(id, this.#newDisk());
+    this.disks.set(id, this.#newDisk());
   }
 
   /** Whether what a broker holds may go without anything being lost that was promised; from then on it is excused. */
@@ -412,7 +402,7 @@ export class World implements WorldView, Device {
     this.#doomed.clear();
     for (const id of this.ids) this.healDisk(id);
     this.#process?.main.goOn();
-    for (const thread of this.#threads.values()) thread.strand.goOn();
+    for (const thread of this.threads.values()) thread.strand.goOn();
     this.coordinator?.members.heal();
     for (const id of this.ids) {
       if (this.coordinator?.members.find(id) !== undefined) this.coordinator.members.resume(id);
@@ -424,37 +414,48 @@ export class World implements WorldView, Device {
     const process = this.#process;
     if (process === undefined) return;
     process.main.isDead = true;
-    for (const thread of this.#threads.values()) thread.strand.isDead = true;
+    for (const thread of this.threads.values()) thread.strand.isDead = true;
     giveMemory(process.memory);
   }
 
   /** All is at rest: the dear checks. */
   checkEnd(): void {
+    this.#whileLooking(() => {
+      for (const checker of this.#checkers) checker.ended?.();
+    });
+  }
+
+  #whileLooking(look: () => void): void {
     this.isLooking = true;
-    for (const checker of this.#checkers) checker.ended?.();
+    try {
+      look();
+    } catch (error) {
+      this.violate('What replicas hold can be read', (error as Error).message);
+    }
+    this.isLooking = false;
   }
 
   // Between two events.
 
   #look(): void {
-    this.isLooking = true;
-    const views = [...this.#dirty].flatMap((thread) => this.#viewOf(thread) ?? []);
-    for (const view of views) for (const checker of this.#checkers) checker.moved?.(view);
-    for (const view of views) this.#lookAt(view);
-    this.#dirty.clear();
-    if (this.#isMainDirty) this.#lookAtMetadata();
-    this.isLooking = false;
+    this.#whileLooking(() => this.#lookAtAll());
     for (const watch of this.#watchers) watch();
     this.#process?.main.look();
-    for (const thread of this.#threads.values()) {
-      if (thread.isDead && !this.#seenDead.has(thread)) this.#died(thread);
+    for (const thread of this.threads.values()) {
+      // What it held in memory is gone with it.
+      if (thread.isDead && this.plan.durability === 'memory' && !this.#seenDead.has(thread))
+        this.excuse(thread.id);
+      if (thread.isDead) this.#seenDead.add(thread);
       thread.look();
     }
   }
 
-  #died(thread: SimThread): void {
-    this.#seenDead.add(thread);
-    if (this.plan.durability === 'memory') this.excuse(thread.id);
+  #lookAtAll(): void {
+    const views = [...this.#dirty].flatMap((thread) => this.#viewOf(thread) ?? []);
+    this.#dirty.clear();
+    for (const view of views) for (const checker of this.#checkers) checker.moved?.(view);
+    for (const view of views) this.#lookAt(view);
+    if (this.#isMainDirty) this.#lookAtMetadata();
   }
 
   #viewOf(thread: SimThread): BrokerView | undefined {
@@ -464,7 +465,7 @@ export class World implements WorldView, Device {
 
   #lookAt(view: BrokerView): void {
     if (this.scheduler.isTraced) this.#tell(view);
-    if (this.#threads.get(view.id)?.broker === view.broker && this.#threads.get(view.id)?.isDead === false)
+    if (this.threads.get(view.id)?.broker === view.broker && this.threads.get(view.id)?.isDead === false)
       for (const checker of this.#checkers) checker.stepped?.(view);
     // Also one that has died in the midst of it may have said before that something is committed.
     for (const replica of view.broker.replicas) {

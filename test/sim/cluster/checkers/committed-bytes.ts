@@ -1,4 +1,5 @@
 import type { Replica } from '../../../../src/core/replica.ts';
+import { DiskError } from '../../../../src/log/disk.ts';
 import { type BrokerView, type Observer, TOPIC, type WorldView } from '../observer.ts';
 
 export class CommittedBytes implements Observer {
@@ -21,13 +22,13 @@ export class CommittedBytes implements Observer {
       const isProven = replica.isLeader || broker.table.loadLeoIn(replica.info.epoch, replica.id) !== -1;
       const end = isProven ? Math.min(replica.hwm, replica.log.written, canon.endOf(replica.id)) : from;
       if (end <= from) continue;
-      this.#compared.set(replica, { end, restarts });
       let difference: string | undefined;
       try {
         difference = canon.difference(replica, from, end);
-      } catch {
-        // Its disk does not let anybody read: whoever asks for it hears that.
-        this.#compared.delete(replica);
+        this.#compared.set(replica, { end, restarts });
+      } catch (error) {
+        // What its disk does not let anybody read now is compared later.
+        if (!(error instanceof DiskError)) difference = (error as Error).message;
       }
       if (difference !== undefined)
         this.#world.violate(this.invariant, `partition ${replica.id}: ${difference}`);

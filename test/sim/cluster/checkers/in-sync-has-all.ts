@@ -1,4 +1,5 @@
 import type { MetadataPartition } from '../../../../src/core/metadata/image.ts';
+import { DiskError } from '../../../../src/log/disk.ts';
 import type { Observer, WorldView } from '../observer.ts';
 
 export class InSyncHasAll implements Observer {
@@ -22,8 +23,9 @@ export class InSyncHasAll implements Observer {
       else {
         try {
           found = canon.difference(replica, replica.log.logStart, Math.min(end, replica.log.written));
-        } catch {
-          // Nobody can read there at present.
+        } catch (error) {
+          // What a disk does not let anybody read is compared later.
+          if (!(error instanceof DiskError)) found = (error as Error).message;
         }
       }
       if (found !== undefined)
