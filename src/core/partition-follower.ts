@@ -60,13 +60,13 @@ export function takeAnswer(replica: Replica, leader: number, answer: LogAnswer):
       cut(replica, answer.epochEnd as EpochEnd);
       return 'ask';
     case 'OFFSET_OUT_OF_RANGE':
-      // Its leader has less than it: what they have in common is found by epoch.
-      if (log.leo > answer.logEnd) {
+      // Its leader has less than it: what they have in common is found by epoch, unless it is empty.
+      if (log.leo > answer.logEnd && log.lastEpoch !== -1) {
         const isNews = source === 'log';
         replica.source = 'unproven';
         return isNews ? 'ask' : 'wait';
       }
-      // The leader has dropped what this replica would need next: it begins again where the leader begins.
+      // The leader has dropped what this replica would need next, or this log is empty: it begins where the leader begins.
       log.restartAt(answer.logStart, answer.producers);
       replica.hwm = Math.min(replica.hwm, answer.logStart);
       replica.source = 'log';

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { EpochEnd, PartitionLog } from '../types.ts';
 import type { LogEnd } from './reopening.ts';
 import type { Replica } from './replica.ts';
@@ -13,6 +14,8 @@ export interface LogWish {
   readonly leo: number;
   /** The newest epoch of a log that was not held against this leader's yet; otherwise undefined. */
   readonly lastEpoch: number | undefined;
+  /** What came from there last was not what its checksum says. */
+  readonly isDoubtful?: boolean;
   /** Where the follower has been told to take its time. */
   readonly maxBytes?: number;
 }
@@ -52,6 +55,13 @@ export function leadershipError(replica: Replica, epoch: number): LeadershipErro
   return replica.isLeader ? 'NONE' : 'NOT_LEADER_OR_FOLLOWER';
 }
 
+/** Whether somebody was refused who speaks of another reign, or of another leader. */
+export function isOfAnotherReign(error: ErrorCode | WishError): boolean {
+  return (
+    error === 'FENCED_LEADER_EPOCH' || error === 'UNKNOWN_LEADER_EPOCH' || error === 'NOT_LEADER_OR_FOLLOWER'
+  );
+}
+
 /** Whether a follower gets batches from its LEO on, or what it has to do before. */
 export function answerWish(replica: Replica | undefined, wish: LogWish): WishAnswer {
   if (replica === undefined) return refusal('NOT_LEADER_OR_FOLLOWER');
@@ -61,7 +71,9 @@ export function answerWish(replica: Replica | undefined, wish: LogWish): WishAns
   const { log } = replica;
   const { logStart, leo: logEnd } = log;
   const { leo, lastEpoch } = wish;
-  // A log that never had a leader holds nothing that could differ.
+  // A log without an epoch is empty and cannot differ. But it may have begun elsewhere, under a leader whose records are gone:
+  // from there on it would lack what this log has before.
+  if (lastEpoch === -1 && leo !== logStart) return { error: 'OFFSET_OUT_OF_RANGE', logStart, logEnd };
   if (lastEpoch !== undefined && lastEpoch !== -1) {
     const epochEnd = log.endOfEpoch(lastEpoch);
     if (epochEnd.epoch !== lastEpoch || leo > epochEnd.endOffset)
@@ -83,6 +95,7 @@ export function beginReign(replica: Replica, hwm: number): void {
   const { log, info } = replica;
   log.beginEpoch(info.epoch);
   replica.hwm = hwm;
+  replica.reignStart = log.leo;
   replica.pace = undefined;
   log.committed = hwm;
 }
@@ -95,13 +108,15 @@ export function hwmAtStart(replica: Replica, followers: readonly LogEnd[]): numb
 }
 
 /**
- * Lets the HWM wait for a follower that has reached it, before that is in the ISR (promise 2): from now on it counts, though
- * it is not yet written down. `leo` is the follower's, in this reign; -1 is none. Under a bound on messages it has to be
+ * Lets the HWM wait for a follower that has reached it, and what the leader had when its reign began, before that is in the
+ * ISR (promise 2): from now on it counts, though it is not yet written down. `leo` is the follower's, in this reign; -1 is none. Under a bound on messages it has to be
  * well within that: a follower that has just left comes back later than it left.
  */
 export function admitFollower(replica: Replica, epoch: number, follower: number, leo: number): boolean {
   if (leadershipError(replica, epoch) !== 'NONE' || replica.state !== 'online') return false;
   if (leo === -1 || leo < replica.hwm) return false;
+  // An HWM that a follower has brought along may lie below what its last leader had committed, and acknowledged.
+  if (leo < replica.reignStart) return false;
   const messagesMax = replica.config['replica.lag.max.messages'];
   if (messagesMax !== -1 && replica.log.leo - leo > messagesMax / 2) return false;
   replica.propose(follower);

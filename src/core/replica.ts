@@ -29,8 +29,13 @@ export class Replica {
    * down. A record is committed once all of these have it.
    */
   #awaited: readonly number[] = [];
-  /** Never goes back while this replica leads, and never exceeds the LEO of an ISR member. */
+  /**
+   * Below it all is committed. As a leader: never goes back, and never exceeds the LEO of an ISR member. As a follower: as
+   * far as it was heard of, and it has it.
+   */
   hwm = 0;
+  /** As a leader: where its log ended when its reign began. Below it lies whatever was acknowledged before. */
+  reignStart = 0;
   /** As a leader: batches above the HWM, in the order of their offsets, and who waits for them. */
   readonly pending = new CommitQueue();
   /** As a leader: reads that wait for records. */
@@ -119,6 +124,14 @@ export class Replica {
     this.#stable = Math.max(logStart, Math.min(this.#stable, written));
     this.#restarts++;
     this.taken.truncateTo(written);
+  }
+
+  /** As a follower whose log was held against its leader's, which has told this HWM in the same reign; -1: it has not. */
+  learn(hwm: number): void {
+    if (hwm === -1) return;
+    this.log.committed = hwm;
+    const known = Math.min(hwm, this.log.written);
+    if (known > this.hwm) this.hwm = known;
   }
 
   /** As it was written down: a replica that the leader lets in counts once it may no longer be passed over (KIP-966). */

@@ -6,7 +6,7 @@ import {
   takeAnswer,
   wishOf,
 } from '../core/partition-follower.ts';
-import { answerWish, type LogWish } from '../core/partition-leader.ts';
+import { answerWish, isOfAnotherReign, type LogWish } from '../core/partition-leader.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
@@ -58,6 +58,8 @@ export class CatchUp {
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
+  /** What came for them last did not match its checksum: their leaders are to look whether they have it so. */
+  readonly #doubtful = new Set<Replica>();
   /** By leader: answers in a row that were of no use. */
   readonly #failures = new Map<number, number>();
   #busyUntilMs = 0;
@@ -118,7 +120,7 @@ export class CatchUp {
    * LEO is published when that is done, and not before.
    */
   follow(replica: Replica): void {
-    for (const wanted of this.#wanted.values()) wanted.delete(replica);
+    this.forget(replica);
     replica.source = 'unproven';
     this.want(replica);
   }
@@ -132,6 +134,7 @@ export class CatchUp {
 
   /** This replica is a follower no more, or has made room for another one of the same partition. */
   forget(replica: Replica): void {
+    this.#doubtful.delete(replica);
     for (const wanted of this.#wanted.values()) wanted.delete(replica);
   }
 
@@ -149,7 +152,7 @@ export class CatchUp {
     for (const replica of wanted) {
       const rate = this.#throttleOf(replica);
       if (rate !== undefined && waitMs > 0) continue;
-      const wish = wishOf(replica);
+      const wish = this.#doubtful.has(replica) ? { ...wishOf(replica), isDoubtful: true } : wishOf(replica);
       partitions.push(
         rate === undefined ? wish : { ...wish, maxBytes: Math.ceil((rate * THROTTLED_MS) / 1_000) },
       );
@@ -184,6 +187,7 @@ export class CatchUp {
     for (const wish of request.partitions) {
       const result = this.#grant(wish, room);
       results.push(result);
+      this.#countRefused(result.error);
       if (result.bytes === undefined) continue;
       room -= result.bytes.length;
       transfer.push(result.bytes.buffer);
@@ -195,12 +199,16 @@ export class CatchUp {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
-    const isBehind = answer.error === 'OFFSET_OUT_OF_RANGE' && leo < answer.logStart;
-    if (replica === undefined || (answer.error !== 'NONE' && !isBehind)) return answer;
+    const isToBegin =
+      answer.error === 'OFFSET_OUT_OF_RANGE' && (leo < answer.logStart || wish.lastEpoch === -1);
+    if (replica === undefined || (answer.error !== 'NONE' && !isToBegin)) return answer;
     const { log } = replica;
     let copy: LogCopy;
     try {
-      if (isBehind) return { ...answer, producers: log.producers.at(answer.logStart) };
+      if (isToBegin) return { ...answer, producers: log.producers.at(answer.logStart) };
+      // It would only come as it came before.
+      if (wish.isDoubtful && this.#broker.isDamaged(replica, leo))
+        return { ...answer, error: 'NOT_READABLE' };
       copy = copyFrom(log, leo, Math.min(room, maxBytes));
     } catch (error) {
       this.#broker.readFailed(replica, error);
@@ -210,6 +218,14 @@ export class CatchUp {
     // Where the answer reaches the leader's end, everything later lies in the ring from here on.
     const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
     return { ...answer, bytes, end, ringPosition };
+  }
+
+  #countRefused(error: LogResult['error']): void {
+    // Logs that part are what followers ask for.
+    if (error === 'NONE' || error === 'DIVERGED') return;
+    const { metrics } = this.#broker;
+    metrics.count('wishesRefused');
+    if (isOfAnotherReign(error)) metrics.count('wishesFenced');
   }
 
   #take(leader: number, answer: LogAnswer): void {
@@ -270,9 +286,10 @@ export class CatchUp {
 
   /** False where the bytes are not what they should be: up to there they were taken. */
   #append(replica: Replica, bytes: Uint8Array): boolean {
-    const { log } = replica;
+    const { log, info } = replica;
     let isSound = true;
-    log.committed = this.#broker.tableOf(replica.info.leader).loadHwm(replica.id);
+    const hwm = this.#broker.tableOf(info.leader).loadHwmIn(info.epoch, replica.id);
+    replica.learn(hwm);
     for (let at = 0; at < bytes.length && isSound; ) {
       const sound = checkBatch(bytes, at, bytes.length - at, bytes.length) === 0;
       const length = sound ? batchBytes(bytes, at) : 0;
@@ -290,6 +307,9 @@ export class CatchUp {
       at += length;
     }
     this.#broker.flush();
+    replica.learn(hwm);
+    if (isSound) this.#doubtful.delete(replica);
+    else this.#doubtful.add(replica);
     return isSound;
   }
 

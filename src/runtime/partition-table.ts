@@ -93,6 +93,15 @@ export class PartitionTable {
     return loadPosition(this.#arena.int32, this.#slot(id) + slot.index.hwm);
   }
 
+  /** The HWM, if this broker leads in the reign with this epoch; otherwise -1: of another one it says nothing of this one. */
+  loadHwmIn(epoch: number, id: number): number {
+    const { int32 } = this.#arena;
+    const reign = this.#slot(id) + slot.index.reign;
+    const isBefore = Atomics.load(int32, reign) === epoch + 1;
+    const hwm = this.loadHwm(id);
+    return isBefore && Atomics.load(int32, reign) === epoch + 1 ? hwm : -1;
+  }
+
   storeHwm(id: number, hwm: number): void {
     storePosition(this.#arena.int32, this.#slot(id) + slot.index.hwm, hwm);
   }

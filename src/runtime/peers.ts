@@ -225,8 +225,7 @@ export class Peers {
     if (leader === id || leader === -1 || !this.isLinked(leader)) return;
     // Of a log that was not held against its leader's nobody knows what the HWM says.
     if (table.loadLeoIn(epoch, replica.id) === -1) return;
-    const hwm = Math.min(this.#host.tableOf(leader).loadHwm(replica.id), replica.log.written);
-    if (hwm > replica.hwm) replica.hwm = hwm;
+    replica.learn(this.#host.tableOf(leader).loadHwmIn(epoch, replica.id));
   }
 
   /** A read has begun to wait for what is committed next. */

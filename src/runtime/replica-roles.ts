@@ -314,8 +314,9 @@ export class ReplicaRoles {
       return;
     }
     this.#host.restarted(replica);
-    this.#host.table.storeReign(id, info.epoch);
+    // Before the reign that it belongs to: followers look at both.
     this.#host.table.storeHwm(id, hwm);
+    this.#host.table.storeReign(id, info.epoch);
     if (hwm < log.leo) this.#host.watch(replica);
   }
 }

@@ -247,12 +247,12 @@ export class LeaderTail {
       kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
     if (!isSound) {
       if (!this.#reader.intact()) return false;
-      if (place === 'next') metrics.count('corruptFrames');
+      metrics.count(place === 'next' ? 'corruptFrames' : 'unfitFrames');
       this.#broker.readLog(replica);
       return false;
     }
     const appendedAtMs = arena.float64[frame / 8 + RING_TIME_WORD];
-    log.committed = this.#broker.tableOf(this.leader).loadHwm(replica.id);
+    replica.learn(this.#broker.tableOf(this.leader).loadHwmIn(replica.info.epoch, replica.id));
     // What a lapped reader has taken is undone before anything of it is visible: here, or when it is flushed.
     if (!this.#append(replica, at, length)) {
       replica.taken.truncateTo(log.leo);

@@ -132,6 +132,22 @@ test('a log that goes beyond its leader’s is not emptied for it: what they hav
   assert.is(takeAnswer(replica, 1, answerTo(leader, wishOf(replica))), 'append');
 });
 
+test('an empty log that began under another leader begins anew where its leader begins, wherever that one stands', () => {
+  const { replica: leader, log: theirs } = replicaOf({ epoch: 6, isr: [1] });
+  append(theirs, 5, 50);
+  beginReign(leader, 50);
+  for (const more of [0, 50]) {
+    append(theirs, 6, more);
+    const { replica, log } = replicaOf({ epoch: 6, isr: [1], brokerId: 2 });
+    log.restartAt(more === 0 ? 100 : 70);
+    replica.source = 'unproven';
+    assert.is(takeAnswer(replica, 1, answerTo(leader, wishOf(replica))), 'restarted');
+    assert.equal([log.logStart, log.leo, replica.source], [0, 0, 'log']);
+    assert.is(takeAnswer(replica, 1, answerTo(leader, wishOf(replica))), 'append');
+    assert.is(admitFollower(leader, 6, 2, log.leo), false);
+  }
+});
+
 test('an answer that is of no use is waited after, ever longer up to a second', () => {
   const { replica } = unproven(5);
   const refusals: WishError[] = [

@@ -115,6 +115,16 @@ test('nobody is admitted below the HWM, without an LEO of this reign, by another
   assert.is(admitFollower(replica, EPOCH, 2, 3), false);
 });
 
+test('nobody is admitted who lacks what the leader had when its reign began, however little it knows to be committed', () => {
+  const { replica, log } = replicaOf({ epoch: EPOCH, isr: [1] });
+  append(log, 1, 4);
+  beginReign(replica, 1);
+  append(log, EPOCH, 2);
+  for (const leo of [1, 3]) assert.is(admitFollower(replica, EPOCH, 2, leo), false);
+  assert.is(replica.isAwaited(2), false);
+  assert.is(admitFollower(replica, EPOCH, 2, 4), true);
+});
+
 test('under a bound on messages a follower comes back within half of it', () => {
   const config = { 'replica.lag.max.messages': 4 };
   const { replica } = replicaOf({ epoch: EPOCH, records: 10, isr: [1], config });

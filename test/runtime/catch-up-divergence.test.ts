@@ -10,10 +10,11 @@ import { type Brokers, withBrokers } from './broker-fixtures.ts';
 
 let written = 0;
 
-/** A batch of two records that no other log has. */
-function append(log: PartitionLog, epoch: number): void {
+/** A batch of two records that no other log has; `sequence` is that of an idempotent producer. */
+function append(log: PartitionLog, epoch: number, sequence?: number): void {
   const value = new TextEncoder().encode(`${written++}`.padEnd(20));
-  const batch = encodeBatch([{ value }, { value }]);
+  const producer = [9, 0, sequence ?? 0] as const;
+  const batch = encodeBatch([{ value }, { value }], sequence === undefined ? {} : { producer });
   writeBaseOffset(batch, 0, log.leo);
   writeLeaderEpoch(batch, 0, epoch);
   log.append(batch, 0, batch.length);
@@ -114,6 +115,25 @@ test('an epoch of which nothing was written keeps nobody busy', () =>
     const before = brokers.counters(2).catchUps;
     await reopen(brokers, partition, 8);
     assert.ok(brokers.counters(2).catchUps - before <= 3);
+  }));
+
+test('an empty log that begins elsewhere begins anew with its leader, and knows what that knew there of producers', () =>
+  withBrokers({}, async (brokers) => {
+    const { partition, logs } = logsOf(brokers);
+    const [leader, follower] = logs;
+    for (let n = 0; n < 5; n++) append(leader, 1, 2 * n);
+    leader.committed = 10;
+    leader.deleteBefore(4);
+    follower.restartAt(7);
+    const [replica] = opened(brokers, partition);
+    const info: PartitionInfo = { ...replica.info, leader: 1, epoch: 2 };
+    brokers.get(1).lead([{ info, followers: [{ leo: 7, lastEpoch: -1 }] }]);
+    await brokers.get(2).reform([info]);
+    await brokers.settle();
+    assert.equal([follower.logStart, follower.leo], [4, 10]);
+    assert.ok(brokers.isEqual(partition));
+    assert.ok(leader.producers.at(4).length > 100);
+    assert.equal(Buffer.from(follower.producers.at(4)), Buffer.from(leader.producers.at(4)));
   }));
 
 test('nothing of a follower counts before it was held against its leader', () =>

@@ -77,6 +77,38 @@ test('one that leads again two reigns later takes nothing of its own old frames,
     assert.ok(brokers.isEqual(partition, 1, 2) && brokers.isEqual(partition, 1, 3));
   }));
 
+test('a follower keeps what its leader lets it know with each batch, so that it leads from there without asking', () =>
+  withBrokers({ count: 3 }, async (brokers) => {
+    const partition = brokers.addPartition();
+    brokers.append(partition, 4);
+    await brokers.settle();
+    assert.is(hwmOf(brokers, 1, partition), 4);
+    brokers.append(partition, 2);
+    brokers.get(2).pass();
+    assert.is(brokers.replica(2, partition).hwm, 4);
+    // Cut off, the old leader tells nothing any more.
+    brokers.sides.put([1], 1);
+    const next = infoOf(brokers, partition, { leader: 2, epoch: FIRST + 1, isr: [2] });
+    await brokers.get(2).reform([{ ...next, eligible: [3] }]);
+    assert.is(hwmOf(brokers, 2, partition), 4);
+  }));
+
+test('what a leader says of another reign is not what is committed in this one', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    brokers.append(partition, 4);
+    await brokers.settle();
+    brokers.append(partition, 2);
+    // The leader has gone through another reign, of which the follower has not heard.
+    const { table } = brokers.get(1);
+    table.storeReign(partition, FIRST + 2);
+    table.storeHwm(partition, 6);
+    brokers.get(2).pass();
+    brokers.get(2).refreshHwm(brokers.replica(2, partition));
+    assert.is(brokers.replica(2, partition).log.leo, 6);
+    assert.is(brokers.replica(2, partition).hwm, 0);
+  }));
+
 test('whoever is out of the ISR says once more that it has caught up', () =>
   withBrokers({ count: 2 }, async (brokers) => {
     const partition = brokers.addPartition();
