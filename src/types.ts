@@ -163,7 +163,11 @@ export interface ReplicaBytes {
   readonly nextOffset: number;
 }
 
-/** What a broker counts. */
+/**
+ * What a broker counts. As a leader, of followers that read its log: `wishesRefused`, and `wishesFenced` of those, where one
+ * spoke of another reign. As a follower, of frames in a leader's ring: `corruptFrames`, and `unfitFrames`, which are sound
+ * and do not continue its log. `requestsFenced` and `sequencesRefused` are counted among what was refused as well.
+ */
 export type CounterName =
   | 'batchesAppended'
   | 'batchesRefused'
@@ -177,7 +181,11 @@ export type CounterName =
   | 'requestsTimedOut'
   | 'isrShrinks'
   | 'isrExpansions'
-  | 'corruptRequests';
+  | 'corruptRequests'
+  | 'unfitFrames'
+  | 'wishesRefused'
+  | 'wishesFenced'
+  | 'sequencesRefused';
 
 /** How a follower keeps up with what a broker leads: with the partition where it is furthest behind. */
 export interface FollowerLag {

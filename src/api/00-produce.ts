@@ -60,6 +60,15 @@ function admitToSequence(producers: KnownProducers, bytes: Uint8Array, at: numbe
   }
 }
 
+/** Whether a batch was refused for its place among those of its producer. */
+export function isOutOfSequence(error: ErrorCode): boolean {
+  return (
+    error === 'OUT_OF_ORDER_SEQUENCE_NUMBER' ||
+    error === 'INVALID_PRODUCER_EPOCH' ||
+    error === 'UNKNOWN_PRODUCER_ID'
+  );
+}
+
 /** What arrived as it was sent is the producer's fault, and sending it again is of no use. */
 function codeOfFault(
   fault: BatchFault,

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../errors.ts';
 import type { EpochEnd, PartitionLog } from '../types.ts';
 import type { LogEnd } from './reopening.ts';
 import type { Replica } from './replica.ts';
@@ -50,6 +51,13 @@ export function leadershipError(replica: Replica, epoch: number): LeadershipErro
   if (epoch < info.epoch) return 'FENCED_LEADER_EPOCH';
   if (epoch > info.epoch) return 'UNKNOWN_LEADER_EPOCH';
   return replica.isLeader ? 'NONE' : 'NOT_LEADER_OR_FOLLOWER';
+}
+
+/** Whether somebody was refused who speaks of another reign, or of another leader. */
+export function isOfAnotherReign(error: ErrorCode | WishError): boolean {
+  return (
+    error === 'FENCED_LEADER_EPOCH' || error === 'UNKNOWN_LEADER_EPOCH' || error === 'NOT_LEADER_OR_FOLLOWER'
+  );
 }
 
 /** Whether a follower gets batches from its LEO on, or what it has to do before. */

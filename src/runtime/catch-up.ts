@@ -6,7 +6,7 @@ import {
   takeAnswer,
   wishOf,
 } from '../core/partition-follower.ts';
-import { answerWish, type LogWish } from '../core/partition-leader.ts';
+import { answerWish, isOfAnotherReign, type LogWish } from '../core/partition-leader.ts';
 import type { Replica } from '../core/replica.ts';
 import { CATCH_UP_BYTES } from '../limits.ts';
 import { copyOf } from '../log/copy.ts';
@@ -195,6 +195,7 @@ export class CatchUp {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
+    this.#countRefused(answer.error);
     const isToBegin =
       answer.error === 'OFFSET_OUT_OF_RANGE' && (leo < answer.logStart || wish.lastEpoch === -1);
     if (replica === undefined || (answer.error !== 'NONE' && !isToBegin)) return answer;
@@ -211,6 +212,14 @@ export class CatchUp {
     // Where the answer reaches the leader's end, everything later lies in the ring from here on.
     const ringPosition = end === log.leo ? this.#broker.ringPosition : undefined;
     return { ...answer, bytes, end, ringPosition };
+  }
+
+  #countRefused(error: LogResult['error']): void {
+    // Logs that part are what followers ask for.
+    if (error === 'NONE' || error === 'DIVERGED') return;
+    const { metrics } = this.#broker;
+    metrics.count('wishesRefused');
+    if (isOfAnotherReign(error)) metrics.count('wishesFenced');
   }
 
   #take(leader: number, answer: LogAnswer): void {

@@ -4,10 +4,11 @@ import {
   CorruptFrameError,
   ringBell,
 } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { admitBatch } from '../api/00-produce.ts';
+import { admitBatch, isOutOfSequence } from '../api/00-produce.ts';
 import { admitRead } from '../api/01-fetch.ts';
 import { admitListOffsets } from '../api/02-list-offsets.ts';
 import { NOBODY } from '../core/commit-queue.ts';
+import { isOfAnotherReign } from '../core/partition-leader.ts';
 import type { Replica, WaitingRead } from '../core/replica.ts';
 import { type ErrorCode, errorNumber } from '../errors.ts';
 import { PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
@@ -147,6 +148,7 @@ export class ClientLink {
     if (error !== 'NONE') {
       metrics.count('batchesRefused');
       this.#countFenced(error);
+      if (isOutOfSequence(error)) metrics.count('sequencesRefused');
       if (acks !== 0) this.respondProduced(correlation, error, -1);
       return;
     }
@@ -216,14 +218,8 @@ export class ClientLink {
     this.#countFenced(error);
   }
 
-  /** Who speaks of another reign, or of another leader. */
   #countFenced(error: ErrorCode): void {
-    if (
-      error === 'FENCED_LEADER_EPOCH' ||
-      error === 'UNKNOWN_LEADER_EPOCH' ||
-      error === 'NOT_LEADER_OR_FOLLOWER'
-    )
-      this.#broker.metrics.count('requestsFenced');
+    if (isOfAnotherReign(error)) this.#broker.metrics.count('requestsFenced');
   }
 
   /** A long poll: answered by the HWM, or by the clock. */

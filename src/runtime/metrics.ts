@@ -17,6 +17,10 @@ const counters: readonly CounterName[] = [
   'isrShrinks',
   'isrExpansions',
   'corruptRequests',
+  'unfitFrames',
+  'wishesRefused',
+  'wishesFenced',
+  'sequencesRefused',
 ];
 
 const COUNTERS_BYTES = 128;

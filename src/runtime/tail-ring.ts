@@ -247,7 +247,7 @@ export class LeaderTail {
       kernels.crc32c(at + CRC_FROM, length - CRC_FROM) === readCrc(bytes, at);
     if (!isSound) {
       if (!this.#reader.intact()) return false;
-      if (place === 'next') metrics.count('corruptFrames');
+      metrics.count(place === 'next' ? 'corruptFrames' : 'unfitFrames');
       this.#broker.readLog(replica);
       return false;
     }

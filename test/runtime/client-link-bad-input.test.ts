@@ -161,6 +161,48 @@ test('a follower takes no batch and reads for nobody who wants the leader', () =
     assert.is(brokers.replica(2, 0).log.leo, 0);
   }));
 
+test('batches out of their producer’s sequence are refused, and counted by themselves', () =>
+  withBrokers({}, (brokers) => {
+    const partition = brokers.addPartition();
+    const client = new RawClient(brokers);
+    const batch = (...producer: [number, number, number]): Uint8Array =>
+      encodeBatch([{ value: Buffer.from('one') }], { producer });
+    assert.is(client.produce(batch(9, 1, 0)), 'NONE');
+    assert.is(client.produce(batch(9, 1, 5)), 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    assert.is(client.produce(batch(9, 0, 1)), 'INVALID_PRODUCER_EPOCH');
+    assert.is(client.produce(batch(10, 0, 5)), 'UNKNOWN_PRODUCER_ID');
+    assert.is(client.produce(batch(9, 1, 0)), 'NONE');
+    assert.is(client.produce(badBatches['a wrong checksum'][0]), 'CORRUPT_MESSAGE');
+    assert.is(brokers.counters(1).sequencesRefused, 3);
+    assert.is(brokers.counters(1).batchesRefused, 4);
+    assert.is(brokers.counters(1).duplicateBatches, 1);
+    assert.is(brokers.replica(1, partition).log.leo, 1);
+  }));
+
+const wishes: Record<string, { readonly epoch: number; readonly leo: number; readonly isFenced: boolean }> = {
+  'of a reign that is over': { epoch: EPOCH - 1, leo: 0, isFenced: true },
+  'of a reign to come': { epoch: EPOCH + 1, leo: 0, isFenced: true },
+  "from beyond the leader's log": { epoch: EPOCH, leo: 50, isFenced: false },
+};
+
+for (const [name, { epoch, leo, isFenced }] of Object.entries(wishes)) {
+  test(`a follower that asks ${name} is refused, and counted`, () =>
+    withBrokers({}, async (brokers) => {
+      const partition = brokers.addPartition({}, { 2: { epoch } });
+      const replica = brokers.replica(2, partition);
+      brokers.append(partition, 2);
+      replica.log.restartAt(leo);
+      replica.restart();
+      replica.source = 'log';
+      brokers.get(2).readLog(replica);
+      await brokers.settle();
+      const { wishesRefused, wishesFenced } = brokers.counters(1);
+      assert.ok(wishesRefused >= 1);
+      assert.is(wishesFenced, isFenced ? wishesRefused : 0);
+      assert.is(replica.log.leo, isFenced ? 0 : 2);
+    }));
+}
+
 test('reads from outside of the log, or in another reign, are refused and counted', () =>
   withBrokers({}, async (brokers) => {
     const partition = brokers.addPartition();
@@ -250,6 +292,7 @@ for (const [name, damage] of [...Object.entries(damages), ...Object.entries(misf
       assert.is(brokers.replica(2, partition).log.leo, 2);
       assert.is(brokers.get(2).table.loadLeo(partition), 2);
       assert.is(brokers.counters(2).corruptFrames, name in misfits ? 0 : 1);
+      assert.is(brokers.counters(2).unfitFrames, name in misfits ? 1 : 0);
       assert.is(brokers.replica(2, partition).source, 'log');
       brokers.get(1).pass();
       const leader = brokers.get(1);

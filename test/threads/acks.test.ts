@@ -153,6 +153,10 @@ test('metrics tell what each broker has done', () =>
         isrShrinks: 0,
         isrExpansions: 0,
         corruptRequests: 0,
+        unfitFrames: 0,
+        wishesRefused: 0,
+        wishesFenced: 0,
+        sequencesRefused: 0,
         duplicateBatches: 0,
       });
       assert.is(sum(lagHwm), broker === 1 ? 10 : 0);
