@@ -58,6 +58,8 @@ export class CatchUp {
   /** By leader: the partitions that need its log. */
   readonly #wanted = new Map<number, Set<Replica>>();
   readonly #asked = new Set<number>();
+  /** What came for them last did not match its checksum: their leaders are to look whether they have it so. */
+  readonly #doubtful = new Set<Replica>();
   /** By leader: answers in a row that were of no use. */
   readonly #failures = new Map<number, number>();
   #busyUntilMs = 0;
@@ -118,7 +120,7 @@ export class CatchUp {
    * LEO is published when that is done, and not before.
    */
   follow(replica: Replica): void {
-    for (const wanted of this.#wanted.values()) wanted.delete(replica);
+    this.forget(replica);
     replica.source = 'unproven';
     this.want(replica);
   }
@@ -132,6 +134,7 @@ export class CatchUp {
 
   /** This replica is a follower no more, or has made room for another one of the same partition. */
   forget(replica: Replica): void {
+    this.#doubtful.delete(replica);
     for (const wanted of this.#wanted.values()) wanted.delete(replica);
   }
 
@@ -149,7 +152,7 @@ export class CatchUp {
     for (const replica of wanted) {
       const rate = this.#throttleOf(replica);
       if (rate !== undefined && waitMs > 0) continue;
-      const wish = wishOf(replica);
+      const wish = this.#doubtful.has(replica) ? { ...wishOf(replica), isDoubtful: true } : wishOf(replica);
       partitions.push(
         rate === undefined ? wish : { ...wish, maxBytes: Math.ceil((rate * THROTTLED_MS) / 1_000) },
       );
@@ -184,6 +187,7 @@ export class CatchUp {
     for (const wish of request.partitions) {
       const result = this.#grant(wish, room);
       results.push(result);
+      this.#countRefused(result.error);
       if (result.bytes === undefined) continue;
       room -= result.bytes.length;
       transfer.push(result.bytes.buffer);
@@ -195,7 +199,6 @@ export class CatchUp {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
-    this.#countRefused(answer.error);
     const isToBegin =
       answer.error === 'OFFSET_OUT_OF_RANGE' && (leo < answer.logStart || wish.lastEpoch === -1);
     if (replica === undefined || (answer.error !== 'NONE' && !isToBegin)) return answer;
@@ -203,6 +206,9 @@ export class CatchUp {
     let copy: LogCopy;
     try {
       if (isToBegin) return { ...answer, producers: log.producers.at(answer.logStart) };
+      // It would only come as it came before.
+      if (wish.isDoubtful && this.#broker.isDamaged(replica, leo))
+        return { ...answer, error: 'NOT_READABLE' };
       copy = copyFrom(log, leo, Math.min(room, maxBytes));
     } catch (error) {
       this.#broker.readFailed(replica, error);
@@ -302,6 +308,8 @@ export class CatchUp {
     }
     this.#broker.flush();
     replica.learn(hwm);
+    if (isSound) this.#doubtful.delete(replica);
+    else this.#doubtful.add(replica);
     return isSound;
   }
 
