@@ -10,7 +10,7 @@ export type {
   TopicConfigDescription,
 } from './client/admin.ts';
 export { Cluster, type ClusterOptions, type InspectOptions } from './client/cluster.ts';
-export { type Client, connect } from './client/connect.ts';
+export { type Client, type ConnectOptions, connect } from './client/connect.ts';
 export type { Faults } from './client/faults.ts';
 export type { Producer, ProducerOptions } from './client/producer.ts';
 export type { AddBrokerOptions, Racks } from './client/rack-check.ts';

@@ -1,4 +1,4 @@
-import { show, TidemarkError } from '../errors.ts';
+import { requireOptions, show, TidemarkError } from '../errors.ts';
 import { ArenaView } from '../runtime/arena.ts';
 import { AttachClient, type ClusterHandle } from '../runtime/attach-channel.ts';
 import type { ClientEndpoint } from '../runtime/attachments.ts';
@@ -7,6 +7,7 @@ import type { NewProducer } from '../runtime/producer-ids.ts';
 import { Admin } from './admin.ts';
 import { KnownTopics, type TopicAnswer, type TopicNotice } from './known-topics.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
+import { checkRack } from './rack-check.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import type { ReasonRequest } from './reasons.ts';
 import { Session } from './session.ts';
@@ -96,8 +97,13 @@ export class Client {
   }
 }
 
+export interface ConnectOptions {
+  /** Where this thread's reads ask for a replica that stands there, unless a read says otherwise. */
+  readonly rack?: string;
+}
+
 /** Attaches the calling thread to a cluster that another thread has started. */
-export async function connect(handle: ClusterHandle): Promise<Client> {
+export async function connect(handle: ClusterHandle, options: ConnectOptions = {}): Promise<Client> {
   if (
     handle === null ||
     typeof handle !== 'object' ||
@@ -109,6 +115,8 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
       `connect takes a cluster's handle (cluster.handle); got ${show(handle)}.`,
     );
   }
+  requireOptions('connect options', options, ['rack']);
+  const rack = options.rack === undefined ? undefined : checkRack('rack', options.rack);
   const topics = new KnownTopics();
   /** What came before there was a session. */
   const early: (() => void)[] = [];
@@ -153,7 +161,7 @@ export async function connect(handle: ClusterHandle): Promise<Client> {
         (await channel.ask('reason', request)) as string | undefined,
       newProducerId: () => channel.ask('producer-id', undefined) as Promise<NewProducer>,
     };
-    session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs);
+    session = new Session(new ArenaView(memory), module, attachment, directory, deliveryTimeoutMs, rack);
     client = new Client(channel, session, topics, attachment.client);
     for (const take of early) take();
     return client;

@@ -19,7 +19,7 @@ export interface ReadOptions {
   readonly waitMs?: number;
   /** A replica other than the leader: it answers up to the HWM it knows of. */
   readonly broker?: number;
-  /** Asks a replica on this rack, if one of them is in sync, and otherwise the leader. */
+  /** Asks a replica on this rack, if one of them is in sync, and otherwise the leader. Default: the rack given to connect. */
   readonly rack?: string;
   /** For how long a read that finds no leader is tried again, beyond `waitMs`. Default: the cluster's deliveryTimeoutMs. */
   readonly timeoutMs?: number;
@@ -64,12 +64,18 @@ export async function read(session: Session, topic: string, options: ReadOptions
     waitMs: requireInteger('waitMs', options.waitMs ?? 0, 0, WAIT_MAX_MS),
     timeoutMs: requireInteger('timeoutMs', options.timeoutMs ?? session.deliveryTimeoutMs, 1),
     broker: options.broker,
-    rack: options.rack === undefined ? undefined : checkRack('rack', options.rack),
+    rack: rackOf(options, session),
   };
   if (request.broker !== undefined && request.rack !== undefined)
     throw new TidemarkError('INVALID_ARGUMENT', 'A read goes to a broker or to a rack; give one of them.');
   await session.topic(topic);
   return new Reading(session, request).answer;
+}
+
+/** A read that goes to one broker has none, unless it was given both. */
+function rackOf({ rack, broker }: ReadOptions, session: Session): string | undefined {
+  if (rack !== undefined) return checkRack('rack', rack);
+  return broker === undefined ? session.rack : undefined;
 }
 
 /** Where to begin: one of the two was given. */

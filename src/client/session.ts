@@ -40,6 +40,8 @@ export interface Directory {
 export class Session {
   readonly directory: Directory;
   readonly deliveryTimeoutMs: number;
+  /** Where reads ask for a replica that stands there, if they say nothing else. */
+  readonly rack: string | undefined;
   /** Who waits before another try goes on when a broker has come. */
   readonly retries = new Retries();
   readonly #arena: ArenaView;
@@ -62,8 +64,10 @@ export class Session {
     attachment: Attachment,
     directory: Directory,
     deliveryTimeoutMs: number,
+    rack?: string,
   ) {
     this.directory = directory;
+    this.rack = rack;
     this.deliveryTimeoutMs = deliveryTimeoutMs;
     this.#arena = arena;
     this.#kernels = kernelsOver(arena, attachment.workspace, module);

@@ -14,6 +14,8 @@ export interface LogWish {
   readonly leo: number;
   /** The newest epoch of a log that was not held against this leader's yet; otherwise undefined. */
   readonly lastEpoch: number | undefined;
+  /** What came from there last was not what its checksum says. */
+  readonly isDoubtful?: boolean;
   /** Where the follower has been told to take its time. */
   readonly maxBytes?: number;
 }

@@ -52,6 +52,8 @@ export interface BrokerHost {
   cut(client: number, why: string): void;
   /** What a read of a replica's log has thrown, for whoever asked. Damage is told; other segments can still be read. */
   readFailed(replica: Replica, error: unknown): ErrorCode;
+  /** Whether the batch that holds `offset`, which a follower got damaged, is damaged here: then that is told. Throws as a read. */
+  isDamaged(replica: Replica, offset: number): boolean;
   /** What a log has thrown. A DiskError takes all replicas of this broker offline; anything else is thrown on. */
   diskFailed(error: unknown): void;
   /** As a follower: tells that leader how far its ring was read, and that LEOs may have gone up. */

@@ -247,6 +247,10 @@ export class Broker implements BrokerHost, RolesHost {
     return this.#keeper.care.readFailed(replica, error);
   }
 
+  isDamaged(replica: Replica, offset: number): boolean {
+    return this.#keeper.care.damages.doubted(replica, offset);
+  }
+
   caughtUp(replica: Replica): void {
     if (!replica.info.isr.includes(this.id)) this.#notify({ notice: 'caught-up', partition: replica.id });
   }

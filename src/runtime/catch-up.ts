@@ -152,7 +152,7 @@ export class CatchUp {
    * LEO is published when that is done, and not before.
    */
   follow(replica: Replica): void {
-    for (const wanted of this.#wanted.values()) wanted.delete(replica);
+    this.forget(replica);
     replica.source = 'unproven';
     this.want(replica);
   }
@@ -166,6 +166,7 @@ export class CatchUp {
 
   /** This replica is a follower no more, or has made room for another one of the same partition. */
   forget(replica: Replica): void {
+    this.#unsound.delete(replica);
     for (const wanted of this.#wanted.values()) wanted.delete(replica);
   }
 
@@ -185,7 +186,8 @@ export class CatchUp {
       const leo = plan?.has(replica) === true ? plan.get(replica) : replica.log.leo;
       if (leo === undefined || (rate !== undefined && waitMs > 0)) continue;
       const maxBytes = rate === undefined ? undefined : Math.ceil((rate * THROTTLED_MS) / 1_000);
-      partitions.push({ ...wishOf(replica), leo, maxBytes });
+      const isDoubtful = this.#unsound.has(replica);
+      partitions.push({ ...wishOf(replica), leo, maxBytes, isDoubtful });
       if (partitions.length === WISHES_MAX) break;
     }
     if (partitions.length === 0) {
@@ -242,6 +244,7 @@ export class CatchUp {
       const result = this.#grant(wish, room.subarray(used));
       if (result.ringPosition !== undefined) this.#broker.joins(peer, result.ringPosition);
       results.push(result);
+      this.#countRefused(result.error);
       used += result.bytes?.length ?? 0;
     }
     if (used === 0) this.#spare = memory;
@@ -252,7 +255,6 @@ export class CatchUp {
     const { id, epoch, leo, maxBytes = CATCH_UP_BYTES } = wish;
     const replica = this.#broker.replicas[id];
     const answer = { id, epoch, leo, ...answerWish(replica, wish) };
-    this.#countRefused(answer.error);
     const isToBegin =
       answer.error === 'OFFSET_OUT_OF_RANGE' && (leo < answer.logStart || wish.lastEpoch === -1);
     if (replica === undefined || (answer.error !== 'NONE' && !isToBegin)) return answer;
@@ -260,6 +262,9 @@ export class CatchUp {
     let copy: LogCopy;
     try {
       if (isToBegin) return { ...answer, producers: log.producers.at(answer.logStart) };
+      // It would only come as it came before.
+      if (wish.isDoubtful && this.#broker.isDamaged(replica, leo))
+        return { ...answer, error: 'NOT_READABLE' };
       copy = copyFrom(log, leo, room, maxBytes);
     } catch (error) {
       this.#broker.readFailed(replica, error);

@@ -389,8 +389,10 @@ export class Coordinator {
 
   #report(broker: number, opened: readonly OpenedReplica[]): void {
     const infos = new Map<number, PartitionInfo>();
-    for (const { partitions } of this.#topics.written)
-      for (const info of partitions) infos.set(info.id, info);
+    for (const { id } of opened) {
+      const partition = this.#metadata.image.partition(id);
+      if (partition !== undefined) infos.set(id, partition);
+    }
     const known = opened.filter(({ id }) => infos.has(id));
     this.lives.found(broker, known);
     this.recovery.push(...reportsOf(broker, known, infos, this.homeOf(broker)));

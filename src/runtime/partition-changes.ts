@@ -219,8 +219,7 @@ export class PartitionChanges {
         () => undefined,
       );
     }
-    const names = new Set(changed.map(({ topic }) => topic));
-    this.#cluster.shown(topics.showAll(names));
+    this.#cluster.shown(topics.showChanged(changed.map(({ id }) => id)));
     moves.remove(left);
   }
 }

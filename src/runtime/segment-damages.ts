@@ -1,4 +1,6 @@
+import { crc32c } from '../../native-free/crc32c/index.ts';
 import type { Replica } from '../core/replica.ts';
+import { batchBytes, CRC_FROM, readBaseOffset, readCrc } from '../log/record-batch.ts';
 import { DamagedSegmentError, type Segment } from '../log/segment.ts';
 import type { BrokerNotice, HealedSegment } from './directory.ts';
 import type { CareHost } from './log-care.ts';
@@ -37,6 +39,26 @@ export class SegmentDamages {
     const segment = segmentLogOf(replica)?.segmentAt(path);
     if (segment !== undefined)
       this.found(replica, segment, { position, fromOffset: segment.baseOffset, sentence });
+  }
+
+  /**
+   * Somebody got the batch that holds `offset`, and its checksum said that it is damaged: whether it is so here, or was on
+   * its way alone.
+   */
+  doubted(replica: Replica, offset: number): boolean {
+    const { segments, written } = segmentLogOf(replica) ?? { segments: [], written: 0 };
+    if (offset >= written) return false;
+    // After compaction a segment may end before the offset.
+    const segment = segments.find(({ nextOffset }) => nextOffset > offset);
+    const batch = segment?.find(offset);
+    if (segment === undefined || batch === undefined) return false;
+    const { bytes, at, position } = batch;
+    if (crc32c(bytes.subarray(at + CRC_FROM, at + batchBytes(bytes, at))) === readCrc(bytes, at))
+      return false;
+    const fromOffset = readBaseOffset(bytes, at);
+    const sentence = `The batch at offset ${fromOffset} does not match its checksum, as a follower has found.`;
+    this.found(replica, segment, { position, fromOffset, sentence });
+    return true;
   }
 
   found(replica: Replica, segment: Segment, { position, fromOffset, sentence }: Damage): void {

@@ -34,6 +34,8 @@ export class Topics {
   readonly #isVolatile: boolean;
   /** By partition id: why nobody leads it, where more is known than who does not run. */
   readonly #reasons = new Map<number, string>();
+  /** Those whose reason nobody has seen yet. */
+  readonly #explained = new Set<number>();
   #version = 0;
 
   /** `isVolatile`: what a broker holds goes with its thread. */
@@ -117,27 +119,49 @@ export class Topics {
   /** Why nobody leads a partition; it is forgotten once somebody does. */
   explain(partition: number, reason: string): void {
     this.#reasons.set(partition, reason);
+    this.#explained.add(partition);
   }
 
+  /** All of it. */
   show(name: string): TopicInfo {
     const { config, partitions } = this.known(name) as KnownTopic;
-    const shown = { name, config, partitions, version: ++this.#version };
-    this.visible.set(name, shown);
-    return shown;
+    for (const { id } of partitions) this.#explained.delete(id);
+    return this.#see({ name, config, partitions });
   }
 
   /** Nobody sees it any more. */
   hide(name: string): void {
-    for (const { id } of this.visible.get(name)?.partitions ?? []) this.#reasons.delete(id);
+    for (const { id } of this.visible.get(name)?.partitions ?? []) {
+      this.#reasons.delete(id);
+      this.#explained.delete(id);
+    }
     this.visible.delete(name);
     this.#version += 1;
   }
 
-  /** Those of them that everybody sees are seen as they stand now. */
-  showAll(names: Iterable<string>): TopicInfo[] {
-    return [...names]
-      .filter((name) => this.visible.has(name) && this.has(name))
-      .map((name) => this.show(name));
+  /** Partitions that everybody sees are seen as they stand now: their topics, which are otherwise as they were. */
+  showChanged(ids: Iterable<number>): TopicInfo[] {
+    const changed = new Map<string, PartitionInfo[]>();
+    for (const info of this.infosOf(new Set([...ids, ...this.#explained]))) {
+      const { topic, partition, id } = info;
+      const before = this.visible.get(topic)?.partitions ?? [];
+      this.#explained.delete(id);
+      // One that is being made is shown with all the others, once it is there.
+      if (before[partition]?.id !== id) continue;
+      const partitions = changed.get(topic) ?? before.slice();
+      partitions[partition] = info;
+      changed.set(topic, partitions);
+    }
+    return [...changed].map(([name, partitions]) => {
+      const { config } = this.visible.get(name) as TopicInfo;
+      return this.#see({ name, config, partitions });
+    });
+  }
+
+  #see(topic: Omit<TopicInfo, 'version'>): TopicInfo {
+    const shown = { ...topic, version: ++this.#version };
+    this.visible.set(topic.name, shown);
+    return shown;
   }
 
   #describe({ name, topicId, config: given, partitions }: MetadataTopic): KnownTopic {

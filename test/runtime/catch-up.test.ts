@@ -164,6 +164,40 @@ test('a batch that leaves a gap is refused like a damaged one, and ends nobody',
     assert.ok(brokers.isEqual(partition));
   }));
 
+test('a batch that is damaged in its leader’s log is told of, and is not sent again before it is sound', () =>
+  withBrokers({}, async (brokers) => {
+    const partition = brokers.addPartition();
+    const flip = (batch: Uint8Array): void => {
+      batch[batch.length - 20] ^= 1;
+    };
+    brokers.append(partition, 2);
+    brokers.append(partition, 2, 100, flip);
+    brokers.append(partition, 2);
+    const { log } = brokers.replica(1, partition);
+    const wait = async (): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await brokers.settle();
+    };
+    await brokers.settle();
+    await wait();
+    // Once in the ring, and once in an answer.
+    assert.is(brokers.counters(2).corruptFrames, 2);
+    assert.is(brokers.counters(1).damagedSegments, 1);
+    const [{ position, sentence, ...told }, ...more] = brokers.notices.filter(
+      (notice) => notice.notice === 'damaged',
+    );
+    assert.equal([told.id, told.fromOffset, more], [partition, 2, []]);
+    assert.ok(position > 0);
+    assert.match(sentence, /does not match its checksum/);
+    assert.is(brokers.replica(2, partition).log.leo, 2);
+    // Somebody has repaired it.
+    const { bytes, from, to } = log.read(2, 1, log.leo) as NonNullable<ReturnType<typeof log.read>>;
+    flip(bytes.subarray(from, to));
+    for (let waits = 0; waits < 20 && brokers.replica(2, partition).log.leo < 6; waits++) await wait();
+    assert.is(brokers.replica(2, partition).log.leo, 6);
+    assert.ok(brokers.isEqual(partition));
+  }));
+
 test('a leader of another epoch does not answer with records', () =>
   withBrokers({}, async (brokers) => {
     const partition = brokers.addPartition({}, { 2: { epoch: 9 } });

@@ -145,14 +145,6 @@ interface KnownFault extends PlantedFault {
 /** The same, for whole clusters. */
 export const clusterFaults: readonly KnownFault[] = [
   {
-    name: 'a follower cuts its log to the HWM instead of by epoch',
-    seed: 8,
-    module: 'core/partition-follower',
-    find: "    return {\n        id,\n        epoch: info.epoch,\n        leo: log.leo,\n        lastEpoch: source === 'unproven' ? log.lastEpoch : undefined,",
-    replace:
-      "    if (source === 'unproven' && log.leo > replica.hwm) {\n        log.truncateTo(Math.max(log.logStart, replica.hwm));\n        replica.restart();\n    }\n    return {\n        id,\n        epoch: info.epoch,\n        leo: log.leo,\n        lastEpoch: undefined,",
-  },
-  {
     name: 'a batch is acknowledged before the HWM has passed it',
     seed: 1,
     module: 'runtime/client-link',

@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Cluster, RecordPlace } from '../../src/index.ts';
 import { connect } from '../../src/index.ts';
+import { Topics } from '../../src/runtime/topics.ts';
 import { assertRefused, outcomeOf } from '../client/refusals.ts';
 import { partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
 
@@ -42,6 +43,28 @@ test('whoever writes to a broker that dies, or reads from it, hears of nothing b
     await assertRefused(cluster.read('t', { partition: 0, offset: 0, broker: leader }), 'BROKER_FAILED');
     assert.is(stateOf(cluster, leader), 'failed');
     await producer.close();
+  }));
+
+test('when a broker dies or comes back nobody goes through all topics, but for what it holds, once', () =>
+  withCluster({ brokers: 3, partitions: 3 }, async (cluster) => {
+    const written = Object.getOwnPropertyDescriptor(Topics.prototype, 'written') as PropertyDescriptor;
+    let looks = 0;
+    const counted = function (this: Topics): unknown {
+      looks += 1;
+      return written.get?.call(this);
+    };
+    Object.defineProperty(Topics.prototype, 'written', { ...written, get: counted });
+    try {
+      await cluster.faults.kill(2);
+      assert.is(looks, 0);
+      await cluster.faults.restart(2);
+      await until('all are in sync', () =>
+        [0, 1, 2].every((partition) => partitionOf(cluster, partition).isr.length === 3),
+      );
+      assert.is(looks, 1);
+    } finally {
+      Object.defineProperty(Topics.prototype, 'written', written);
+    }
   }));
 
 test('LESSONS 3: a dead follower leaves the ISR, and stalls neither acks=all nor anything else', () =>

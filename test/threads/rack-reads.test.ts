@@ -81,6 +81,36 @@ test('what a replica near by does not have is asked of the leader', () =>
     assert.is(records.length, 1);
   }));
 
+test('a client that was given a rack reads there, unless a read says otherwise', () =>
+  withCluster({ racks: RACKS, sessionMs: 60_000 }, async (cluster) => {
+    await cluster.producer().send('t', { value: 'v' });
+    const { leader } = partitionOf(cluster);
+    const near = (leader % 3) + 1;
+    await using client = await connect(cluster.handle, { rack: RACKS[near - 1] });
+    const isRead = async (options: object): Promise<boolean> => {
+      const { records } = await client.read('t', { partition: 0, offset: 0, timeoutMs: 100, ...options });
+      return records.length === 1;
+    };
+    await until('the follower has heard of it', () => isRead({}));
+    // Who hangs is not missed for a minute.
+    await cluster.faults.pause(leader);
+    try {
+      assert.ok(await isRead({}));
+    } finally {
+      await cluster.faults.resume(leader);
+    }
+    await cluster.faults.pause(near);
+    try {
+      assert.ok(await isRead({ broker: leader }));
+      assert.ok(await isRead({ rack: RACKS[leader - 1] }));
+    } finally {
+      await cluster.faults.resume(near);
+    }
+    for (const rack of ['', 1] as unknown as string[])
+      await assertRefused(connect(cluster.handle, { rack }), 'INVALID_ARGUMENT', /^rack must be/);
+    await assertRefused(connect(cluster.handle, { racks: 'a' } as never), 'INVALID_ARGUMENT', /racks/);
+  }));
+
 test('a rack that is none is refused', () =>
   withCluster({ brokers: 1 }, async (cluster) => {
     for (const rack of ['', 1, null] as unknown as string[])

@@ -21,6 +21,8 @@ import { World } from './world.ts';
 
 const FAULTY_PART = 0.75;
 const RECOVERY_LIMIT_MS = 60_000;
+/** Readers may have most of a long log before them. */
+const READING_LIMIT_MS = 600_000;
 const LOOK_EVERY_MS = 50;
 
 export interface ClusterResult {
@@ -93,7 +95,7 @@ export async function recover(
   readers: readonly SimReader[],
 ): Promise<void> {
   const { scheduler } = world;
-  const limitMs = scheduler.nowMs + RECOVERY_LIMIT_MS;
+  let limitMs = scheduler.nowMs + RECOVERY_LIMIT_MS;
   const look = async (isThere: () => boolean, otherwise: () => string): Promise<void> => {
     while (!scheduler.isStopped && !isThere()) {
       if (scheduler.nowMs >= limitMs) {
@@ -121,6 +123,7 @@ export async function recover(
     readers.every(({ offsets }) =>
       world.partitions().every(({ id, partition }) => offsets[partition] === world.canon.endOf(id)),
     );
+  limitMs = scheduler.nowMs + READING_LIMIT_MS;
   await look(
     // What was begun while there were faults may end meanwhile, and let somebody leave for a moment.
     () => isWhole(world) && isSettled(world) && haveRead(),
