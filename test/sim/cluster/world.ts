@@ -386,6 +386,8 @@ export class World implements WorldView, Device {
 
   /** Whether what a broker holds may go without anything being lost that was promised; from then on it is excused. */
   mayLose(id: number): boolean {
+    // While the coordinator stands still a leader may have asked for a smaller ISR that nobody sees here yet.
+    if (this.main?.isStill !== false) return false;
     for (const partition of this.partitions()) {
       const isKept = partition.isr.some((other) => other !== id && !this.isExcused(other, partition.id));
       if (!isKept) return false;
