@@ -45,10 +45,19 @@ async function run(
   }
 }
 
+interface WarmUp {
+  readonly ms: number;
+  /** It goes on for so many times as long where a scenario has to write more than that takes. */
+  readonly turnsMax: number;
+}
+
+const WARM_UP: WarmUp = { ms: 2_000, turnsMax: 30 };
+const QUICK_WARM_UP: WarmUp = { ms: 1_200, turnsMax: 1 };
+
 /** Started and warm; also kept in `started`, to be ended in any case. */
 async function begin(
   name: string,
-  warmUpMs: number,
+  { ms, turnsMax }: WarmUp,
   started: ScenarioProcess[],
   pace = 0,
 ): Promise<ScenarioProcess> {
@@ -57,8 +66,8 @@ async function begin(
   started.push(scenario);
   await scenario.start();
   const enough = WARM_UP_RECORDS[name] ?? 0;
-  for (let written = 0, turns = 0; turns === 0 || (written < enough && turns < 30); turns++)
-    written += (await scenario.round(warmUpMs, pace)).records;
+  for (let written = 0, turns = 0; turns === 0 || (written < enough && turns < turnsMax); turns++)
+    written += (await scenario.round(ms, pace)).records;
   await scenario.forget();
   return scenario;
 }
@@ -67,16 +76,16 @@ async function measure(
   names: readonly string[],
   count: number,
   roundMs: number,
-  warmUpMs: number,
+  warmUp: WarmUp,
 ): Promise<Result[]> {
   const started: ScenarioProcess[] = [];
   try {
     const together: ScenarioProcess[] = [];
-    for (const name of names) if (name !== LAG) together.push(await begin(name, warmUpMs, started));
+    for (const name of names) if (name !== LAG) together.push(await begin(name, warmUp, started));
     await run(together, count, roundMs);
     if (names.includes(LAG)) {
       const pace = median((rounds.get(LAG_OF) ?? []).map(rateOf)) / 2;
-      await run([await begin(LAG, roundMs, started, pace)], count, roundMs, pace);
+      await run([await begin(LAG, { ms: roundMs, turnsMax: 1 }, started, pace)], count, roundMs, pace);
     }
     const results: Result[] = [];
     for (const scenario of started) {
@@ -100,7 +109,7 @@ async function main(): Promise<void> {
   if (json !== undefined) writeFileSync(json, '');
   const config = { quick, rounds: quick ? 3 : 9, roundMs: quick ? 250 : 1200 };
   const chosen = names.filter((name) => only.includes(name) || (name === LAG_OF && only.includes(LAG)));
-  const results = await measure(chosen, config.rounds, config.roundMs, quick ? 1200 : 2000);
+  const results = await measure(chosen, config.rounds, config.roundMs, quick ? QUICK_WARM_UP : WARM_UP);
   const report: Report = { schema: 1, host: hostFacts(), config, results, ratios: ratios() };
   printReport(report);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);

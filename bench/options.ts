@@ -9,7 +9,8 @@ export interface BenchOptions {
 
 const HELP = `npm run bench -- [options]
 
-  --quick            about a minute: fewer and shorter rounds, wider spread
+  --quick            about a minute: fewer and shorter rounds, wider spread, and no long warm-up,
+                     so that partitions.1000 makes its files while it is measured
   --only NAME,NAME   these scenarios; what their ratios need is not added
   --json FILE        write the results as JSON too
   --help             this

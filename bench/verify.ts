@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cluster } from '../src/index.ts';
+import { type Cluster, TidemarkError } from '../src/index.ts';
 
 const PIECE_BYTES = 1 << 20;
 const CATCH_UP_MS = 10_000;
@@ -61,11 +61,25 @@ async function replicaEquals(
   return true;
 }
 
+/** A broker whose device keeps it waiting for seconds is taken for dead for a while: then everything is looked at anew. */
+const TRIES_MAX = 5;
+
 /**
  * Whether every follower holds, byte for byte, what its leader holds (as far back as both keep records), and the
  * leaders hold exactly as many records as were acknowledged.
  */
 export async function replicasEqual(cluster: Cluster, topic: string, acknowledged: number): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await lookAtAll(cluster, topic, acknowledged);
+    } catch (error) {
+      if (!(error instanceof TidemarkError && error.retriable) || tries === TRIES_MAX) throw error;
+      await sleep(1_000 * tries);
+    }
+  }
+}
+
+async function lookAtAll(cluster: Cluster, topic: string, acknowledged: number): Promise<boolean> {
   if (!(await replicasCaughtUp(cluster))) return differs(`replicas lag after ${CATCH_UP_MS} ms`);
   const { partitions } = cluster.status().topics.find(({ name }) => name === topic) ?? { partitions: [] };
   const committed = partitions.reduce((sum, { hwm }) => sum + hwm, 0);
