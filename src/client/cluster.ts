@@ -190,17 +190,19 @@ export class Cluster {
   async inspect(topic: string, options: InspectOptions): Promise<ReplicaBytes> {
     this.#checkOpen();
     requireOptions('inspect options', options, ['broker', 'partition', 'offset', 'maxBytes']);
+    const broker = requireInteger('broker', options.broker, 1);
+    const partition = requireInteger('partition', options.partition, 0);
     const offset = requireInteger('offset', options.offset ?? 0, 0);
     const maxBytes = requireInteger('maxBytes', options.maxBytes ?? INSPECT_BYTES, 1);
-    const info = (await this.#session.topic(topic)).partitions[options.partition];
-    if (info === undefined || !info.replicas.includes(options.broker)) {
+    const info = (await this.#session.topic(topic)).partitions[partition];
+    if (info === undefined || !info.replicas.includes(broker)) {
       throw new TidemarkError(
         'UNKNOWN_TOPIC_OR_PARTITION',
-        `Broker ${options.broker} holds no replica of partition ${options.partition} of '${topic}'.`,
+        `Broker ${broker} holds no replica of partition ${partition} of '${topic}'.`,
       );
     }
     const request = { type: 'inspect', partition: info.id, offset, maxBytes } as const;
-    return (await this.#coordinator.ask(options.broker, request)) as ReplicaBytes;
+    return (await this.#coordinator.ask(broker, request)) as ReplicaBytes;
   }
 
   /** A broker more, for the replicas of new topics; resolves to its id when it serves. */

@@ -20,9 +20,7 @@ export class Faults {
 
   /** Starts a broker that has ended, on its own data; one that runs is killed before. */
   async restart(broker: number): Promise<void> {
-    const id = this.#checked(broker);
-    if (!this.#coordinator.members.get(id).handle.hasEnded) await this.#coordinator.lives.kill(id);
-    await this.#coordinator.lives.start(id);
+    await this.#coordinator.lives.restart(this.#checked(broker));
   }
 
   /** Blocks a broker's thread, as a hang would, until resume(). */

@@ -453,7 +453,11 @@ function settingsOf(options: ProducerOptions, deliveryDefaultMs: number): Settin
       `An idempotent producer needs acks 'all'; with acks ${acks} leave idempotent out, or make it false.`,
     );
   }
-  const { deliveryTimeoutMs = deliveryDefaultMs, requestTimeoutMs = REQUEST_TIMEOUT_DEFAULT_MS } = options;
+  // A cluster may give its producers more than those can use that number their batches.
+  const defaultMs = isIdempotent
+    ? Math.min(deliveryDefaultMs, IDEMPOTENT_DELIVERY_MAX_MS)
+    : deliveryDefaultMs;
+  const { deliveryTimeoutMs = defaultMs, requestTimeoutMs = REQUEST_TIMEOUT_DEFAULT_MS } = options;
   requireInteger('deliveryTimeoutMs', deliveryTimeoutMs, 1);
   if (isIdempotent && deliveryTimeoutMs > IDEMPOTENT_DELIVERY_MAX_MS) {
     throw new TidemarkError(

@@ -18,7 +18,7 @@ export function checkRacks(given: unknown): ReadonlyMap<number, string> {
     );
   }
   const named = Array.isArray(given)
-    ? given.map((rack, n): [number, unknown] => [n + 1, rack])
+    ? Array.from(given, (rack, n): [number, unknown] => [n + 1, rack])
     : Object.entries(given).map(([id, rack]): [number, unknown] => [
         requireInteger('a broker of racks', Number(id), 1),
         rack,

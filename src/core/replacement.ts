@@ -60,7 +60,7 @@ export class Replacement {
     if (best === undefined) {
       throw new TidemarkError(
         'INVALID_REPLICATION_FACTOR',
-        `A partition of ${replicas.length + 1} replicas needs as many brokers${leaving === undefined ? '' : ` besides broker ${leaving}`}; ${this.#places.length} are running.`,
+        `There is no broker for replica ${replicas.length + 1} of a partition${leaving === undefined ? '' : `, besides broker ${leaving}`}: each needs one of its own, and ${this.#places.length} can take replicas. Ask for fewer, or add brokers.`,
       );
     }
     this.#load.set(best.id, rank(best) + 1);

@@ -97,6 +97,14 @@ export class BrokerLives {
   }
 
   /** Starts a broker whose thread has ended, on its own data. Resolves when it follows, or leads what it alone has. */
+  /** In its own directory, whether it runs or not. */
+  async restart(id: number): Promise<void> {
+    const { handle } = this.#members.get(id);
+    this.#requireLinked(id);
+    if (!handle.hasEnded) await this.kill(id);
+    await this.start(id);
+  }
+
   async start(id: number): Promise<void> {
     this.#members.get(id);
     return this.#step(id, async () => {

@@ -145,6 +145,8 @@ export class Members {
     const told = theirs.map(([handle, port]) =>
       handle.request({ type: 'welcome', addresses, port }, Number.POSITIVE_INFINITY, [port]),
     );
+    // Whoever ends before it has heard of the newcomer need not hear of it.
+    for (const hearing of told) hearing.catch(() => undefined);
     if (before !== undefined) this.#retire(before, told);
     await member.handle.started();
     return member;

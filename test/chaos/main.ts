@@ -142,7 +142,8 @@ try {
   process.exitCode = await main();
 } catch (error) {
   // What was asked for makes no sense; anything else is a fault of its own.
-  const { name, message, stack } = error as Error;
-  process.stderr.write(`chaos: ${name === 'Error' ? message : stack}\n`);
+  const { name, message, stack, code } = error as NodeJS.ErrnoException;
+  const isAsked = name === 'Error' || code?.startsWith('ERR_PARSE_ARGS') === true;
+  process.stderr.write(`chaos: ${isAsked ? `${message} See --help.` : stack}\n`);
   process.exitCode = 2;
 }

@@ -39,11 +39,14 @@ test('where there are not enough brokers it is refused', () => {
   const chosen = replacement([null, null]);
   assert.throws(
     () => chosen.extended([1], 3),
-    refusal('INVALID_REPLICATION_FACTOR', /of 3 replicas needs as many brokers; 2 are running/),
+    refusal(
+      'INVALID_REPLICATION_FACTOR',
+      /no broker for replica 3 of a partition: each needs one of its own, and 2 can take/,
+    ),
   );
   assert.throws(
     () => chosen.replaced([1, 2], 2),
-    refusal('INVALID_REPLICATION_FACTOR', /of 2 replicas .* besides broker 2/),
+    refusal('INVALID_REPLICATION_FACTOR', /replica 2 of a partition, besides broker 2/),
   );
 });
 

@@ -107,6 +107,15 @@ test('brokers that are cut off together see each other, and go on without the co
     await assertReplicated(cluster, 200);
   }));
 
+test('a restart that is refused leaves the broker as it was', () =>
+  withCluster({}, async (cluster) => {
+    await cluster.faults.isolate([2]);
+    await assertRefused(cluster.faults.restart(2), 'INVALID_ARGUMENT', /cut off.*heal\(\)/);
+    assert.is.not(stateOf(cluster, 2), 'failed');
+    await cluster.faults.heal();
+    await until('it is back', () => stateOf(cluster, 2) === 'running');
+  }));
+
 test('without most of the voters nothing is decided and nothing acknowledged, and all goes on when they are back', () =>
   withCluster({ sessionMs: SESSION_MS }, async (cluster) => {
     const producer = cluster.producer();

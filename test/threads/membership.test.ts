@@ -88,4 +88,16 @@ test('a broker is removed once it holds nothing, and its directory stays', async
   }
 });
 
+test('a broker may die before it has heard of a newcomer', async () => {
+  await withCluster({}, async (cluster) => {
+    await cluster.faults.pause(2);
+    const added = cluster.addBroker();
+    await cluster.faults.kill(2);
+    assert.is(await added, 4);
+    await cluster.faults.restart(2);
+    await cluster.producer().sendBatch('t', numbered(5));
+    await assertReplicated(cluster, 5);
+  });
+});
+
 test.run();

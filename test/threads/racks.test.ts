@@ -52,6 +52,9 @@ test('racks that make no sense are refused', async () => {
     Cluster.start({ brokers: 2, durability: 'memory', racks: racks as string[] });
   await assertRefused(start('a'), 'INVALID_ARGUMENT', /array of names/);
   await assertRefused(start(['a', '']), 'INVALID_ARGUMENT', /broker 2 must be a text/);
+  const sparse: string[] = [];
+  sparse[1] = 'b';
+  await assertRefused(start(sparse), 'INVALID_ARGUMENT', /broker 1 must be a text/);
   await assertRefused(start({ a: 'a' }), 'INVALID_ARGUMENT', /a broker of racks/);
   await assertRefused(start(['a', 'b', 'c']), 'INVALID_ARGUMENT', /no broker 3/);
   await using cluster = await Cluster.start({ durability: 'memory' });

@@ -226,7 +226,6 @@ test('only replicas that exist can be looked into', () =>
       { broker: 2, partition: 0 },
       { broker: 9, partition: 0 },
       { broker: 1, partition: 1 },
-      { broker: 1, partition: -1 },
     ]) {
       await assertRefused(cluster.inspect('t', options), 'UNKNOWN_TOPIC_OR_PARTITION', /holds no replica/);
     }
@@ -275,11 +274,26 @@ test('a misspelt option is refused wherever options are taken', () =>
         () => cluster.inspect('t', { broker: 1, partition: 0, maxBytes: 0 }),
         /maxBytes must be a whole number/,
       ],
+      [() => cluster.inspect('t', { broker: 1, partition: -1 }), /partition must be a whole number/],
+      [() => cluster.inspect('t', anything({ broker: '1', partition: 0 })), /broker must be a whole number/],
+      [() => cluster.inspect('t', anything({})), /broker must be a whole number/],
     ];
     for (const [call, sentence] of misspelt) {
       await assertRefused((call as () => Promise<unknown>)(), 'INVALID_ARGUMENT', sentence);
     }
     assert.is(cluster.status().topics.length, 1);
+  }));
+
+test('a cluster may give its producers more time than those can use that number their batches', () =>
+  withCluster({ deliveryTimeoutMs: 7_200_000 }, async (cluster) => {
+    await cluster.producer().send('t', { value: 'v' });
+    const options = { deliveryTimeoutMs: 7_200_000 };
+    await assertRefused(
+      (async () => cluster.producer(options))(),
+      'INVALID_ARGUMENT',
+      /at most 3600000.*idempotent false/,
+    );
+    await cluster.producer({ ...options, idempotent: false }).send('t', { value: 'v' });
   }));
 
 test('headers that are no plain object, and records that are none, are refused rather than lost', () =>

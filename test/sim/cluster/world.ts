@@ -386,13 +386,11 @@ export class World implements WorldView, Device {
 
   /** Whether what a broker holds may go without anything being lost that was promised; from then on it is excused. */
   mayLose(id: number): boolean {
-    // While the coordinator stands still a leader may have asked for a smaller ISR that nobody sees here yet.
-    if (this.main?.isStill !== false) return false;
-    for (const partition of this.partitions()) {
-      const isKept = partition.isr.some((other) => other !== id && !this.isExcused(other, partition.id));
-      if (!isKept) return false;
-    }
-    return this.coordinator !== undefined;
+    // Of a coordinator that stands still a leader may have asked for a smaller ISR, which nobody sees yet.
+    if (this.coordinator === undefined || this.main?.isStill !== false) return false;
+    return this.partitions().every((partition) =>
+      partition.isr.some((other) => other !== id && !this.isExcused(other, partition.id)),
+    );
   }
 
   excuse(id: number): void {
