@@ -155,8 +155,11 @@ export const COMPACTION_MAP_BYTES = 32 * MIB;
 export const SCRUB_INTERVAL_MS = 24 * 60 * 60 * 1000;
 export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 
-/** How often a broker gives a sign of life, and how often it is looked for: a wake-up of some tens of microseconds. */
+/** How often a broker gives a sign of life: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
+
+/** How often the main thread looks for it. A session ends so much late at most, and one look more where a timer is early. */
+export const SIGNS_LOOK_EVERY_MS = 50;
 
 /** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
 export const LOOK_EVERY_MS = 200;

@@ -21,7 +21,7 @@ export class FailureDetector {
   readonly #sessions = new Map<number, Session>();
   #lookedAtMs: number | undefined;
 
-  /** It is to be looked every `intervalMs`; who does not move for `sessionMs` is suspected. */
+  /** Who lives moves every `intervalMs`; who does not for `sessionMs` is suspected. Looks are to come as often, or more. */
   constructor(intervalMs: number, sessionMs: number) {
     this.#intervalMs = intervalMs;
     this.#sessionMs = sessionMs;

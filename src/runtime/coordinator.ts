@@ -2,7 +2,7 @@ import { compileKernels } from '../../native-free/kernels/index.ts';
 import type { TopicConfig } from '../config.ts';
 import type { BrokerIntroduction } from '../core/metadata/commands.ts';
 import { TidemarkError } from '../errors.ts';
-import { BROKER_SESSION_MS, HEARTBEAT_EVERY_MS } from '../limits.ts';
+import { BROKER_SESSION_MS, SIGNS_LOOK_EVERY_MS } from '../limits.ts';
 import type { Durability, PartitionInfo, QuorumStatus, RecoveryProgress, RecoveryReport } from '../types.ts';
 import type { Arena } from './arena.ts';
 import { type Attachment, Attachments } from './attachments.ts';
@@ -285,7 +285,7 @@ export class Coordinator {
     // Brokers hear up to which entry of the metadata that was.
     void this.#changes.change(() => undefined);
     const { clock } = this.#surroundings;
-    this.#stopHeartbeat = clock.every(HEARTBEAT_EVERY_MS, () => this.lives.lookForSigns());
+    this.#stopHeartbeat = clock.every(SIGNS_LOOK_EVERY_MS, () => this.lives.lookForSigns());
     const { rebalanceEveryMs } = this.#options;
     if (rebalanceEveryMs !== undefined)
       this.#stopBalancing = clock.every(rebalanceEveryMs, () => this.#balanceLeaders());
