@@ -335,8 +335,13 @@ export class CatchUp {
       if (!wasUnproven && replica.source === 'unproven') this.#broker.table.storeReign(replica.id, -1);
       if (step === 'restarted' || (wasUnproven && replica.source !== 'unproven')) this.#prove(replica);
       // It may have been cut: who counts it out in an election has to know.
-      if (step === 'ask') this.#broker.restarted(replica);
-      if (step === 'ask') return 'done';
+      if (step === 'ask') {
+        this.#broker.restarted(replica);
+        return 'done';
+      }
+      // Behind all others: no request names more than some, and those that wait must not be all of them.
+      const wanted = this.#wanted.get(leader);
+      if (step === 'wait' && wanted?.delete(replica) === true) wanted.add(replica);
       const isSteady = result.ringPosition === undefined && this.#throttleOf(replica) === undefined;
       plan.set(replica, step === 'append' && isSteady && result.bytes !== undefined ? result.end : undefined);
       return step === 'wait' ? 'useless' : { replica, result };
