@@ -158,12 +158,6 @@ export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 /** How often a broker gives a sign of life: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
 
-/**
- * How often the main thread looks for it. A session ends so much late at most, and one look more where a timer is early. Every
- * 50 ms would replace a hung leader within the session and 70 ms, and cost an idle cluster 0.4 % of a core more.
- */
-export const SIGNS_LOOK_EVERY_MS = 200;
-
 /** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
 export const LOOK_EVERY_MS = 200;
 
