@@ -142,6 +142,7 @@ export class Coordinator {
       decided: () => metadata.submit({ type: 'create-cluster', clusterId: this.clusterId }),
       isLive: (id) => this.lives.isLive(id),
       isEmptied: (id) => this.reassignments.isEmptied(id),
+      isClosing: () => this.#changes.isClosing,
       settle: (begin) => this.lives.settle(begin),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
       gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
