@@ -74,6 +74,12 @@ export const READ_MAX_BYTES = MESSAGE_MAX_BYTES;
  */
 export const PASS_BYTES = 512 * KIB;
 
+/**
+ * What the smallest batch counts for in a pass: each may be the first of its log, whose files take milliseconds to make,
+ * and a thread that makes a thousand of them at once gives no sign of life meanwhile.
+ */
+export const PASS_BATCH_BYTES = 8 * KIB;
+
 /** A bell is rung for this much that was published, or at the end of a turn or pass: a ring costs both sides. */
 export const RING_EVERY_BYTES = 256 * KIB;
 
