@@ -200,7 +200,7 @@ test('an election that cannot be is told of, and none is refused for others', ()
     assert.equal(await cluster.admin.electLeaders({ topics: [] }), []);
   }));
 
-test('where all brokers of a partition are dead an election says so, whether a quorum lives or not', () =>
+test('where all brokers of a partition are dead an election says so, and what needs none is left out', () =>
   withTwo({}, async (cluster) => {
     await cluster.admin.createTopic('u', { replicationFactor: 1 });
     const [holder] = partitionOf(cluster, 0, 'u').replicas;
