@@ -13,7 +13,9 @@ import { median } from './scenario.ts';
 // `npm run bench:footprint`
 
 const STARTS = 7;
-const IDLE_MS = 5000;
+/** V8 collects what a start has left behind some eight seconds later, once. */
+const SETTLE_MS = 12_000;
+const IDLE_MS = 10_000;
 const PARTITIONS = 1000;
 
 async function firstAcknowledgementMs(): Promise<number> {
@@ -31,7 +33,7 @@ async function idlePercent(): Promise<number> {
   const cluster = await Cluster.start({ brokers: 3, durability: 'memory' });
   await cluster.admin.createTopic('idle', { partitions: 3, replicationFactor: 3 });
   await cluster.producer({ acks: 'all' }).send('idle', { value: 'v' });
-  await sleep(1000);
+  await sleep(SETTLE_MS);
   const before = process.cpuUsage();
   await sleep(IDLE_MS);
   const { user, system } = process.cpuUsage(before);

@@ -74,6 +74,12 @@ export const READ_MAX_BYTES = MESSAGE_MAX_BYTES;
  */
 export const PASS_BYTES = 512 * KIB;
 
+/**
+ * What the smallest batch counts for in a pass: each may be the first of its log, whose files take milliseconds to make,
+ * and a thread that makes a thousand of them at once gives no sign of life meanwhile.
+ */
+export const PASS_BATCH_BYTES = 8 * KIB;
+
 /** A bell is rung for this much that was published, or at the end of a turn or pass: a ring costs both sides. */
 export const RING_EVERY_BYTES = 256 * KIB;
 
@@ -157,12 +163,6 @@ export const SCRUB_BYTES_PER_SECOND = 16 * MIB;
 
 /** How often a broker gives a sign of life: a wake-up of some tens of microseconds. */
 export const HEARTBEAT_EVERY_MS = 200;
-
-/**
- * How often the main thread looks for it. A session ends so much late at most, and one look more where a timer is early. Every
- * 50 ms would replace a hung leader within the session and 70 ms, and cost an idle cluster 0.4 % of a core more.
- */
-export const SIGNS_LOOK_EVERY_MS = 200;
 
 /** How often a leader looks for requests that have waited too long, and for followers that do not keep up. */
 export const LOOK_EVERY_MS = 200;

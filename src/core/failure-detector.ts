@@ -1,52 +1,69 @@
-/** What a look has found: who has given no sign of life for a session, and who has given one again. */
+/** What a look has found: who has given no sign of life for a session, who has given one again, and when to look next. */
 export interface Findings {
   readonly suspected: number[];
   readonly back: number[];
+  readonly nextLookMs: number;
 }
 
 interface Session {
-  beats: number;
-  /** When the counter was last seen to move, or when the session was begun afresh. */
+  /** When the last sign was given, as whoever gave it says; undefined before there was one. */
+  signMs: number | undefined;
+  /** From when on it has been silent: that time, or when the session was begun afresh. */
   sinceMs: number;
   isSuspected: boolean;
 }
 
+/** So often in a session at least it is looked, so that whoever looks finds out that he stood still himself. */
+const LOOKS_A_SESSION = 4;
+
 /**
- * Tells who hangs, by counters that everybody who lives moves. Whoever looks may stand still himself: then nobody is
- * suspected for what was not looked at, and all sessions begin afresh.
+ * Tells who hangs, by the times at which everybody who lives says that he does. Whoever looks may stand still himself, and
+ * the whole process with him: then nobody is suspected for what was not looked at, and all sessions begin afresh.
  */
 export class FailureDetector {
   readonly #intervalMs: number;
   readonly #sessionMs: number;
   readonly #sessions = new Map<number, Session>();
-  #lookedAtMs: number | undefined;
+  #expectedMs = Number.POSITIVE_INFINITY;
 
-  /** Who lives moves every `intervalMs`; who does not for `sessionMs` is suspected. Looks are to come as often, or more. */
+  /** Who lives gives a sign every `intervalMs`; who gives none for `sessionMs` is suspected. */
   constructor(intervalMs: number, sessionMs: number) {
     this.#intervalMs = intervalMs;
     this.#sessionMs = sessionMs;
   }
 
-  /** `beats` has the counters of those that are to live, by id; whoever is not among them is forgotten. */
-  look(beats: ReadonlyMap<number, number>, nowMs: number): Findings {
-    const hasStalled = this.#lookedAtMs !== undefined && nowMs - this.#lookedAtMs > 3 * this.#intervalMs;
-    this.#lookedAtMs = nowMs;
-    const found: Findings = { suspected: [], back: [] };
-    for (const id of [...this.#sessions.keys()]) if (!beats.has(id)) this.#sessions.delete(id);
-    for (const [id, count] of beats) {
+  /**
+   * `signs` has the time of the last sign of those that are to live, by id; whoever is not among them is forgotten. A look is
+   * to come when the one before has said, to the millisecond: that is when a session ends.
+   */
+  look(signs: ReadonlyMap<number, number | undefined>, nowMs: number): Findings {
+    const hasStalled = nowMs - this.#expectedMs > 2 * this.#intervalMs;
+    const found = { suspected: [] as number[], back: [] as number[] };
+    for (const id of [...this.#sessions.keys()]) if (!signs.has(id)) this.#sessions.delete(id);
+    for (const [id, signMs] of signs) {
       const session = this.#sessions.get(id);
-      if (session === undefined) {
-        this.#sessions.set(id, { beats: count, sinceMs: nowMs, isSuspected: false });
-      } else if (session.beats !== count) {
-        if (session.isSuspected) found.back.push(id);
-        Object.assign(session, { beats: count, sinceMs: nowMs, isSuspected: false });
-      } else if (hasStalled) {
-        session.sinceMs = nowMs;
-      } else if (!session.isSuspected && nowMs - session.sinceMs >= this.#sessionMs) {
-        session.isSuspected = true;
-        found.suspected.push(id);
-      }
+      if (session === undefined) this.#sessions.set(id, { signMs, sinceMs: nowMs, isSuspected: false });
+      else if (session.signMs !== signMs) Object.assign(session, { signMs, sinceMs: signMs ?? nowMs });
     }
-    return found;
+    for (const [id, session] of this.#sessions) {
+      if (hasStalled && !session.isSuspected) session.sinceMs = nowMs;
+      const isSilent = nowMs - session.sinceMs >= this.#sessionMs;
+      if (isSilent === session.isSuspected) continue;
+      session.isSuspected = isSilent;
+      if (isSilent) found.suspected.push(id);
+      else found.back.push(id);
+    }
+    this.#expectedMs = this.#nextLookMs(nowMs);
+    return { ...found, nextLookMs: this.#expectedMs };
+  }
+
+  #nextLookMs(nowMs: number): number {
+    let nextMs = nowMs + this.#sessionMs / LOOKS_A_SESSION;
+    for (const { sinceMs, isSuspected } of this.#sessions.values()) {
+      // Whoever is back is waited for.
+      const dueMs = isSuspected ? nowMs + this.#intervalMs : sinceMs + this.#sessionMs;
+      nextMs = Math.min(nextMs, dueMs);
+    }
+    return nextMs;
   }
 }

@@ -10,7 +10,7 @@ import type { Metadata } from './metadata.ts';
 import type { PartitionChanges } from './partition-changes.ts';
 import { type Findings, reasonFor } from './reopening.ts';
 import type { Clock } from './surroundings.ts';
-import { pause, timeLimit } from './timers.ts';
+import { Alarm, pause, timeLimit } from './timers.ts';
 import type { TopicChanges } from './topic-changes.ts';
 import type { Topics } from './topics.ts';
 
@@ -49,14 +49,15 @@ export class BrokerLives {
   readonly #topicChanges: TopicChanges;
   readonly #cluster: LivesCluster;
   readonly #detector: FailureDetector;
+  readonly #watch: Alarm;
   /** By broker: the epoch of its last registration. */
   readonly #epochs = new Map<number, number>();
   /** By broker: partitions whose logs it could not open. */
   readonly #faulty = new Map<number, Set<number>>();
   /** Brokers that are being stopped: they are given nothing any more. */
   readonly #leaving = new Set<number>();
-  /** By broker: the signs of life that were heard of it last. */
-  readonly #heard = new Map<number, number>();
+  /** By broker: when it was alive last, as far as was heard. */
+  readonly #heard = new Map<number, number | undefined>();
   /** By broker: what is being done to it. One thing follows the other. */
   readonly #steps = new Map<number, Promise<unknown>>();
 
@@ -69,6 +70,7 @@ export class BrokerLives {
     this.#changes = cluster.changes;
     this.#topicChanges = cluster.topicChanges;
     this.#detector = new FailureDetector(HEARTBEAT_EVERY_MS, cluster.sessionMs);
+    this.#watch = new Alarm(cluster.clock, () => this.#lookForSigns());
   }
 
   /** -1 before it was registered. */
@@ -96,8 +98,7 @@ export class BrokerLives {
     });
   }
 
-  /** Starts a broker whose thread has ended, on its own data. Resolves when it follows, or leads what it alone has. */
-  /** In its own directory, whether it runs or not. */
+  /** Starts a broker on its own data, whether it runs or not. */
   async restart(id: number): Promise<void> {
     const { handle } = this.#members.get(id);
     this.#requireLinked(id);
@@ -105,6 +106,7 @@ export class BrokerLives {
     await this.start(id);
   }
 
+  /** Starts a broker whose thread has ended, on its own data. Resolves when it follows, or leads what it alone has. */
   async start(id: number): Promise<void> {
     this.#members.get(id);
     return this.#step(id, async () => {
@@ -263,16 +265,26 @@ export class BrokerLives {
     );
   }
 
-  /** Fences brokers that hang, and lets those in again that have woken. */
-  lookForSigns(): void {
-    const beats = new Map<number, number>();
+  /** From now on brokers that hang are fenced, and let in again once they have woken. */
+  watch(): void {
+    this.#lookForSigns();
+  }
+
+  stopWatching(): void {
+    this.#watch.clear();
+  }
+
+  #lookForSigns(): void {
+    const signs = new Map<number, number | undefined>();
     const { sides } = this.#members;
+    const nowMs = this.#cluster.clock.nowMs();
     for (const { handle, vitals } of this.#members.all) {
       if (handle.state !== 'running' && handle.state !== 'fenced') continue;
-      if (sides.isWithCoordinator(handle.id)) this.#heard.set(handle.id, vitals.loadBeats());
-      beats.set(handle.id, this.#heard.get(handle.id) ?? 0);
+      if (sides.isWithCoordinator(handle.id)) this.#heard.set(handle.id, vitals.lastBeatMs(nowMs));
+      signs.set(handle.id, this.#heard.get(handle.id));
     }
-    const { suspected, back } = this.#detector.look(beats, this.#cluster.clock.nowMs());
+    const { suspected, back, nextLookMs } = this.#detector.look(signs, nowMs);
+    this.#watch.set(nextLookMs);
     for (const id of suspected) {
       const { handle } = this.#members.get(id);
       const reason = sides.isWithCoordinator(id)

@@ -35,7 +35,7 @@ if (own === undefined) throw new Error(`broker ${data.id} is not in its own dire
 const sleeper = new Sleeper(broker.arena.int32, own.bell / 4);
 const vitals = new Vitals(broker.arena, data.vitals);
 // From the event loop, so that a thread that does not get there for long is seen to hang.
-setInterval(() => vitals.beat(), HEARTBEAT_EVERY_MS).unref();
+setInterval(() => vitals.beat(nowMs()), HEARTBEAT_EVERY_MS).unref();
 let closing = false;
 
 const control = new BrokerControl({

@@ -11,7 +11,7 @@ import { NOBODY } from '../core/commit-queue.ts';
 import { isOfAnotherReign } from '../core/partition-leader.ts';
 import type { Replica, WaitingRead } from '../core/replica.ts';
 import { type ErrorCode, errorNumber } from '../errors.ts';
-import { PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
+import { PASS_BATCH_BYTES, PASS_BYTES, READ_MAX_BYTES } from '../limits.ts';
 import { copyBytes } from '../log/copy.ts';
 import type { Extent, PartitionLog, TimestampedOffset } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
@@ -86,7 +86,7 @@ export class ClientLink {
     let taken = 0;
     try {
       while (taken < PASS_BYTES && this.#backlog.length === 0 && this.#requests.next()) {
-        taken += this.#requests.length;
+        taken += Math.max(this.#requests.length, PASS_BATCH_BYTES);
         this.#take(this.#requests);
       }
     } catch (error) {

@@ -2,7 +2,7 @@ import { compileKernels } from '../../native-free/kernels/index.ts';
 import type { TopicConfig } from '../config.ts';
 import type { BrokerIntroduction } from '../core/metadata/commands.ts';
 import { TidemarkError } from '../errors.ts';
-import { BROKER_SESSION_MS, SIGNS_LOOK_EVERY_MS } from '../limits.ts';
+import { BROKER_SESSION_MS } from '../limits.ts';
 import type { Durability, PartitionInfo, QuorumStatus, RecoveryProgress, RecoveryReport } from '../types.ts';
 import type { Arena } from './arena.ts';
 import { type Attachment, Attachments } from './attachments.ts';
@@ -98,7 +98,6 @@ export class Coordinator {
   readonly #damages: DamageReports;
   readonly #producerIds = new ProducerIds(() => this.#allocateProducerIds());
   readonly #listeners = new Set<ClusterListener>();
-  #stopHeartbeat: (() => void) | undefined;
   #stopBalancing: (() => void) | undefined;
 
   private constructor(options: CoordinatorOptions) {
@@ -143,6 +142,7 @@ export class Coordinator {
       decided: () => metadata.submit({ type: 'create-cluster', clusterId: this.clusterId }),
       isLive: (id) => this.lives.isLive(id),
       isEmptied: (id) => this.reassignments.isEmptied(id),
+      isClosing: () => this.#changes.isClosing,
       settle: (begin) => this.lives.settle(begin),
       shown: (shown) => this.#tell((listener) => listener.topicsChanged(shown, [])),
       gone: (name) => this.#tell((listener) => listener.topicsChanged([], [name])),
@@ -242,7 +242,7 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
-    this.#stopHeartbeat?.();
+    this.lives.stopWatching();
     this.#stopBalancing?.();
     this.#changes.close();
     for (const id of this.#members.ids) this.#members.resume(id);
@@ -285,7 +285,7 @@ export class Coordinator {
     // Brokers hear up to which entry of the metadata that was.
     void this.#changes.change(() => undefined);
     const { clock } = this.#surroundings;
-    this.#stopHeartbeat = clock.every(SIGNS_LOOK_EVERY_MS, () => this.lives.lookForSigns());
+    this.lives.watch();
     const { rebalanceEveryMs } = this.#options;
     if (rebalanceEveryMs !== undefined)
       this.#stopBalancing = clock.every(rebalanceEveryMs, () => this.#balanceLeaders());

@@ -176,17 +176,25 @@ export class Members {
     return chunks;
   }
 
-  /** Every broker learns of the partitions, and of the table chunks that come with them; each says what it found. */
+  /**
+   * Every broker learns of the partitions, and of the table chunks that come with them; each says what it found. One that
+   * hangs hears of it when it wakes; one that does not answer is done without, if that is excused at that moment.
+   */
   async assign(
     partitions: readonly PartitionAssignment[],
     limitMs: number,
+    isExcused: (broker: number) => boolean = () => false,
   ): Promise<Map<number, Map<number, OpenedReplica>>> {
-    const chunks = this.extendTables();
+    const request = { type: 'partitions', partitions, chunks: this.extendTables() } as const;
     const findings = new Map<number, Map<number, OpenedReplica>>();
+    for (const { handle } of this.all)
+      if (handle.state === 'fenced') handle.request(request, Number.POSITIVE_INFINITY).catch(() => undefined);
     const answers = await Promise.allSettled(
       this.alive.map(async ({ handle }) => {
-        const request = { type: 'partitions', partitions, chunks } as const;
-        const opened = (await handle.request(request, limitMs)) as OpenedReplica[];
+        const opened = (await handle.request(request, limitMs).catch((error) => {
+          if (isExcused(handle.id)) return [];
+          throw error;
+        })) as OpenedReplica[];
         findings.set(handle.id, new Map(opened.map((each) => [each.id, each])));
       }),
     );

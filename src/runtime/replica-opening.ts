@@ -52,6 +52,9 @@ export interface Opening {
 /** Offsets by partition directory. */
 export type OffsetTable = Map<string, number>;
 
+/** Logs that are opened before ports and timers have their turn. */
+const OPENED_A_TURN = 32;
+
 /** Opens the logs of a broker: what lay on its disk when it started, and new ones. */
 export class ReplicaOpening {
   readonly surroundings: BrokerSurroundings;
@@ -73,6 +76,7 @@ export class ReplicaOpening {
   readonly #topicIds = new Map<string, string>();
   /** By directory: what the last run has left to be believed, until the log is opened. */
   readonly #closed = new Map<string, NamedClosedLog>();
+  #asked = 0;
   #isClean = false;
   #isPrepared = false;
   /** Logs that are to be opened or mended and were neither opened nor found at fault: one whose opening failed stays. */
@@ -140,6 +144,8 @@ export class ReplicaOpening {
   async open(assignment: PartitionAssignment): Promise<Opening> {
     this.#prepared ??= this.#prepare();
     await this.#prepared;
+    // Files may take a millisecond each to make, and a thread that makes thousands has to give signs of life meanwhile.
+    if (++this.#asked % OPENED_A_TURN === 0) await this.surroundings.clock.turn();
     const { info, isKept, topicId } = assignment;
     const directory = partitionDirectory(info.topic, info.partition);
     this.#topicIds.set(directory, topicId);
@@ -180,13 +186,13 @@ export class ReplicaOpening {
     await replaceFile(this.disk, CLOSED_LOGS_FILE, encodeClosedLogs(stamped));
   }
 
-  /** One of the logs that were expected is opened or at fault, and the device knows the directories of new ones. */
-  async settle(): Promise<void> {
+  /** So many of the logs that were expected are opened or at fault, and the device knows the directories of new ones. */
+  async settle(logs: number): Promise<void> {
     if (this.#hasNewDirectories && this.#home?.isTemporary !== true) {
       this.#hasNewDirectories = false;
       await this.disk.syncDirectory('');
     }
-    this.#unsettled -= 1;
+    this.#unsettled -= logs;
   }
 
   /** Whether this replica's log was found damaged, or missing. */
@@ -426,14 +432,31 @@ export async function openReplica(
   host: { diskFailed(error: unknown): void },
 ): Promise<Opening> {
   try {
-    const found = await (typeof wanted === 'number' ? opening.mend(wanted) : opening.open(wanted));
-    await opening.settle();
+    return await (typeof wanted === 'number' ? opening.mend(wanted) : opening.open(wanted));
+  } catch (error) {
+    host.diskFailed(error);
+    return failed(typeof wanted === 'number' ? wanted : wanted.info.id, error);
+  }
+}
+
+/** What was opened may be gone by once the device knows of it: of many with one sync. */
+export async function settleReplicas(
+  opening: ReplicaOpening,
+  found: readonly Opening[],
+  host: { diskFailed(error: unknown): void },
+): Promise<readonly Opening[]> {
+  if (opening.disk.isVolatile || found.length === 0) return found;
+  try {
+    await opening.settle(found.filter(({ opened }) => opened.state !== 'offline').length);
     return found;
   } catch (error) {
     host.diskFailed(error);
-    const id = typeof wanted === 'number' ? wanted : wanted.info.id;
-    return { replica: undefined, opened: unopened(id, 'offline', (error as Error).message) };
+    return found.map(({ opened }) => failed(opened.id, error));
   }
+}
+
+function failed(id: number, error: unknown): Opening {
+  return { replica: undefined, opened: unopened(id, 'offline', (error as Error).message) };
 }
 
 function unopened(id: number, state: 'damaged' | 'offline', error: string): OpenedReplica {

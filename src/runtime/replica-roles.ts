@@ -9,7 +9,13 @@ import type { CatchUp } from './catch-up.ts';
 import type { OpenedReplica, PartitionAssignment, Reign } from './directory.ts';
 import type { Metrics } from './metrics.ts';
 import type { PartitionTable } from './partition-table.ts';
-import { type Opening, openReplica, type ReplicaOpening, segmentLogOf } from './replica-opening.ts';
+import {
+  type Opening,
+  openReplica,
+  type ReplicaOpening,
+  segmentLogOf,
+  settleReplicas,
+} from './replica-opening.ts';
 
 /** What changes of roles ask of the broker. */
 export interface RolesHost {
@@ -73,19 +79,18 @@ export class ReplicaRoles {
     const { id, replicas } = this.#host;
     this.#opening.expect(partitions.filter(({ info }) => info.replicas.includes(id)).length);
     this.#uninstallNamesakes(partitions.filter(({ isKept }) => !isKept));
-    const opened: OpenedReplica[] = [];
+    const found: Opening[] = [];
     for (const assignment of partitions) {
       const { info } = assignment;
       while (replicas.length <= info.id) replicas.push(undefined);
       if (!info.replicas.includes(id)) continue;
       this.#requireOpen();
       // A log in memory is there at once, and nobody waits.
-      const found =
-        this.#opening.openNow(assignment) ?? (await openReplica(this.#opening, assignment, this.#host));
-      if (found.replica !== undefined) this.#install(found.replica);
-      opened.push(found.opened);
+      const opening = this.#opening.openNow(assignment) ?? (await this.#open(assignment));
+      if (opening.replica !== undefined) this.#install(opening.replica);
+      found.push(opening);
     }
-    return opened;
+    return (await this.#settled(found)).map(({ opened }) => opened);
   }
 
   /** Replicas that come here, in order to be filled from their leaders. What is here already, or being made, stays. */
@@ -104,17 +109,25 @@ export class ReplicaRoles {
     const { replicas } = this.#host;
     this.#opening.expect(partitions.length);
     this.#uninstallNamesakes(partitions);
-    const opened: OpenedReplica[] = [];
+    const found: Opening[] = [];
     for (const assignment of partitions) {
       const { id } = assignment.info;
       while (replicas.length <= id) replicas.push(undefined);
       this.#requireOpen();
       // It hears who leads only once it is there, as at every change of the leader.
       const unled = { ...assignment, info: { ...assignment.info, leader: -1 } };
-      const found = this.#opening.openNow(unled) ?? (await openReplica(this.#opening, unled, this.#host));
-      opened.push(this.#mended(assignment.info, found));
+      found.push(this.#opening.openNow(unled) ?? (await this.#open(unled)));
     }
-    return opened;
+    const settled = await this.#settled(found);
+    return settled.map((opening, n) => this.#mended(partitions[n].info, opening));
+  }
+
+  #open(wanted: PartitionAssignment | number): Promise<Opening> {
+    return openReplica(this.#opening, wanted, this.#host);
+  }
+
+  #settled(found: readonly Opening[]): Promise<readonly Opening[]> {
+    return settleReplicas(this.#opening, found, this.#host);
   }
 
   /** What was heard of it meanwhile holds, and not what the opening began with. */
@@ -159,7 +172,8 @@ export class ReplicaRoles {
     for (const id of faulty) {
       this.#requireOpen();
       const before = this.#mending.get(id) as PartitionInfo;
-      mended.push(this.#mended(before, await openReplica(this.#opening, id, this.#host)));
+      const [opening] = await this.#settled([await this.#open(id)]);
+      mended.push(this.#mended(before, opening));
     }
     return mended;
   }

@@ -7,7 +7,7 @@ import {
 } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { judgeFrame } from '../core/partition-follower.ts';
 import type { Replica } from '../core/replica.ts';
-import { PASS_BYTES } from '../limits.ts';
+import { PASS_BATCH_BYTES, PASS_BYTES } from '../limits.ts';
 import {
   batchBytes,
   CRC_FROM,
@@ -190,7 +190,7 @@ export class LeaderTail {
     let taken = 0;
     if (!this.#isActive) return false;
     while (taken < PASS_BYTES && this.#next()) {
-      taken += reader.length;
+      taken += Math.max(reader.length, PASS_BATCH_BYTES);
       // Nothing that was read of an overwritten frame holds, not even that it could be passed over.
       if (!this.#take() && !reader.intact()) break;
     }

@@ -27,6 +27,8 @@ interface TopicCluster {
   isLive(broker: number): boolean;
   /** Whether all that it holds is being moved elsewhere. */
   isEmptied(broker: number): boolean;
+  /** Whether brokers are being ended for good. */
+  isClosing(): boolean;
   /** Brokers that have failed since they were given replicas are taken out of the ISRs of these. */
   settle(begin: () => void): Promise<void>;
   /** Everybody sees these as they are now. */
@@ -56,30 +58,52 @@ export class TopicChanges {
     config: TopicConfigInput,
     limitMs?: number,
   ): Promise<void> {
-    return this.#change(limitMs, async (deadlineMs) => {
-      const { topics } = this.#cluster;
+    const create = async (deadlineMs: number): Promise<void> => {
+      const { topics, clock } = this.#cluster;
       if (topics.has(name))
         throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
-      const factor = this.#factorFor(replicationFactor);
-      // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
-      const command = { type: 'create-topic', name, partitions, replicationFactor: factor, config } as const;
-      await this.#submit(command, deadlineMs, () => topics.has(name));
-      const topic = this.#known(name);
-      try {
-        await this.#make(topic, topic.partitions);
-      } catch (error) {
-        const deletion = { type: 'delete-topic', name } as const;
-        const limitMs = this.#cluster.clock.nowMs() + CONTROL_TIMEOUT_MS;
-        const isGone = await this.#submit(deletion, limitMs, () => !topics.has(name)).then(
-          () => true,
-          () => false,
-        );
-        // What is still written down keeps what it has: the next start makes it whole.
-        if (isGone) await this.#tell({ type: 'remove', partitions: topic.partitions.map(({ id }) => id) });
-        throw error;
+      for (;;) {
+        const factor = this.#factorFor(replicationFactor);
+        const command = {
+          type: 'create-topic',
+          name,
+          partitions,
+          replicationFactor: factor,
+          config,
+        } as const;
+        // Written down first: whatever is left of a creation that a crash has cut short is made whole at the next start.
+        await this.#submit(command, deadlineMs, () => topics.has(name));
+        const topic = this.#known(name);
+        const unmade = await this.#make(topic, topic.partitions).catch(async (error) => {
+          await this.#takeBack(topic);
+          throw notMade(name, error);
+        });
+        if (unmade === undefined) break;
+        await this.#takeBack(topic);
+        // Brokers that live get another topic of its name, as long as somebody waits for it.
+        if (clock.nowMs() >= deadlineMs) throw notMade(name, diedMeanwhile(unmade));
       }
       await this.#show(name);
-    });
+    };
+    return this.#change(limitMs, create, () => unfinishedCreation(name));
+  }
+
+  /** A topic that is not made for some reason is not there. Without a quorum that is decided once there is one again. */
+  async #takeBack(topic: KnownTopic): Promise<void> {
+    const { name, partitions } = topic;
+    const { topics, clock, isClosing } = this.#cluster;
+    while (topics.has(name)) {
+      if (isClosing()) throw cutShort(name);
+      try {
+        const deadlineMs = clock.nowMs() + CONTROL_TIMEOUT_MS;
+        await this.#submit({ type: 'delete-topic', name }, deadlineMs, () => !topics.has(name));
+      } catch (error) {
+        if (!isUndecided(error)) throw error;
+        await pause(clock, LOOK_MS);
+      }
+    }
+    this.#owe(topic);
+    await this.#tell({ type: 'remove', partitions: partitions.map(({ id }) => id) });
   }
 
   /** Its records go, and so do its files: at brokers that do not run, when they start. */
@@ -125,8 +149,9 @@ export class TopicChanges {
       const command = { type: 'create-partitions', topic: name, count: total } as const;
       await this.#submit(command, deadlineMs, () => this.#known(name).partitions.length === total);
       const made = this.#known(name);
-      await this.#make(made, made.partitions.slice(length));
+      const unmade = await this.#make(made, made.partitions.slice(length));
       await this.#show(name);
+      if (unmade !== undefined) throw unledPartition(name, total, unmade);
     });
   }
 
@@ -194,15 +219,17 @@ export class TopicChanges {
   }
 
   /** One change in its turn. It goes on when its time is over, but nobody waits for it any more. */
-  #change(limitMs = ADMIN_TIMEOUT_DEFAULT_MS, act: (deadlineMs: number) => Promise<void>): Promise<void> {
+  #change(
+    limitMs = ADMIN_TIMEOUT_DEFAULT_MS,
+    act: (deadlineMs: number) => Promise<void>,
+    late = unfinished,
+  ): Promise<void> {
     const deadlineMs = this.#cluster.clock.nowMs() + limitMs;
     return new Promise((resolve, reject) => {
       const begin = async (): Promise<void> => {
         const done = act(deadlineMs);
-        timeLimit(this.#cluster.clock, done, deadlineMs - this.#cluster.clock.nowMs(), unfinished).then(
-          resolve,
-          reject,
-        );
+        const { clock } = this.#cluster;
+        timeLimit(clock, done, deadlineMs - clock.nowMs(), late).then(resolve, reject);
         await done.catch(() => undefined);
       };
       this.inTurn(begin, limitMs).catch(reject);
@@ -227,11 +254,11 @@ export class TopicChanges {
 
   async #decided(): Promise<void> {
     for (;;) {
-      const code = await this.#cluster.decided().then(
+      const error = await this.#cluster.decided().then(
         () => undefined,
-        (error) => (error as TidemarkError).code,
+        (cause) => cause,
       );
-      if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') return;
+      if (!isUndecided(error)) return;
       await pause(this.#cluster.clock, LOOK_MS);
     }
   }
@@ -247,27 +274,29 @@ export class TopicChanges {
     return brokersFor(replicationFactor, candidates).factor;
   }
 
-  async #make({ name, topicId, config }: KnownTopic, infos: readonly PartitionInfo[]): Promise<void> {
-    const findings = await this.#cluster.members.assign(
+  /**
+   * Every broker that lives makes its replicas; others make theirs when they come back. The partition that nobody has
+   * made, where there is one: it cannot be seen, since whoever comes back would miss what he does not find.
+   */
+  async #make(
+    { topicId, config }: KnownTopic,
+    infos: readonly PartitionInfo[],
+  ): Promise<PartitionInfo | undefined> {
+    const { members, isLive } = this.#cluster;
+    const findings = await members.assign(
       infos.map((info) => ({ info, config, topicId, isKept: false })),
       CONTROL_TIMEOUT_MS,
+      (id) => !isLive(id),
     );
+    const made = new Set<number>();
     for (const [broker, found] of findings) {
-      const refused = [...found.values()].find(({ state }) => state !== 'online');
-      if (refused === undefined) continue;
-      throw new TidemarkError(
-        'KAFKA_STORAGE_ERROR',
-        `Topic '${name}' was not made, because broker ${broker} could not open its log: ${refused.error}`,
-      );
+      for (const { id, state, error } of found.values()) {
+        if (state === 'online') made.add(id);
+        else if (isLive(broker))
+          throw new TidemarkError('KAFKA_STORAGE_ERROR', `Broker ${broker} could not open its log: ${error}`);
+      }
     }
-    // Once it is seen, brokers that come back miss what they do not find.
-    const made = new Set([...findings.values()].flatMap((found) => [...found.keys()]));
-    const unmade = infos.find(({ id }) => !made.has(id));
-    if (unmade === undefined) return;
-    throw new TidemarkError(
-      'BROKER_FAILED',
-      `Topic '${name}' was not made, because the brokers that were to have partition ${unmade.partition} (${unmade.replicas.join(', ')}) have died meanwhile; try again once they run.`,
-    );
+    return infos.find(({ id }) => !made.has(id));
   }
 
   #show(name: string): Promise<void> {
@@ -291,5 +320,47 @@ function unfinished(): TidemarkError {
   return new TidemarkError(
     'REQUEST_TIMED_OUT',
     'The change has not come through in time, and goes on: too few brokers with a vote on the metadata may run, or one of them hangs. Look at the status, and try again.',
+  );
+}
+
+/** Of a creation: the reason, and that nothing is left of it. */
+function notMade(name: string, cause: unknown): TidemarkError {
+  const { code = 'BROKER_FAILED', message } = cause as TidemarkError;
+  const sentence = `Topic '${name}' was not made, and is not there: ${message.replace(/\.?$/, '.')} Create it again.`;
+  return new TidemarkError(code, sentence, { cause });
+}
+
+function cutShort(name: string): TidemarkError {
+  return new TidemarkError(
+    'CLOSED',
+    `The cluster was closed while topic '${name}' was being made: where its directory is kept, the next start brings it.`,
+  );
+}
+
+function diedMeanwhile({ partition, replicas }: PartitionInfo): TidemarkError {
+  return new TidemarkError(
+    'BROKER_FAILED',
+    `The brokers that were to have partition ${partition} (${replicas.join(', ')}) have died meanwhile`,
+  );
+}
+
+function unledPartition(name: string, total: number, { partition, replicas }: PartitionInfo): TidemarkError {
+  return new TidemarkError(
+    'BROKER_FAILED',
+    `Topic '${name}' has ${total} partitions now, but the brokers that were to have partition ${partition} (${replicas.join(', ')}) have died before they had made it. It has no records: give it to others with admin.reassign, and then call admin.electLeaders({ topics: ['${name}'], type: 'unclean' }).`,
+  );
+}
+
+function unfinishedCreation(name: string): TidemarkError {
+  return new TidemarkError(
+    'REQUEST_TIMED_OUT',
+    `Topic '${name}' was not made in time, and may be there later: its creation goes on until it is made or taken back. Too few brokers with a vote on the metadata may run, or one of them hangs. Look at the status, and create it again: TOPIC_ALREADY_EXISTS then says that it is there.`,
+  );
+}
+
+/** Whether nobody could say what has come of a change, or begin it, for the want of a quorum. */
+function isUndecided(error: unknown): boolean {
+  return (
+    error instanceof TidemarkError && (error.code === 'NOT_CONTROLLER' || error.code === 'REQUEST_TIMED_OUT')
   );
 }

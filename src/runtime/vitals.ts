@@ -2,15 +2,18 @@ import { defineLayout, ringBell, Sleeper } from '../../native-free/sharedarraybu
 import { BROKERS_MAX } from '../limits.ts';
 import type { ArenaView } from './arena.ts';
 
-/** A broker's sign of life, and what holds it still where somebody wants to see how the others do without it. */
+/** When a broker was alive last, and what holds it still where somebody wants to see how the others do without it. */
 const layout = defineLayout('vitals', [
-  { field: 'beats', type: 'int32', writer: 'broker' },
+  { field: 'beat', type: 'int32', writer: 'broker' },
   { field: 'paused', type: 'int32', writer: 'main thread' },
   { field: 'bell', type: 'int32', writer: 'broker while it sleeps, main thread while it rings' },
   { field: 'metadata', type: 'int32', writer: 'broker' },
 ]);
 
 export const VITALS_BYTES = layout.bytes;
+
+/** A time as far as a word can hold it: differences of two are right, around its end too. */
+const wordOf = (ms: number): number => Math.trunc(ms) | 0;
 
 export class Vitals {
   readonly #int32: Int32Array;
@@ -23,12 +26,15 @@ export class Vitals {
   }
 
   /** By the broker, from its event loop: one that hangs, in whatever, does not get there. */
-  beat(): void {
-    Atomics.add(this.#int32, this.#base + layout.index.beats, 1);
+  beat(nowMs: number): void {
+    // 0 says that there was none.
+    Atomics.store(this.#int32, this.#base + layout.index.beat, wordOf(nowMs) || 1);
   }
 
-  loadBeats(): number {
-    return Atomics.load(this.#int32, this.#base + layout.index.beats);
+  /** When it was alive last, to the millisecond; undefined before it has said so. Within 24 days of that. */
+  lastBeatMs(nowMs: number): number | undefined {
+    const word = Atomics.load(this.#int32, this.#base + layout.index.beat);
+    return word === 0 ? undefined : Math.trunc(nowMs) - ((wordOf(nowMs) - word) | 0);
   }
 
   /** By the broker: it goes by the metadata up to this entry of their log. */

@@ -5,7 +5,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { topicConfig } from '../../src/config.ts';
 import type { Durability } from '../../src/index.ts';
+import { DiskError } from '../../src/log/disk.ts';
 import type { PartitionAssignment } from '../../src/runtime/directory.ts';
+import { FileDisk } from '../../src/runtime/file-disk.ts';
 import { newUuid } from '../../src/runtime/uuid.ts';
 import { type Brokers, withBrokers } from './broker-fixtures.ts';
 import { withDirectory } from './directory-fixtures.ts';
@@ -101,6 +103,58 @@ test('of two attempts that overlap the later one stays', () =>
       brokers.append(1);
       await broker.close();
       assert.equal(brokers.notices, []);
+    }),
+  ));
+
+test('many partitions are made with one sync of what holds them, and others have their turn meanwhile', () =>
+  withDirectory((path) =>
+    withBroker(path, 'os', async (brokers) => {
+      const { syncDirectory } = FileDisk.prototype;
+      let syncs = 0;
+      let turns = 0;
+      FileDisk.prototype.syncDirectory = function (this: FileDisk, directory: string) {
+        if (directory === '') syncs += 1;
+        return syncDirectory.call(this, directory);
+      };
+      const turn = (): void => {
+        turns += 1;
+        next = setImmediate(turn);
+      };
+      let next = setImmediate(turn);
+      try {
+        const made = Array.from({ length: 200 }, (_, id) => {
+          const { info, ...rest } = attempt(0);
+          return { ...rest, info: { ...info, id, partition: id } };
+        });
+        // With the first the broker takes up its directory.
+        await brokers.get(1).assign(made.splice(0, 1), new Map());
+        syncs = 0;
+        const opened = await brokers.get(1).assign(made, new Map());
+        assert.equal([opened.length, opened.every(({ state }) => state === 'online')], [199, true]);
+      } finally {
+        clearImmediate(next);
+        FileDisk.prototype.syncDirectory = syncDirectory;
+      }
+      assert.is(syncs, 1);
+      assert.ok(turns >= 5, `${turns} turns`);
+    }),
+  ));
+
+test('where that sync fails none of them is there', () =>
+  withDirectory((path) =>
+    withBroker(path, 'os', async (brokers) => {
+      const { syncDirectory } = FileDisk.prototype;
+      FileDisk.prototype.syncDirectory = () => Promise.reject(new DiskError('fsync', path, 'EIO'));
+      try {
+        const [first, ...rest] = await brokers.get(1).assign([attempt(0)], new Map());
+        assert.equal([first.state, rest.length], ['offline', 0]);
+      } finally {
+        FileDisk.prototype.syncDirectory = syncDirectory;
+      }
+      assert.equal(
+        brokers.notices.map(({ notice }) => notice),
+        ['disk-failed'],
+      );
     }),
   ));
 

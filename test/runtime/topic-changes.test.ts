@@ -83,6 +83,8 @@ function makingOf(assign: () => Promise<unknown>, refusal?: ErrorCode): Making {
     },
     isLive: () => true,
     isEmptied: () => false,
+    isClosing: () => refusal === 'CLOSED',
+    settle: () => Promise.resolve(),
     submit: ({ type, name }: { type: string; name: string }) => {
       if (type === 'create-topic') written.add(name);
       else if (refusal !== undefined) return Promise.reject(new TidemarkError(refusal, 'Nobody leads.'));
@@ -93,22 +95,39 @@ function makingOf(assign: () => Promise<unknown>, refusal?: ErrorCode): Making {
   return { changes: new TopicChanges(cluster as unknown as Cluster), requests };
 }
 
-for (const [what, refusal, told] of [
-  ['stays written down keeps what its brokers have', 'NOT_CONTROLLER', []],
-  ['is taken back goes from its brokers too', undefined, ['remove']],
-] as const)
-  test(`a topic that could not be made and ${what}`, async () => {
-    const died = () => Promise.reject(new TidemarkError('BROKER_FAILED', 'A broker has died.'));
-    const { changes, requests } = makingOf(died, refusal);
-    await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'BROKER_FAILED', /has died/);
-    assert.equal(requests, told);
-  });
+const died = () => Promise.reject(new TidemarkError('BROKER_FAILED', 'A broker has died.'));
 
-test('a topic that nobody was there to make is no topic', async () => {
-  const { changes, requests } = makingOf(() => Promise.resolve(new Map([[2, new Map()]])));
-  const refusal = /partition 0 \(1\) have died meanwhile; try again/;
-  await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'BROKER_FAILED', refusal);
+test('a topic that could not be made is taken back from its brokers too, and the error says that it is not there', async () => {
+  const { changes, requests } = makingOf(died);
+  const sentence = /^Topic 't' was not made, and is not there: A broker has died\. Create it again\.$/;
+  await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'BROKER_FAILED', sentence);
   assert.equal(requests, ['remove']);
+});
+
+test('a topic that could not be made and stays written down keeps what its brokers have, and may be there later', async () => {
+  const { changes, requests } = makingOf(died, 'NOT_CONTROLLER');
+  await assertRefused(
+    changes.create('t', 1, 1, {}, 60),
+    'REQUEST_TIMED_OUT',
+    /'t' was not made in time, and may/,
+  );
+  assert.equal(requests, []);
+});
+
+test('a topic that could not be made and cannot be taken back at the end of the cluster stays written down', async () => {
+  const { changes, requests } = makingOf(died, 'CLOSED');
+  await assertRefused(changes.create('t', 1, 1, {}, 5_000), 'CLOSED', /the next start brings it/);
+  assert.equal(requests, []);
+});
+
+test('a topic that nobody was there to make is made once more', async () => {
+  const nobody = new Map([[2, new Map()]]);
+  const somebody = new Map([[1, new Map([[0, { id: 0, state: 'online' }]])]]);
+  const findings = [nobody, nobody, somebody];
+  const { changes, requests } = makingOf(() => Promise.resolve(findings.shift()));
+  await changes.create('t', 1, 1, {}, 5_000);
+  assert.equal(findings, []);
+  assert.equal(requests, ['remove', 'remove']);
 });
 
 test.run();

@@ -120,7 +120,8 @@ export class SimThread extends EventEmitter implements BrokerThread {
     this.#vitals = new Vitals(this.broker.arena, this.#data.vitals);
     const vitals = this.#vitals;
     this.strand.isBlocked = () => vitals.isPaused;
-    this.strand.clock.every(HEARTBEAT_EVERY_MS, () => vitals.beat());
+    const { clock } = this.strand;
+    clock.every(HEARTBEAT_EVERY_MS, () => vitals.beat(clock.nowMs()));
     this.#control = new BrokerControl({
       broker: this.broker,
       vitals,
