@@ -26,6 +26,8 @@ import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
 import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
 
+/** For how long an end keeps the process alive at most; each of its steps has a limit of its own. */
+const CLOSE_HELD_MS = 600_000;
 /** What a start of many thousands of partitions may take to be written down. */
 const START_LIMIT_MS = 600_000;
 
@@ -242,6 +244,12 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
+    // Whoever waits for it may have nothing else to live for once the brokers are gone.
+    const letGo = this.#surroundings.clock.scheduleKept(CLOSE_HELD_MS, () => undefined);
+    await this.#close().finally(letGo);
+  }
+
+  async #close(): Promise<void> {
     this.lives.stopWatching();
     this.#stopBalancing?.();
     this.#changes.close();

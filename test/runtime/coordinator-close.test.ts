@@ -1,0 +1,48 @@
+// The end of a cluster, where nothing else keeps the process.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { topicDefaults } from '../../src/config.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { Coordinator } from '../../src/runtime/coordinator.ts';
+import { openDataDirectory } from '../../src/runtime/data-directory.ts';
+import { processSurroundings } from '../../src/runtime/process-surroundings.ts';
+
+test('the process is kept until the last step of a close, when its brokers have long gone', async () => {
+  /** Timers that keep the process. */
+  const kept = new Set<object>();
+  const clock = {
+    ...systemClock,
+    scheduleKept: (delayMs: number, callback: () => void) => {
+      const timer = {};
+      kept.add(timer);
+      const cancel = systemClock.scheduleKept(delayMs, () => {
+        kept.delete(timer);
+        callback();
+      });
+      return () => {
+        kept.delete(timer);
+        cancel();
+      };
+    },
+  };
+  const directory = await openDataDirectory(undefined, 'memory', 1, undefined);
+  const close = directory.close.bind(directory);
+  let keptAtLast = 0;
+  directory.close = () => {
+    keptAtLast = kept.size;
+    close();
+  };
+  const coordinator = await Coordinator.start({
+    durability: 'memory',
+    directory,
+    brokers: 1,
+    controllers: undefined,
+    config: topicDefaults('memory'),
+    surroundings: { ...processSurroundings, clock },
+  });
+  await coordinator.close();
+  assert.ok(keptAtLast > 0, 'a program with nothing else to do would have ended');
+  assert.is(kept.size, 0);
+});
+
+test.run();
