@@ -11,6 +11,7 @@ import {
 import { ADMIN_TIMEOUT_DEFAULT_MS, PARTITIONS_A_TOPIC_MAX } from '../limits.ts';
 import type { ElectionResult, Reassignment } from '../types.ts';
 import {
+  checkNames,
   checkPartitionNames,
   checkReassignments,
   checkThrottle,
@@ -151,8 +152,8 @@ export class Admin {
       'config',
       'timeoutMs',
     ]);
-    const { replicationFactor, config } = options;
-    const partitions = requireInteger('partitions', options.partitions ?? 1, 1, PARTITIONS_A_TOPIC_MAX);
+    const { partitions = 1, replicationFactor, config } = options;
+    requireInteger('partitions', partitions, 1, PARTITIONS_A_TOPIC_MAX);
     if (replicationFactor !== undefined) requireInteger('replicationFactor', replicationFactor, 1);
     topicConfig(config);
     const timeoutMs = checkTimeout(options);
@@ -180,12 +181,7 @@ export class Admin {
     requireOptions('alterTopicConfig options', options, ['set', 'remove', 'timeoutMs']);
     const { set = {}, remove = [] } = options;
     topicConfig(set);
-    if (!Array.isArray(remove) || !remove.every((property) => typeof property === 'string')) {
-      throw new TidemarkError(
-        'INVALID_ARGUMENT',
-        `remove must be an array of property names; got ${show(remove)}.`,
-      );
-    }
+    checkNames('remove', 'properties', remove);
     await this.#ask({ type: 'alter-config', name, set, remove, timeoutMs: checkTimeout(options) });
   }
 
@@ -238,7 +234,8 @@ export class Admin {
   /** Elects leaders where that is needed, and tells of each of those partitions what came of it. */
   async electLeaders(options: ElectLeadersOptions = {}): Promise<ElectionResult[]> {
     requireOptions('electLeaders options', options, ['topics', 'type', 'timeoutMs']);
-    const election = requireOneOf('type', options.type ?? 'preferred', ['preferred', 'unclean'] as const);
+    const { type: election = 'preferred' } = options;
+    requireOneOf('type', election, ['preferred', 'unclean'] as const);
     const topics = checkTopicList(options.topics);
     const timeoutMs = checkTimeout(options);
     return (await this.#ask({ type: 'elect-leaders', topics, election, timeoutMs })) as ElectionResult[];

@@ -10,13 +10,14 @@ import { watchThreads } from '../runtime/thread-watch.ts';
 import type { BrokerMetrics, Durability, RecoveryProgress, RecoveryReport, ReplicaBytes } from '../types.ts';
 import { Admin, type AdminRequest } from './admin.ts';
 import { AdminRequests } from './admin-requests.ts';
+import { closedError, cutShortError } from './closed.ts';
 import { clusterEvents } from './cluster-events.ts';
 import { Faults } from './faults.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { type AddBrokerOptions, checkAddition, checkRacks, type Racks } from './rack-check.ts';
 import { type ReadOptions, type ReadResult, read } from './read.ts';
 import { type ReasonRequest, reasonFor } from './reasons.ts';
-import { checkRemoval, type RemoveBrokerOptions } from './replica-check.ts';
+import { checkBroker, checkRemoval, type RemoveBrokerOptions } from './replica-check.ts';
 import { Session } from './session.ts';
 import { type ClusterStatus, statusOf } from './status.ts';
 
@@ -100,12 +101,9 @@ export class Cluster {
   private constructor(coordinator: Coordinator, session: Session, client: number, config: TopicConfig) {
     this.#coordinator = coordinator;
     this.#session = session;
-    this.faults = new Faults(coordinator, () => this.#checkOpen());
+    this.faults = new Faults(coordinator, (act) => this.#whileOpen(act));
     this.#requests = new AdminRequests(coordinator, config);
-    this.admin = new Admin(async (request) => {
-      this.#checkOpen();
-      return this.#requests.answer(request);
-    });
+    this.admin = new Admin((request) => this.#whileOpen(() => this.#requests.answer(request)));
     this.#server = new AttachServer(coordinator.clusterId, (name, argument) => this.#answer(name, argument));
     this.#unwatch = watchThreads((threadId) => coordinator.attachments.threadEnded(threadId));
     coordinator.listen(clusterEvents(coordinator, session, client, this.#server));
@@ -190,10 +188,11 @@ export class Cluster {
   async inspect(topic: string, options: InspectOptions): Promise<ReplicaBytes> {
     this.#checkOpen();
     requireOptions('inspect options', options, ['broker', 'partition', 'offset', 'maxBytes']);
-    const broker = requireInteger('broker', options.broker, 1);
+    const { offset = 0, maxBytes = INSPECT_BYTES } = options;
+    const broker = checkBroker(options.broker, 'broker');
     const partition = requireInteger('partition', options.partition, 0);
-    const offset = requireInteger('offset', options.offset ?? 0, 0);
-    const maxBytes = requireInteger('maxBytes', options.maxBytes ?? INSPECT_BYTES, 1);
+    requireInteger('offset', offset, 0);
+    requireInteger('maxBytes', maxBytes, 1);
     const info = (await this.#session.topic(topic)).partitions[partition];
     if (info === undefined || !info.replicas.includes(broker)) {
       throw new TidemarkError(
@@ -207,8 +206,8 @@ export class Cluster {
 
   /** A broker more, for the replicas of new topics; resolves to its id when it serves. */
   async addBroker(options: AddBrokerOptions = {}): Promise<number> {
-    this.#checkOpen();
-    return this.#coordinator.lives.add(checkAddition(options));
+    const rack = checkAddition(options);
+    return this.#whileOpen(() => this.#coordinator.lives.add(rack));
   }
 
   /**
@@ -216,23 +215,25 @@ export class Cluster {
    * first. Resolves to the path of its directory, which stays, where it has one.
    */
   async removeBroker(id: number, options: RemoveBrokerOptions = {}): Promise<string | undefined> {
-    this.#checkOpen();
+    checkBroker(id);
     const { reassign, throttle, timeoutMs } = checkRemoval(options);
     const { lives, reassignments } = this.#coordinator;
     const remove = (): Promise<string | undefined> => lives.remove(id);
-    return reassign ? reassignments.emptied(id, throttle, timeoutMs, remove) : remove();
+    return this.#whileOpen(() =>
+      reassign ? reassignments.emptied(id, throttle, timeoutMs, remove) : remove(),
+    );
   }
 
   /** Lets other brokers lead what this one leads, then ends its thread with everything in order. */
   async stopBroker(id: number): Promise<void> {
-    this.#checkOpen();
-    return this.#coordinator.lives.stop(id);
+    checkBroker(id);
+    return this.#whileOpen(() => this.#coordinator.lives.stop(id));
   }
 
   /** Starts a broker that was stopped, or has failed, on its own data. */
   async startBroker(id: number): Promise<void> {
-    this.#checkOpen();
-    return this.#coordinator.lives.start(id);
+    checkBroker(id);
+    return this.#whileOpen(() => this.#coordinator.lives.start(id));
   }
 
   /** Sends what producers have buffered, then ends the brokers. */
@@ -249,14 +250,27 @@ export class Cluster {
     await Promise.all([...this.#producers].map((producer) => producer.close()));
     this.#unwatch();
     this.#server.announceEnd();
-    await this.#session.close();
+    await this.#session.close('cluster');
     await this.#coordinator.close();
     this.#server.close();
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined)
-      throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
+    if (this.#closing !== undefined) throw closedError('cluster');
+  }
+
+  /** What a close meets has failed for that, whatever it says; who waits for it may have nothing else to live for. */
+  async #whileOpen<T>(act: () => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    this.#session.hold();
+    try {
+      return await act();
+    } catch (error) {
+      const isCutShort = this.#closing !== undefined && error instanceof TidemarkError && error.retriable;
+      throw isCutShort ? cutShortError(error) : error;
+    } finally {
+      this.#session.release();
+    }
   }
 
   /** An attached thread has let go of its link to the last life of a broker, and asks for one to this. */
@@ -310,12 +324,8 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
     ...OPTIONS,
     ...TEST_OPTIONS.filter((name) => name in Object(options)),
   ]);
-  const { dataDir, onRecovery } = options;
-  const durability = requireOneOf('durability', options.durability ?? 'os', [
-    'memory',
-    'os',
-    'fsync',
-  ] as const);
+  const { dataDir, onRecovery, durability = 'os', deliveryTimeoutMs = DELIVERY_TIMEOUT_DEFAULT_MS } = options;
+  requireOneOf('durability', durability, ['memory', 'os', 'fsync'] as const);
   if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === '')) {
     throw new TidemarkError(
       'INVALID_ARGUMENT',
@@ -353,11 +363,7 @@ function checkedOptions(options: ClusterOptions): CheckedOptions {
     durability,
     dataDir,
     config: topicConfig(clusterConfig(options.config).topics, topicDefaults(durability)),
-    deliveryTimeoutMs: requireInteger(
-      'deliveryTimeoutMs',
-      options.deliveryTimeoutMs ?? DELIVERY_TIMEOUT_DEFAULT_MS,
-      1,
-    ),
+    deliveryTimeoutMs: requireInteger('deliveryTimeoutMs', deliveryTimeoutMs, 1),
     onRecovery,
   };
 }

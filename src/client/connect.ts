@@ -5,6 +5,7 @@ import type { ClientEndpoint } from '../runtime/attachments.ts';
 import type { ThreadAttachment } from '../runtime/coordinator.ts';
 import type { NewProducer } from '../runtime/producer-ids.ts';
 import { Admin } from './admin.ts';
+import { type Closed, closedError } from './closed.ts';
 import { KnownTopics, type TopicAnswer, type TopicNotice } from './known-topics.ts';
 import { Producer, type ProducerOptions } from './producer.ts';
 import { checkRack } from './rack-check.ts';
@@ -33,6 +34,8 @@ export class Client {
   /** @internal */
   readonly number: number;
   readonly #producers = new Set<Producer>();
+  /** Once it is closing: what is closed. */
+  #closed: Closed = 'client';
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -45,8 +48,7 @@ export class Client {
   }
 
   producer(options: ProducerOptions = {}): Producer {
-    if (this.#closing !== undefined)
-      throw new TidemarkError('CLOSED', 'The client is closed; connect again.');
+    if (this.#closing !== undefined) throw closedError(this.#closed);
     const producer = new Producer(this.#session, options, (closed) => this.#producers.delete(closed));
     this.#producers.add(producer);
     return producer;
@@ -78,15 +80,16 @@ export class Client {
 
   /** The cluster has ended under this client. */
   async abandon(): Promise<void> {
+    if (this.#closing === undefined) this.#closed = 'cluster';
     this.#closing ??= Promise.resolve();
     // Settles what a close that is under way waits for.
-    await this.#session.close();
+    await this.#session.close('cluster');
     this.#channel.close();
   }
 
   async #close(): Promise<void> {
     await Promise.all([...this.#producers].map((producer) => producer.close()));
-    await this.#session.close();
+    await this.#session.close('client');
     try {
       await this.#channel.ask('detach', this.number);
     } catch {

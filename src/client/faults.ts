@@ -1,35 +1,40 @@
-import { requireInteger, requireOneOf, show, TidemarkError } from '../errors.ts';
+import { requireOneOf, show, TidemarkError } from '../errors.ts';
 import type { Coordinator } from '../runtime/coordinator.ts';
 import type { DiskFault } from '../types.ts';
+import { checkBroker } from './replica-check.ts';
 
 /** Lets brokers fail, as they do by themselves when a thread dies or something blocks it. */
 export class Faults {
   readonly #coordinator: Coordinator;
-  readonly #checkOpen: () => void;
+  readonly #whileOpen: <T>(act: () => Promise<T>) => Promise<T>;
 
   /** @internal */
-  constructor(coordinator: Coordinator, checkOpen: () => void) {
+  constructor(coordinator: Coordinator, whileOpen: <T>(act: () => Promise<T>) => Promise<T>) {
     this.#coordinator = coordinator;
-    this.#checkOpen = checkOpen;
+    this.#whileOpen = whileOpen;
   }
 
   /** Ends a broker's thread in the midst of what it does. Resolves when others lead in its place. */
   async kill(broker: number): Promise<void> {
-    await this.#coordinator.lives.kill(this.#checked(broker));
+    checkBroker(broker);
+    await this.#whileOpen(() => this.#coordinator.lives.kill(broker));
   }
 
   /** Starts a broker that has ended, on its own data; one that runs is killed before. */
   async restart(broker: number): Promise<void> {
-    await this.#coordinator.lives.restart(this.#checked(broker));
+    checkBroker(broker);
+    await this.#whileOpen(() => this.#coordinator.lives.restart(broker));
   }
 
   /** Blocks a broker's thread, as a hang would, until resume(). */
   async pause(broker: number): Promise<void> {
-    this.#coordinator.members.pause(this.#checked(broker));
+    checkBroker(broker);
+    await this.#whileOpen(async () => this.#coordinator.members.pause(broker));
   }
 
   async resume(broker: number): Promise<void> {
-    this.#coordinator.members.resume(this.#checked(broker));
+    checkBroker(broker);
+    await this.#whileOpen(async () => this.#coordinator.members.resume(broker));
   }
 
   /**
@@ -40,15 +45,15 @@ export class Faults {
     if (!Array.isArray(brokers) || brokers.length === 0)
       throw new TidemarkError(
         'INVALID_ARGUMENT',
-        `isolate takes the ids of the brokers to cut off, in a list; got ${show(brokers)}.`,
+        `isolate takes the ids of the brokers to cut off, in a list such as [2, 3]; got ${show(brokers)}.`,
       );
-    this.#coordinator.members.isolate(brokers.map((broker) => this.#checked(broker)));
+    const ids = Array.from(brokers, (id) => checkBroker(id));
+    await this.#whileOpen(async () => this.#coordinator.members.isolate(ids));
   }
 
   /** Ends what isolate() has done, to all of them. Who was fenced meanwhile comes back, and follows. */
   async heal(): Promise<void> {
-    this.#checkOpen();
-    this.#coordinator.heal();
+    await this.#whileOpen(async () => this.#coordinator.heal());
   }
 
   /**
@@ -57,14 +62,11 @@ export class Faults {
    * starts it again.
    */
   async disk(broker: number, fault: DiskFault): Promise<void> {
-    const id = this.#checked(broker);
+    checkBroker(broker);
     const condition = requireOneOf('a disk', fault, ['slow', 'full', 'failing', 'wiped', 'sound'] as const);
-    if (condition === 'wiped') await this.#coordinator.lives.wipe(id);
-    else await this.#coordinator.members.afflict(id, condition);
-  }
-
-  #checked(broker: number): number {
-    this.#checkOpen();
-    return requireInteger('a broker', broker, 1);
+    const { lives, members } = this.#coordinator;
+    await this.#whileOpen(() =>
+      condition === 'wiped' ? lives.wipe(broker) : members.afflict(broker, condition),
+    );
   }
 }

@@ -96,12 +96,9 @@ export class Producer {
     requireOptions('producer options', options, OPTIONS);
     this.#session = session;
     this.#onClosed = onClosed;
-    this.#bufferBytes = requireInteger(
-      'bufferBytes',
-      options.bufferBytes ?? PRODUCER_BUFFER_DEFAULT_BYTES,
-      1,
-    );
-    this.#maxBlockMs = requireInteger('maxBlockMs', options.maxBlockMs ?? MAX_BLOCK_DEFAULT_MS, 0);
+    const { bufferBytes = PRODUCER_BUFFER_DEFAULT_BYTES, maxBlockMs = MAX_BLOCK_DEFAULT_MS } = options;
+    this.#bufferBytes = requireInteger('bufferBytes', bufferBytes, 1);
+    this.#maxBlockMs = requireInteger('maxBlockMs', maxBlockMs, 0);
     this.#identity = new OwnIdentity({
       ask: () => session.directory.newProducerId(),
       found: () => this.#identified(),
@@ -373,7 +370,7 @@ export class Producer {
   };
 
   #checkOpen(): void {
-    if (!this.#session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
+    this.#session.requireOpen();
     if (this.#closing !== undefined) {
       throw new TidemarkError('CLOSED', 'The producer is closed; make another one.');
     }
@@ -445,8 +442,10 @@ type Settings = Pick<
 >;
 
 function settingsOf(options: ProducerOptions, deliveryDefaultMs: number): Settings {
-  const acks = requireOneOf('acks', options.acks ?? 'all', [0, 1, 'all'] as const);
-  const isIdempotent = requireOneOf('idempotent', options.idempotent ?? acks === 'all', [true, false]);
+  const { acks = 'all' } = options;
+  requireOneOf('acks', acks, [0, 1, 'all'] as const);
+  const { idempotent: isIdempotent = acks === 'all' } = options;
+  requireOneOf('idempotent', isIdempotent, [true, false]);
   if (isIdempotent && acks !== 'all') {
     throw new TidemarkError(
       'INVALID_ARGUMENT',

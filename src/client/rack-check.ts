@@ -1,5 +1,5 @@
 import { RACK } from '../core/metadata/patterns.ts';
-import { isPlainObject, requireInteger, requireOptions, show, TidemarkError } from '../errors.ts';
+import { isPlainObject, requireOptions, show, TidemarkError } from '../errors.ts';
 
 /** Racks by broker, or in the order of the brokers from 1 on. */
 export type Racks = readonly string[] | { readonly [broker: number]: string };
@@ -19,11 +19,16 @@ export function checkRacks(given: unknown): ReadonlyMap<number, string> {
   }
   const named = Array.isArray(given)
     ? Array.from(given, (rack, n): [number, unknown] => [n + 1, rack])
-    : Object.entries(given).map(([id, rack]): [number, unknown] => [
-        requireInteger('a broker of racks', Number(id), 1),
-        rack,
-      ]);
+    : Object.entries(given).map(([id, rack]): [number, unknown] => [checkKey(id), rack]);
   return new Map(named.map(([id, rack]) => [id, checkRack(`the rack of broker ${id}`, rack)]));
+}
+
+function checkKey(id: string): number {
+  if (/^[1-9]\d{0,8}$/.test(id)) return Number(id);
+  throw new TidemarkError(
+    'INVALID_ARGUMENT',
+    `racks takes names under the ids of brokers, such as { 1: 'a', 2: 'b' }; got the id ${show(id)}.`,
+  );
 }
 
 export function checkAddition(options: AddBrokerOptions): string | undefined {

@@ -3,6 +3,7 @@ import { READ_MAX_BYTES } from '../limits.ts';
 import type { DecodedHeader } from '../log/record-batch-reader.ts';
 import { checkRack } from './rack-check.ts';
 import { Reading } from './reading.ts';
+import { checkBroker } from './replica-check.ts';
 import type { Session } from './session.ts';
 
 export interface ReadOptions {
@@ -54,16 +55,17 @@ const OPTIONS = ['partition', 'offset', 'timestamp', 'maxBytes', 'waitMs', 'brok
  * @internal
  */
 export async function read(session: Session, topic: string, options: ReadOptions): Promise<ReadResult> {
-  if (!session.isOpen) throw new TidemarkError('CLOSED', 'The cluster is closed; start another one.');
+  session.requireOpen();
   requireOptions('read options', options, OPTIONS);
+  const { maxBytes = READ_DEFAULT_BYTES, waitMs = 0, timeoutMs = session.deliveryTimeoutMs } = options;
   const request = {
     topic,
     ...startOf(options),
     partition: requireInteger('partition', options.partition, 0),
-    maxBytes: Math.min(requireInteger('maxBytes', options.maxBytes ?? READ_DEFAULT_BYTES, 1), READ_MAX_BYTES),
-    waitMs: requireInteger('waitMs', options.waitMs ?? 0, 0, WAIT_MAX_MS),
-    timeoutMs: requireInteger('timeoutMs', options.timeoutMs ?? session.deliveryTimeoutMs, 1),
-    broker: options.broker,
+    maxBytes: Math.min(requireInteger('maxBytes', maxBytes, 1), READ_MAX_BYTES),
+    waitMs: requireInteger('waitMs', waitMs, 0, WAIT_MAX_MS),
+    timeoutMs: requireInteger('timeoutMs', timeoutMs, 1),
+    broker: options.broker === undefined ? undefined : checkBroker(options.broker, 'broker'),
     rack: rackOf(options, session),
   };
   if (request.broker !== undefined && request.rack !== undefined)

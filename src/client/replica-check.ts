@@ -13,6 +13,11 @@ export interface PartitionName {
   readonly partition: number;
 }
 
+/** What people name a broker by; whether there is such a one the cluster says. */
+export function checkBroker(id: unknown, what = 'the id of a broker'): number {
+  return requireInteger(what, id, 1);
+}
+
 /** What people hand in about partitions and their replicas; whether there are such the cluster says. */
 export function checkReassignments(given: unknown): PartitionReplicas[] {
   return checkList('reassign', given, (each) => {
@@ -37,8 +42,18 @@ export function checkPartitionNames(given: unknown): PartitionName[] {
 
 export function checkTopicList(given: unknown): string[] | undefined {
   if (given === undefined) return undefined;
-  if (Array.isArray(given) && given.every((name) => typeof name === 'string')) return [...given];
-  throw new TidemarkError('INVALID_ARGUMENT', `topics must be an array of names; got ${show(given)}.`);
+  return checkNames('topics', 'topics', given);
+}
+
+/** A list of names of something. */
+export function checkNames(what: string, ofWhat: string, given: unknown): string[] {
+  const wrong = Array.isArray(given) ? given.findIndex((name) => typeof name !== 'string') : undefined;
+  if (wrong === -1) return [...(given as string[])];
+  const got = wrong === undefined ? show(given) : `${show((given as unknown[])[wrong])} in it`;
+  throw new TidemarkError(
+    'INVALID_ARGUMENT',
+    `${what} must be an array of the names of ${ofWhat}; got ${got}.`,
+  );
 }
 
 export function checkThrottle(given: unknown): number | undefined {
@@ -49,7 +64,7 @@ function checkList<T>(call: string, given: unknown, check: (each: unknown) => T)
   if (Array.isArray(given) && given.length > 0) return given.map(check);
   throw new TidemarkError(
     'INVALID_ARGUMENT',
-    `${call} takes an array of partitions, such as [{ topic: 'orders', partition: 0${call === 'reassign' ? ', replicas: [1, 2]' : ''} }]; got ${Array.isArray(given) ? 'an empty one' : show(given)}.`,
+    `${call} takes an array of partitions, such as [{ topic: 'orders', partition: 0${call === 'reassign' ? ', replicas: [1, 2]' : ''} }]; got ${show(given)}.`,
   );
 }
 
@@ -77,9 +92,10 @@ export function checkRemoval(options: RemoveBrokerOptions): {
   readonly timeoutMs: number;
 } {
   requireOptions('removeBroker options', options, ['reassign', 'throttleBytesPerSecond', 'timeoutMs']);
+  const { reassign = false, throttleBytesPerSecond, timeoutMs = DRAIN_DEFAULT_MS } = options;
   return {
-    reassign: requireOneOf('reassign', options.reassign ?? false, [true, false]),
-    throttle: checkThrottle(options.throttleBytesPerSecond),
-    timeoutMs: requireInteger('timeoutMs', options.timeoutMs ?? DRAIN_DEFAULT_MS, 1),
+    reassign: requireOneOf('reassign', reassign, [true, false]),
+    throttle: checkThrottle(throttleBytesPerSecond),
+    timeoutMs: requireInteger('timeoutMs', timeoutMs, 1),
   };
 }

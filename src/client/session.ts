@@ -9,6 +9,7 @@ import type { NewProducer } from '../runtime/producer-ids.ts';
 import { KeepAlive } from '../runtime/timers.ts';
 import type { TopicInfo } from '../runtime/topics.ts';
 import { BrokerLink } from './broker-link.ts';
+import { type Closed, closedError, cutOffError } from './closed.ts';
 import type { ReasonRequest } from './reasons.ts';
 import { Retries } from './retries.ts';
 
@@ -56,6 +57,8 @@ export class Session {
   /** Who has something to send that no link knows of yet. */
   #holders = 0;
   readonly #ended: Promise<void>;
+  /** Once it is closed: what was. */
+  #closed: Closed = 'cluster';
   #state: 'open' | 'closed' = 'open';
 
   constructor(
@@ -81,6 +84,10 @@ export class Session {
     return this.#state === 'open';
   }
 
+  requireOpen(): void {
+    if (!this.isOpen) throw closedError(this.#closed);
+  }
+
   link(broker: number): BrokerLink | undefined {
     return this.#links.get(broker);
   }
@@ -95,7 +102,7 @@ export class Session {
     if (typeof name !== 'string') {
       throw new TidemarkError('INVALID_ARGUMENT', `A topic is named by a string; got ${show(name)}.`);
     }
-    if (!this.isOpen) throw new TidemarkError('CLOSED', 'The connection to the cluster is closed.');
+    this.requireOpen();
     const topic = this.directory.known(name) ?? (await this.directory.find(name));
     if (topic !== undefined) return topic;
     throw new TidemarkError(
@@ -164,10 +171,11 @@ export class Session {
   }
 
   /** Fails what is unanswered, and ends the loop. */
-  async close(): Promise<void> {
+  async close(what: Closed): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#end(new TidemarkError('CLOSED', 'The cluster was closed before the request was answered.'));
+    this.#closed = what;
+    this.#end(cutOffError(what));
     this.#sleeper.ring();
     await this.#ended;
     this.#keepAlive.end();

@@ -93,6 +93,7 @@ export class AttachServer {
 export class AttachClient {
   /** The thread that this client lives in. */
   readonly threadId = threadId;
+  readonly #handle: ClusterHandle;
   readonly #channel: BroadcastChannel;
   readonly #self = randomUUID();
   readonly #asked = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
@@ -100,7 +101,8 @@ export class AttachClient {
   #isClosed = false;
 
   constructor(handle: ClusterHandle, notice: (name: string, argument: unknown) => void) {
-    if (Atomics.load(handle.state, 0) !== OPEN) throw endedError();
+    if (!isOpen(handle)) throw endedError(handle);
+    this.#handle = handle;
     this.#channel = new BroadcastChannel(channelName(handle.clusterId));
     this.#channel.onmessage = (event) => {
       const message = (event as { data: Message }).data;
@@ -113,7 +115,7 @@ export class AttachClient {
   }
 
   ask(name: string, argument: unknown): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(endedError());
+    if (this.#isClosed) return Promise.reject(endedError(this.#handle));
     const sequence = ++this.#sequence;
     const answered = new Promise((resolve, reject) => {
       this.#asked.set(sequence, { resolve, reject });
@@ -139,10 +141,19 @@ export class AttachClient {
   close(): void {
     this.#isClosed = true;
     this.#channel.close();
-    for (const { reject } of this.#asked.values()) reject(endedError());
+    for (const { reject } of this.#asked.values()) reject(endedError(this.#handle));
   }
 }
 
-function endedError(): TidemarkError {
-  return new TidemarkError('CLOSED', 'The cluster, or this connection to it, is closed.');
+function isOpen({ state }: ClusterHandle): boolean {
+  return Atomics.load(state, 0) === OPEN;
+}
+
+function endedError(handle: ClusterHandle): TidemarkError {
+  return new TidemarkError(
+    'CLOSED',
+    isOpen(handle)
+      ? 'The client is closed; connect again.'
+      : 'The cluster is closed; start another one, and connect to that.',
+  );
 }

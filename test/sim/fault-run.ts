@@ -1,7 +1,8 @@
 // Looks for a planted fault: seeds are played in a process of their own until one shows it.
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import type { Kind } from './kinds.ts';
+import { withPlanted } from './planted-tree.ts';
 
 /** Within so many seeds every fault has to be found. */
 export const FAULT_SEEDS_MAX = 500;
@@ -21,24 +22,26 @@ export interface Finding {
   readonly invariant: string;
 }
 
-/** A simulation in a process of its own, with a fault in one module. */
-export function simulateWith(fault: string, args: readonly string[]): Promise<FaultRun> {
-  const plant = new URL('./plant-fault.js', import.meta.url).href;
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const child = spawn(process.execPath, [NURSERY, '--import', plant, main, ...args], {
-    env: { ...process.env, TIDEMARK_SIM_FAULT: fault },
-    timeout: LIMIT_MS,
-  });
-  let output = '';
-  child.stdout.on('data', (bytes: Buffer) => {
-    output += bytes.toString();
-  });
-  child.stderr.on('data', (bytes: Buffer) => {
-    output += bytes.toString();
-  });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, output }));
+/** A simulation in a process of its own, with a fault in one module. Where somebody prints, all that it says is shown. */
+export function simulateWith(
+  fault: string,
+  args: readonly string[],
+  print: (text: string) => void = () => undefined,
+): Promise<FaultRun> {
+  return withPlanted(fault, (built) => {
+    const main = join(built, 'test/sim/main.js');
+    const child = spawn(process.execPath, [NURSERY, main, ...args], { timeout: LIMIT_MS });
+    let output = '';
+    const take = (bytes: Buffer): void => {
+      output += bytes.toString();
+      print(bytes.toString());
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ code, output }));
+    });
   });
 }
 

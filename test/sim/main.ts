@@ -2,6 +2,7 @@
 // `--planted` looks whether the simulator would notice, and `--wide` plays many brokers.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { simulateWith } from './fault-run.ts';
 import { KINDS, type Kind, type Played, play, SECONDS } from './kinds.ts';
 import { lookForFaults } from './planted-run.ts';
 import { runSeeds } from './seeds.ts';
@@ -27,6 +28,7 @@ Plays metadata quorums and whole clusters, each from a seed, with faults, and ch
 
   --planted [PART...]  lets the product do something wrong, one line at a time, and tells which seed shows it first;
                  only faults with one of these parts in their names
+  --fault NAME   plays seeds, or one of them, while the product does this wrong
   --wide         one partition with a replica on each of many brokers: how they keep up, and that all end the same
   --brokers N    how many (${WIDE_BROKERS})
 `;
@@ -51,11 +53,13 @@ function kindOf(text: string): Kind {
   return kind;
 }
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const write = (text: string): void => void process.stdout.write(text);
+const print = (line: string): void => write(`${line}\n`);
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals, tokens } = parseArgs({
     allowPositionals: true,
+    tokens: true,
     options: {
       seeds: { type: 'string', default: '200' },
       from: { type: 'string', default: '1' },
@@ -65,6 +69,7 @@ async function main(): Promise<number> {
       jobs: { type: 'string', default: String(availableParallelism()) },
       verbose: { type: 'boolean', default: false },
       planted: { type: 'boolean', default: false },
+      fault: { type: 'string' },
       wide: { type: 'boolean', default: false },
       brokers: { type: 'string', default: String(WIDE_BROKERS) },
       help: { type: 'boolean', default: false },
@@ -78,6 +83,13 @@ async function main(): Promise<number> {
   const only = values.only === undefined ? undefined : kindOf(values.only);
   const kinds = only === undefined ? KINDS : [only];
   if (values.planted) return lookForFaults(kinds, positionals, print);
+  if (values.fault !== undefined) {
+    const args = tokens.flatMap((token) => {
+      if (token.kind !== 'option' || token.name === 'fault') return [];
+      return token.value === undefined ? [token.rawName] : [token.rawName, token.value];
+    });
+    return (await simulateWith(values.fault, args, write)).code ?? 1;
+  }
   if (positionals.length > 0) throw new Error(`'${positionals[0]}' is no option; see --help.`);
   if (values.wide) return showWide(wholeNumber(values.brokers, 'brokers'), seconds ?? WIDE_SECONDS, print);
   if (values.seed !== undefined) return replay(only ?? 'cluster', wholeNumber(values.seed, 'seed'), seconds);

@@ -1,5 +1,5 @@
-// Single-line faults, each in one module of the product, which the simulator has to find. They are planted into the
-// compiled text of the module while it is loaded (plant-fault.ts), so that nothing of this is in the product.
+// Single-line faults, each in one module of the product, which the simulator has to find. They are planted into a copy of
+// what was built (planted-tree.ts), so that nothing of this is in the product.
 
 export interface PlantedFault {
   /** What goes wrong, in a sentence. */
@@ -256,5 +256,13 @@ export const clusterFaults: readonly KnownFault[] = [
     module: 'core/partition-leader',
     find: 'if (epoch < info.epoch)',
     replace: 'if (false)',
+  },
+  {
+    name: 'a follower cuts its log to the HWM instead of by epoch',
+    seed: 8,
+    module: 'core/partition-follower',
+    find: "    return {\n        id,\n        epoch: info.epoch,\n        leo: log.leo,\n        lastEpoch: source === 'unproven' ? log.lastEpoch : undefined,",
+    replace:
+      "    if (source === 'unproven' && log.leo > replica.hwm) {\n        log.truncateTo(Math.max(log.logStart, replica.hwm));\n        replica.restart();\n    }\n    return {\n        id,\n        epoch: info.epoch,\n        leo: log.leo,\n        lastEpoch: undefined,",
   },
 ];

@@ -14,6 +14,9 @@ export interface ScheduledEvent {
 /** Turns of the event loop that are asked for at once: between any two of them all promises come to rest. */
 const TURNS_AT_ONCE = 512;
 
+/** More of them at once, or nearly, and whatever goes on there goes round in a circle. */
+const EVENTS_A_MS_MAX = 100_000;
+
 const CODES: Readonly<Record<EventKind, number>> = {
   message: 1,
   timer: 2,
@@ -42,6 +45,12 @@ export class Scheduler {
   isStopped = false;
   /** Called between any two events, when all promises have come to rest. */
   between: () => void = () => undefined;
+  /** Told where time does not get on, whatever happens. */
+  stuck: (sentence: string) => void = (sentence) => {
+    throw new Error(sentence);
+  };
+  /** How many events there were before this millisecond began. */
+  #eventsBefore = 0;
   readonly #trace: ((line: string) => void) | undefined;
   readonly #heap: ScheduledEvent[] = [];
   #sequence = 0;
@@ -111,8 +120,11 @@ export class Scheduler {
       this.#pop();
       const { action } = event;
       if (action === undefined) continue;
+      if (Math.floor(event.atMs) > Math.floor(this.nowMs)) this.#eventsBefore = this.events;
       this.nowMs = event.atMs;
       this.events += 1;
+      if (this.events - this.#eventsBefore === EVENTS_A_MS_MAX)
+        this.stuck(`${EVENTS_A_MS_MAX} events within a millisecond, the last of them: ${event.describe()}`);
       this.counts[event.kind] += 1;
       this.mix((event.atMs * 1024) | 0);
       this.mix(CODES[event.kind]);

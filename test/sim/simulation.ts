@@ -51,6 +51,7 @@ async function simulate(seed: number, { seconds, trace }: SeedOptions): Promise<
   const scheduler = new Scheduler(trace);
   if (trace !== undefined) trace(JSON.stringify(plan));
   const world = new World(plan, dice, scheduler);
+  scheduler.stuck = (sentence) => world.violate('Time goes on', sentence);
   const clients = new Clients(world, dice.fork());
   const nemesis = new Nemesis(world, dice.fork(), (leader) => clients.write(leader));
   for (const node of world.nodes) world.start(node);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connect, type Producer } from '../../src/index.ts';
+import { connect, type Producer, type TidemarkError } from '../../src/index.ts';
 import { assertRefused, outcomeOf, refusal } from '../client/refusals.ts';
 import { numbered, until, withCluster } from './fixtures.ts';
 
@@ -74,6 +74,57 @@ test('closing sends what producers have buffered, and fails reads that wait', ()
     assert.is.not(await poll, 'still pending');
     assert.is(refusal('CLOSED')(await idle), true);
     assert.is(cluster.status().topics[0].partitions[0].hwm, 4_000);
+  }));
+
+test('whoever is closed is named: a cluster, or one client of it', () =>
+  withCluster({}, async (cluster) => {
+    const [one, other] = [await connect(cluster.handle), await connect(cluster.handle)];
+    const sender = one.producer();
+    await sender.send('t', { value: 'v' });
+    const waiting = outcomeOf(one.read('t', { partition: 0, offset: 1, waitMs: 60_000 }));
+    await one.close();
+    assert.match(`${await waiting}`, /The client was closed before the request was answered/);
+    const client = /^The client is closed; connect again\.$/;
+    await assertRefused(one.read('t', { partition: 0, offset: 0 }), 'CLOSED', client);
+    await assertRefused(sender.send('t', { value: 'v' }), 'CLOSED', client);
+    await assertRefused(one.admin.listTopics(), 'CLOSED', client);
+    await assertRefused(one.status(), 'CLOSED', client);
+    assert.throws(() => one.producer(), refusal('CLOSED', client));
+    const orphan = other.producer();
+    await orphan.send('t', { value: 'v' });
+    await cluster.close();
+    const ended = /^The cluster is closed; start another one/;
+    await assertRefused(cluster.read('t', { partition: 0, offset: 0 }), 'CLOSED', ended);
+    await until('it has heard of the end', async () => refusal('CLOSED')(await outcomeOf(other.status())));
+    await assertRefused(other.read('t', { partition: 0, offset: 0 }), 'CLOSED', ended);
+    await assertRefused(orphan.send('t', { value: 'v' }), 'CLOSED', ended);
+    await assertRefused(other.admin.listTopics(), 'CLOSED', ended);
+    assert.throws(() => other.producer(), refusal('CLOSED', ended));
+    await assertRefused(connect(cluster.handle), 'CLOSED', ended);
+  }));
+
+test('changes that a close meets fail with CLOSED, whatever they had got to', () =>
+  withCluster({ sessionMs: 60_000 }, async (cluster) => {
+    // It answers nothing, so that nothing comes to an end before the close.
+    await cluster.faults.pause(2);
+    const changes = [
+      cluster.admin.createTopic('u', { replicationFactor: 2 }),
+      cluster.addBroker(),
+      cluster.stopBroker(3),
+      cluster.faults.disk(2, 'slow'),
+    ].map(outcomeOf);
+    const closing = cluster.close();
+    for (const outcome of await Promise.all(changes))
+      if (outcome instanceof Error) assert.is((outcome as TidemarkError).code, 'CLOSED', `${outcome}`);
+    await closing;
+  }));
+
+test('a broker that is being added when the cluster is closed is refused with CLOSED', () =>
+  withCluster({}, async (cluster) => {
+    const added = cluster.addBroker();
+    await cluster.close();
+    const outcome = await outcomeOf(added);
+    if (outcome !== 4) assert.is((outcome as TidemarkError).code, 'CLOSED', `${outcome}`);
   }));
 
 test('a closed producer refuses, and the cluster goes on', () =>

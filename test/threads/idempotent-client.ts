@@ -91,7 +91,7 @@ export class IdempotentClient {
   }
 
   async close(): Promise<void> {
-    await this.#session.close();
+    await this.#session.close('client');
     await this.#channel.ask('detach', this.#client);
     this.#channel.close();
   }

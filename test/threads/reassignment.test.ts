@@ -298,7 +298,7 @@ test('what makes no sense is refused with a sentence, and moves nothing', () =>
     const refused = async (call: Promise<unknown>, code: string, sentence: RegExp): Promise<void> => {
       await assertRefused(call, code as 'INVALID_ARGUMENT', sentence);
     };
-    await refused(admin.reassign([]), 'INVALID_ARGUMENT', /an empty one/);
+    await refused(admin.reassign([]), 'INVALID_ARGUMENT', /an empty array/);
     await refused(admin.reassign({} as never), 'INVALID_ARGUMENT', /array of partitions/);
     await refused(admin.reassign(of({ replicas: 1 })), 'INVALID_ARGUMENT', /array of broker ids/);
     await refused(admin.reassign(of({ partition: -1 })), 'INVALID_ARGUMENT', /partition must be/);

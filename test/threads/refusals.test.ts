@@ -103,7 +103,11 @@ test('a topic is not created with bad arguments, and none is left half-created',
     );
     for (const wrong of [[], new Map(), new Date()]) {
       const created = admin.createTopic('u', { config: anything(wrong) });
-      await assertRefused(created, 'INVALID_CONFIG', /config must be a plain object.*; got (Array|Map|Date)/);
+      await assertRefused(
+        created,
+        'INVALID_CONFIG',
+        /config must be a plain object.*; got (an empty array|Map|Date)/,
+      );
     }
     await assertRefused(admin.createTopic('t'), 'TOPIC_ALREADY_EXISTS', /'t' exists already/);
     const both = await Promise.allSettled([admin.createTopic('twice'), admin.createTopic('twice')]);
@@ -198,8 +202,10 @@ test('a read with bad arguments is refused', () =>
     const wrong: Record<string, unknown[]> = {
       offset: [-1, 1.5, '0', NaN, undefined, 2 ** 53],
       partition: [-1, 0.5, '0', undefined],
-      maxBytes: [0, -1, 1.5, '9'],
-      waitMs: [-1, 1.5, '9', 2 ** 31, Infinity],
+      maxBytes: [0, -1, 1.5, '9', null],
+      waitMs: [-1, 1.5, '9', 2 ** 31, Infinity, null],
+      timeoutMs: [0, '9', null],
+      broker: [0, 1.5, '1', NaN, null, [1]],
     };
     for (const [name, values] of Object.entries(wrong)) {
       for (const value of values) {
@@ -215,7 +221,7 @@ test('a read with bad arguments is refused', () =>
     );
     await assertRefused(read({ partition: 0, offset: 0 }, 'nope'), 'UNKNOWN_TOPIC_OR_PARTITION');
     const { replicas } = partitionOf(cluster);
-    for (const broker of [1, 2, 3, 4, 0, '1'].filter((id) => !replicas.includes(id as number))) {
+    for (const broker of [1, 2, 3, 4].filter((id) => !replicas.includes(id))) {
       await assertRefused(read({ partition: 0, offset: 0, broker }), 'INVALID_ARGUMENT', /holds no replica/);
     }
   }));
@@ -245,9 +251,103 @@ test('bad producer options are refused at once', () =>
       { batchBytes: 0 },
       { bufferBytes: -1 },
       { maxBlockMs: 'x' },
+      { acks: null },
+      { idempotent: null },
+      { bufferBytes: null },
+      { maxBlockMs: null },
+      { batchBytes: null },
     ]) {
       assert.throws(() => cluster.producer(anything(options)), /must be/);
     }
+  }));
+
+test('what is no id of a broker is refused in a sentence that says what is wanted, and nothing is changed', () =>
+  withCluster({}, async (cluster) => {
+    const calls: ((id: number) => Promise<unknown>)[] = [
+      (id) => cluster.stopBroker(id),
+      (id) => cluster.startBroker(id),
+      (id) => cluster.removeBroker(id),
+      (id) => cluster.removeBroker(id, { reassign: true }),
+      (id) => cluster.faults.kill(id),
+      (id) => cluster.faults.restart(id),
+      (id) => cluster.faults.pause(id),
+      (id) => cluster.faults.resume(id),
+      (id) => cluster.faults.disk(id, 'sound'),
+      (id) => cluster.faults.isolate([2, id]),
+    ];
+    for (const call of calls) {
+      for (const [id, got] of [
+        ['1', "'1'"],
+        [1.5, '1.5'],
+        [NaN, 'NaN'],
+        [0, '0'],
+        [null, 'null'],
+        [undefined, 'undefined'],
+        [[1], 'an array of 1'],
+      ] as const) {
+        const sentence = `the id of a broker must be a whole number of at least 1; got ${got}.`;
+        const refused = await assertRefused(call(anything(id)), 'INVALID_ARGUMENT');
+        assert.is(refused.message, sentence);
+      }
+    }
+    for (const ids of [[], 2, '2', null])
+      await assertRefused(
+        cluster.faults.isolate(anything(ids)),
+        'INVALID_ARGUMENT',
+        /in a list such as \[2, 3\]; got (an empty array|2|'2'|null)\./,
+      );
+    assert.equal(
+      cluster.status().brokers.map(({ state }) => state),
+      ['running', 'running', 'running'],
+    );
+  }));
+
+test('null is no default: whoever means one leaves the option out', () =>
+  withCluster({}, async (cluster) => {
+    const { admin } = cluster;
+    const none = anything(null);
+    for (const [call, sentence] of [
+      [() => admin.createTopic('u', { partitions: none }), /^partitions must be .*; got null\.$/],
+      [() => admin.electLeaders({ type: none }), /^type must be one of 'preferred', 'unclean'; got null\.$/],
+      [() => admin.electLeaders({ topics: none }), /^topics must be .*; got null\.$/],
+      [() => admin.alterTopicConfig('t', { remove: none }), /^remove must be .*; got null\.$/],
+      [
+        () => cluster.removeBroker(2, { reassign: none }),
+        /^reassign must be one of true, false; got null\.$/,
+      ],
+      [() => cluster.removeBroker(2, { timeoutMs: none }), /^timeoutMs must be .*; got null\.$/],
+      [() => cluster.inspect('t', { broker: 1, partition: 0, offset: none }), /^offset must be .* null\.$/],
+      [
+        () => cluster.inspect('t', { broker: 1, partition: 0, maxBytes: none }),
+        /^maxBytes must be .* null\.$/,
+      ],
+      [() => Cluster.start({ durability: none }), /^durability must be one of .*; got null\.$/],
+      [() => Cluster.start({ deliveryTimeoutMs: none }), /^deliveryTimeoutMs must be .*; got null\.$/],
+    ] as const)
+      await assertRefused(call(), 'INVALID_ARGUMENT', sentence);
+    assert.equal(await admin.listTopics(), ['t']);
+  }));
+
+test('what is wrong in a list, or in the names of an object, is shown', () =>
+  withCluster({}, async ({ admin }) => {
+    const wrong = anything(['t', 5]);
+    await assertRefused(
+      admin.electLeaders({ topics: wrong }),
+      'INVALID_ARGUMENT',
+      /names of topics; got 5 in it/,
+    );
+    await assertRefused(
+      admin.alterTopicConfig('t', { remove: wrong }),
+      'INVALID_ARGUMENT',
+      /names of properties; got 5 in it/,
+    );
+    await assertRefused(admin.reassign([]), 'INVALID_ARGUMENT', /got an empty array/);
+    for (const racks of [{ one: 'a' }, { '': 'a' }, { '1.0': 'a' }, { 0: 'a' }, { ' 1': 'a' }])
+      await assertRefused(
+        Cluster.start({ racks: anything(racks) }),
+        'INVALID_ARGUMENT',
+        new RegExp(`under the ids of brokers, .*; got the id '${Object.keys(racks)[0]}'`),
+      );
   }));
 
 test('what is no handle is refused', async () => {

@@ -93,7 +93,7 @@ export class Nemesis {
     const thread = this.#world.threads.get(id);
     if (thread === undefined || thread.isDead || !this.#maySurvive(id)) return;
     this.#note(`broker ${id} is doomed`);
-    this.#world.doom(id, this.#dice.below(40));
+    this.#world.storage.doom(thread.strand, this.#dice.below(40));
     this.#world.scheduler.schedule(
       this.#dice.between(1, 200),
       'fault',
@@ -151,24 +151,24 @@ export class Nemesis {
     const code = this.#dice.pick(['EIO', 'ENOSPC']);
     this.#note(`the disk of broker ${id} fails: ${kind}, ${code}`);
     const fault = { kind, nth: 1 + this.#dice.below(10), code, always: this.#dice.percent(50) };
-    this.#world.disks.get(id)?.fail(fault);
+    this.#world.storage.fail(id, fault);
     const { scheduler } = this.#world;
     scheduler.schedule(
       this.#dice.between(100, 2_000),
       'fault',
       () => `the disk of broker ${id} heals`,
-      () => this.#world.healDisk(id),
+      () => this.#world.storage.heal(id),
     );
   }
 
   #slowDisk(id: number): void {
-    this.#world.slowDisk(id, this.#dice.between(5, 50));
+    this.#world.storage.slowDown(id, this.#dice.between(5, 50));
     const { scheduler } = this.#world;
     scheduler.schedule(
       this.#dice.between(100, 2_000),
       'fault',
       () => `the disk of broker ${id} is fast`,
-      () => this.#world.healDisk(id),
+      () => this.#world.storage.heal(id),
     );
   }
 
@@ -181,7 +181,7 @@ export class Nemesis {
     this.#wiped = coordinator;
     this.#world.excuse(id);
     this.#note(`the directory of broker ${id} is wiped`);
-    this.#world.wipe(id);
+    this.#world.storage.wipe(id);
   }
 
   async #changeTopics(): Promise<void> {
@@ -232,7 +232,7 @@ export class Nemesis {
       return;
     }
     if (handle.state === 'offline') {
-      this.#world.healDisk(id);
+      this.#world.storage.heal(id);
       coordinator.lives.kill(id).catch(() => undefined);
     }
     // One of whose end nobody is ever told is not waited for.

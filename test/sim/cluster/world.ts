@@ -1,17 +1,12 @@
 // The brokers of a cluster, the process that they live in, their disks, and everything that can happen to them.
 import { topicConfig, topicDefaults } from '../../../src/config.ts';
 import type { MetadataPartition } from '../../../src/core/metadata/image.ts';
-import type { Member } from '../../../src/core/raft/index.ts';
 import type { Replica } from '../../../src/core/replica.ts';
-import type { Disk } from '../../../src/log/disk.ts';
 import { MemoryDisk } from '../../../src/log/memory-disk.ts';
 import { Arena } from '../../../src/runtime/arena.ts';
 import { Coordinator } from '../../../src/runtime/coordinator.ts';
-import { DataDirectory, type Place } from '../../../src/runtime/data-directory.ts';
-import { foundSeat } from '../../../src/runtime/quorum-seats.ts';
 import type { ClusterSurroundings } from '../../../src/runtime/surroundings.ts';
 import { pause } from '../../../src/runtime/timers.ts';
-import { FaultyDisk } from '../../log/faulty-disk.ts';
 import type { Dice } from '../dice.ts';
 import type { Scheduler } from '../scheduler.ts';
 import type { Violation } from '../world.ts';
@@ -20,20 +15,18 @@ import { Canon } from './canon.ts';
 import { allCheckers } from './checkers/index.ts';
 import { describePartition, describeReplica } from './describe.ts';
 import { type BrokerView, type Observer, TOPIC, type WorldView } from './observer.ts';
-import { healedSyncMs, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { Line, SimPort } from './sim-port.ts';
 import { SimProcess, uuidOf } from './sim-process.ts';
 import { SimThread, type ThreadWorld } from './sim-thread.ts';
+import { type End, Storage, type StorageUsers } from './storage.ts';
 import { Strand } from './strand.ts';
-import { type Device, StrandDisk } from './strand-disk.ts';
+import { StrandDisk } from './strand-disk.ts';
 
-const CLUSTER_ID = 'simulated';
 const RESTART_AFTER_MS = 300;
 const START_MS = [1, 30] as const;
 
-export type End = 'kill' | 'power cut';
-
-export class World implements WorldView, Device {
+export class World implements WorldView, StorageUsers {
   readonly plan: Plan;
   readonly scheduler: Scheduler;
   readonly canon = new Canon();
@@ -41,10 +34,7 @@ export class World implements WorldView, Device {
   isLooking = false;
   readonly #dice: Dice;
   readonly #checkers: readonly Observer[];
-  /** By broker: what lies in its directory. */
-  readonly disks = new Map<number, FaultyDisk>();
-  readonly #seatDisks = new Map<number, Disk>();
-  readonly #founders: readonly Member[];
+  readonly storage: Storage;
   /** By broker: its thread in its present life. */
   readonly threads = new Map<number, SimThread>();
   readonly #lives = new Map<SimThread, number>();
@@ -53,18 +43,12 @@ export class World implements WorldView, Device {
   readonly #known = new Map<number, MetadataPartition>();
   /** Broker and partition: what was taken there on purpose. */
   readonly #excused = new Set<string>();
-  /** By thread: after so many calls of its disk it dies. */
-  readonly #doomed = new Map<Strand, number>();
-  readonly #slow = new Map<number, number>();
   readonly #attachers: ((coordinator: Coordinator) => void)[] = [];
   readonly #told = new WeakMap<Replica, string>();
   readonly #bursts: (() => void)[] = [];
   readonly #watchers: (() => void)[] = [];
   #process: SimProcess | undefined;
   #isMainDirty = false;
-  #isHealed = false;
-  #wasPowerLost = false;
-  #isMade = false;
   #uuids = 0;
   #depth = 0;
 
@@ -72,13 +56,10 @@ export class World implements WorldView, Device {
     this.plan = plan;
     this.#dice = dice.fork();
     this.scheduler = scheduler;
-    this.#founders = Array.from({ length: plan.brokers }, (_, n) => ({
-      id: n + 1,
-      directoryId: uuidOf(-1 - n),
-    }));
-    for (const { id } of this.#founders) this.disks.set(id, this.#newDisk());
+    this.storage = new Storage(plan, this.#dice, scheduler, this);
     this.#checkers = allCheckers(this);
     scheduler.between = () => this.#look();
+    scheduler.stuck = (sentence) => this.violate('Time goes on', sentence);
   }
 
   get nowMs(): number {
@@ -86,7 +67,7 @@ export class World implements WorldView, Device {
   }
 
   get ids(): number[] {
-    return this.#founders.map(({ id }) => id);
+    return this.storage.ids;
   }
 
   /** Undefined while it is down, or starting. */
@@ -166,7 +147,7 @@ export class World implements WorldView, Device {
 
   async #start(process: SimProcess): Promise<void> {
     const { plan } = this;
-    const directory = await this.#openDirectory(process.main);
+    const directory = await this.storage.openDirectory(process.main);
     const coordinator = await Coordinator.start({
       durability: plan.durability,
       directory,
@@ -178,7 +159,7 @@ export class World implements WorldView, Device {
     });
     if (process.main.isDead) return;
     process.coordinator = coordinator;
-    this.#wasPowerLost = false;
+    this.storage.wasPowerLost = false;
     this.scheduler.note('the cluster is up');
     while (!coordinator.topics.has(TOPIC)) {
       // What is left of a creation that has failed.
@@ -208,10 +189,7 @@ export class World implements WorldView, Device {
     for (const checker of this.#checkers) checker.processEnded?.();
     this.threads.clear();
     this.#dirty.clear();
-    this.#doomed.clear();
-    for (const [id, disk] of this.disks)
-      this.disks.set(id, this.#held(end === 'kill' ? disk.kill() : disk.crash()));
-    this.#wasPowerLost ||= end === 'power cut';
+    this.storage.endProcess(end);
     giveMemory(process.memory);
     this.scheduler.schedule(
       RESTART_AFTER_MS,
@@ -219,35 +197,6 @@ export class World implements WorldView, Device {
       () => 'the process begins again',
       () => this.boot(),
     );
-  }
-
-  async #openDirectory(main: Strand): Promise<DataDirectory> {
-    const origin = { clusterId: CLUSTER_ID, founders: this.#founders, isFounding: false };
-    const isNew = !this.#isMade;
-    if (this.plan.durability === 'memory') {
-      for (const { id, directoryId } of this.#founders) {
-        const disk = new MemoryDisk();
-        await foundSeat(disk, directoryId, false);
-        this.#seatDisks.set(id, disk);
-      }
-      this.#isMade = true;
-      return new DataDirectory(origin, isNew, undefined, this.#seatDisks);
-    }
-    if (isNew)
-      for (const { id, directoryId } of this.#founders)
-        await foundSeat(this.#diskOf(id, main), directoryId, true);
-    this.#isMade = true;
-    const wasPowerLost = this.#wasPowerLost;
-    const place: Place = {
-      path: '/simulated',
-      lock: { wasPowerLost, recovered: () => undefined },
-      close: () => undefined,
-      brokers: () => this.ids,
-      disk: (id) => this.#diskOf(id, main),
-      makeHome: () => Promise.resolve(),
-      wipe: (id) => this.wipe(id),
-    };
-    return new DataDirectory(origin, isNew, place);
   }
 
   #surroundings(process: SimProcess): ClusterSurroundings {
@@ -264,8 +213,8 @@ export class World implements WorldView, Device {
         newUuid: () => this.#newUuid(),
         openDisk: (root) =>
           root === undefined
-            ? new StrandDisk(new MemoryDisk(), thread.strand, this)
-            : this.#diskOf(thread.id, thread.strand),
+            ? new StrandDisk(new MemoryDisk(), thread.strand, this.storage)
+            : this.storage.diskOf(thread.id, thread.strand),
       }),
     };
     return {
@@ -310,28 +259,11 @@ export class World implements WorldView, Device {
   /** A promise of the product was rejected, and nobody has caught that. */
   readonly unhandled = (error: unknown): void => this.#broken('somebody', error);
 
-  // Disks.
+  // Threads.
 
-  #newDisk(): FaultyDisk {
-    return this.#held(new FaultyDisk({ seed: this.#dice.below(1 << 30) }));
-  }
-
-  #held(disk: FaultyDisk): FaultyDisk {
-    disk.holdSyncs();
-    return disk;
-  }
-
-  #diskOf(id: number, strand: Strand): Disk {
-    return new StrandDisk(this.disks.get(id) as FaultyDisk, strand, this);
-  }
-
-  touch(strand: Strand): void {
-    const left = this.#doomed.get(strand);
-    if (left !== undefined) {
-      this.#doomed.set(strand, left - 1);
-      if (left <= 0) this.#threadOf(strand)?.die('in the midst of something');
-    }
-    if (this.#depth > 0 || strand.isDead || !this.#dice.percent(this.plan.meanwhilePercent)) return;
+  /** While this one is in the midst of a call of its disk. */
+  getOn(strand: Strand): void {
+    if (this.#depth > 0 || !this.#dice.percent(this.plan.meanwhilePercent)) return;
     this.#depth += 1;
     for (const burst of this.#bursts) if (this.#dice.percent(30)) burst();
     for (const thread of this.threads.values())
@@ -339,50 +271,12 @@ export class World implements WorldView, Device {
     this.#depth -= 1;
   }
 
-  sync(strand: Strand, disk: Disk, path: string, begin: () => Promise<void>): Promise<void> {
-    const done = begin();
-    const id = this.#threadOf(strand)?.id;
-    const [least, most] = this.#isHealed ? healedSyncMs : this.plan.syncMs;
-    const slower = id === undefined || this.#isHealed ? 1 : (this.#slow.get(id) ?? 1);
-    const delayMs = this.#dice.between(least, most) * slower;
-    const describe = (): string => `${strand.name} has synced ${path}`;
-    this.scheduler.schedule(delayMs, 'disk', describe, () => {
-      if (disk instanceof FaultyDisk) disk.releaseSyncs(1);
-    });
-    return new Promise((resolve, reject) => {
-      done.then(
-        () => strand.run(resolve),
-        (error: unknown) => strand.run(() => reject(error)),
-      );
-    });
-  }
-
-  #threadOf(strand: Strand): SimThread | undefined {
+  threadOf(strand: Strand): SimThread | undefined {
     for (const thread of this.threads.values()) if (thread.strand === strand) return thread;
     return undefined;
   }
 
   // Faults.
-
-  /** The thread ends after so many calls of its disk, or soon. */
-  doom(id: number, calls: number): void {
-    const thread = this.threads.get(id);
-    if (thread !== undefined && !thread.isDead) this.#doomed.set(thread.strand, calls);
-  }
-
-  slowDisk(id: number, times: number): void {
-    this.#slow.set(id, times);
-  }
-
-  healDisk(id: number): void {
-    this.disks.get(id)?.heal();
-    this.#slow.delete(id);
-  }
-
-  /** An empty directory stands in the place of that of a broker that does not run. */
-  wipe(id: number): void {
-    this.disks.set(id, this.#newDisk());
-  }
 
   /** Whether what a broker holds may go without anything being lost that was promised; from then on it is excused. */
   mayLose(id: number): boolean {
@@ -398,9 +292,7 @@ export class World implements WorldView, Device {
   }
 
   heal(): void {
-    this.#isHealed = true;
-    this.#doomed.clear();
-    for (const id of this.ids) this.healDisk(id);
+    this.storage.healAll();
     this.#process?.main.goOn();
     for (const thread of this.threads.values()) thread.strand.goOn();
     this.coordinator?.members.heal();
