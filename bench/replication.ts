@@ -62,7 +62,8 @@ async function load(
  */
 async function catchUp(durability: Durability): Promise<void> {
   const paced = durability === 'memory' ? undefined : FILES_RECORDS_A_SECOND;
-  const config = { 'min.insync.replicas': 2, 'segment.bytes': 64 << 20 };
+  // What was missed has to be there still, in memory too.
+  const config = { 'min.insync.replicas': 2, 'segment.bytes': 64 << 20, 'retention.bytes': -1 };
   const cluster = await Cluster.start({ brokers: 3, durability, config });
   try {
     await cluster.admin.createTopic(CATCHING_UP, { replicationFactor: 3 });
