@@ -1,6 +1,13 @@
 import { FailureDetector } from '../core/failure-detector.ts';
+import type { BrokerIntroduction } from '../core/metadata/commands.ts';
 import { TidemarkError } from '../errors.ts';
-import { BROKERS_A_PROCESS_MAX, BROKERS_MAX, HEARTBEAT_EVERY_MS, SHUT_DOWN_LIMIT_MS } from '../limits.ts';
+import {
+  BROKERS_A_PROCESS_MAX,
+  BROKERS_MAX,
+  CONTROL_TIMEOUT_MS,
+  HEARTBEAT_EVERY_MS,
+  SHUT_DOWN_LIMIT_MS,
+} from '../limits.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { ClusterListener } from './coordinator.ts';
 import type { DataDirectory } from './data-directory.ts';
@@ -14,6 +21,8 @@ import { Alarm, pause, timeLimit } from './timers.ts';
 import type { TopicChanges } from './topic-changes.ts';
 import type { Topics } from './topics.ts';
 
+/** How long one try to register a broker may take. */
+const REGISTER_TRY_MS = 1_000;
 /** Between two looks, while a broker's end is waited for, or its leaderships move. */
 const DECISION_LOOK_MS = 50;
 const SHUT_DOWN_LOOK_MS = 50;
@@ -58,6 +67,8 @@ export class BrokerLives {
   readonly #leaving = new Set<number>();
   /** By broker: when it was alive last, as far as was heard. */
   readonly #heard = new Map<number, number | undefined>();
+  /** Those that run, and that the metadata do not know of yet. */
+  readonly #unregistered = new Set<BrokerHandle>();
   /** By broker: what is being done to it. One thing follows the other. */
   readonly #steps = new Map<number, Promise<unknown>>();
 
@@ -91,6 +102,8 @@ export class BrokerLives {
   /** Ends a broker's thread as a crash would. Resolves when others lead in its place. */
   async kill(id: number): Promise<void> {
     const { handle } = this.#members.get(id);
+    // What it waits for may be long in coming.
+    if (this.#unregistered.has(handle)) await handle.kill();
     return this.#step(id, async () => {
       await handle.kill();
       // Behind what its end has brought about.
@@ -106,10 +119,17 @@ export class BrokerLives {
     await this.start(id);
   }
 
-  /** Starts a broker whose thread has ended, on its own data. Resolves when it follows, or leads what it alone has. */
+  /**
+   * Starts a broker whose thread has ended, on its own data. Resolves when it follows, or leads what it alone has; where too
+   * few voters run to decide on that, once its thread runs: the rest comes about when there are enough.
+   */
   async start(id: number): Promise<void> {
     this.#members.get(id);
-    return this.#step(id, async () => {
+    let runs = (): void => undefined;
+    const running = new Promise<void>((resolve) => {
+      runs = resolve;
+    });
+    const started = this.#step(id, async () => {
       this.#requireLinked(id);
       const before = this.#members.get(id).handle;
       if (!before.hasEnded)
@@ -117,13 +137,16 @@ export class BrokerLives {
           'INVALID_ARGUMENT',
           `Broker ${id} is ${before.state}; only one that has ended can be started.`,
         );
-      await this.#bringUp(id);
+      await this.#bringUp(id, { runs });
     });
+    await Promise.race([running, started]);
+    await this.#whileDecidable(started);
   }
 
   /** Lets others lead what this broker leads, and then ends its thread with everything in order. */
   async stop(id: number): Promise<void> {
     const { handle } = this.#members.get(id);
+    if (this.#unregistered.has(handle)) await handle.close();
     return this.#step(id, async () => {
       if (handle.hasEnded) return;
       this.#leaving.add(id);
@@ -165,8 +188,9 @@ export class BrokerLives {
     if (ids.length >= BROKERS_A_PROCESS_MAX)
       throw new TidemarkError('INVALID_ARGUMENT', `A cluster has at most ${BROKERS_A_PROCESS_MAX} brokers.`);
     return this.#topicChanges.inTurn(async () => {
+      this.#requireQuorum();
       const id = freeId(this.#members.ids);
-      await this.#step(id, () => this.#bringUp(id, rack));
+      await this.#step(id, () => this.#bringUp(id, { given: rack }));
       this.#metadata.shape(() => this.#members.ids);
       return id;
     });
@@ -324,23 +348,18 @@ export class BrokerLives {
   }
 
   /** A new thread opens the broker's logs, and is then told who leads. */
-  async #bringUp(id: number, given?: string): Promise<void> {
+  async #bringUp(
+    id: number,
+    { given, runs = () => undefined }: { readonly given?: string | undefined; runs?(): void } = {},
+  ): Promise<void> {
     const directoryId = await this.#directory.prepare(id);
     await this.#metadata.brokerReturned(id);
     const home = this.#directory.home(id);
     // Whatever this machine may have lost before this process began has been looked for by then.
     const { handle } = await this.#members.start(id, home && { ...home, wasPowerLost: false });
     const rack = given ?? this.#metadata.image.broker(id)?.rack ?? null;
-    const introduction = { broker: id, directoryId, rack };
-    try {
-      const { epoch } = await this.#metadata.submit({ type: 'register-broker', ...introduction });
-      this.#epochs.set(id, epoch);
-    } catch (error) {
-      // Without a registration it is nobody, as it was before.
-      await handle.close();
-      this.#metadata.brokerEnded(id);
-      throw error;
-    }
+    runs();
+    await this.#register(handle, { broker: id, directoryId, rack });
     this.#faulty.delete(id);
     // What has left this broker while it could not hear of it goes with what was deleted.
     const directories = new Map([...this.#topics.foreignTo(id), ...this.#topicChanges.takeOwed(id)]);
@@ -367,6 +386,36 @@ export class BrokerLives {
     await this.#comeBack(handle, () => handle.ready());
   }
 
+  /** Tries again for as long as there is no quorum, and while it may still be said that this takes its time. */
+  async #register(handle: BrokerHandle, introduction: BrokerIntroduction): Promise<void> {
+    const { clock } = this.#cluster;
+    const command = { type: 'register-broker', ...introduction } as const;
+    let deadlineMs = clock.nowMs() + CONTROL_TIMEOUT_MS;
+    this.#unregistered.add(handle);
+    try {
+      for (;;) {
+        try {
+          const { epoch } = await this.#metadata.submit(command, REGISTER_TRY_MS);
+          this.#epochs.set(handle.id, epoch);
+          return;
+        } catch (error) {
+          const { code } = error as TidemarkError;
+          const isPassing = code === 'NOT_CONTROLLER' || code === 'REQUEST_TIMED_OUT';
+          if (!this.#metadata.hasQuorum) deadlineMs = clock.nowMs() + CONTROL_TIMEOUT_MS;
+          const isOver = handle.hasEnded || this.#changes.isClosing || clock.nowMs() >= deadlineMs;
+          if (!isPassing || isOver) throw error;
+        }
+      }
+    } catch (error) {
+      // Without a registration it is nobody, as it was before.
+      await handle.close();
+      this.#metadata.brokerEnded(handle.id);
+      throw error;
+    } finally {
+      this.#unregistered.delete(handle);
+    }
+  }
+
   async #comeBack(handle: BrokerHandle, begin: () => void): Promise<void> {
     const { id } = handle;
     const commandOf = () =>
@@ -379,11 +428,16 @@ export class BrokerLives {
 
   /** Waits for a change, but not once too few voters are left to decide on it: it is made when some are back. */
   async #whileDecidable(changed: Promise<void>): Promise<void> {
-    const late = (): Error => new Error('slow');
+    const late = new Error('slow');
+    // Whatever becomes of it later nobody waits for.
+    changed.catch(() => undefined);
     for (let isDone = false; !isDone && this.#metadata.hasQuorum; ) {
-      isDone = await timeLimit(this.#cluster.clock, changed, DECISION_LOOK_MS, late).then(
+      isDone = await timeLimit(this.#cluster.clock, changed, DECISION_LOOK_MS, () => late).then(
         () => true,
-        () => false,
+        (error) => {
+          if (error === late) return false;
+          throw error;
+        },
       );
     }
   }

@@ -26,8 +26,8 @@ import { TopicChanges } from './topic-changes.ts';
 import { reopenTopics } from './topic-reopening.ts';
 import { type KnownTopic, type TopicInfo, Topics } from './topics.ts';
 
-/** For how long an end keeps the process alive at most; each of its steps has a limit of its own. */
-const CLOSE_HELD_MS = 600_000;
+/** For how long the process is kept without brokers; each step of a start or an end has a limit of its own. */
+const HELD_MS = 600_000;
 /** What a start of many thousands of partitions may take to be written down. */
 const START_LIMIT_MS = 600_000;
 
@@ -176,7 +176,7 @@ export class Coordinator {
     let coordinator: Coordinator | undefined;
     try {
       coordinator = new Coordinator(options);
-      await coordinator.#start();
+      await coordinator.#held(coordinator.#start());
       return coordinator;
     } catch (error) {
       if (coordinator === undefined) options.directory.close();
@@ -244,9 +244,12 @@ export class Coordinator {
   }
 
   async close(): Promise<void> {
-    // Whoever waits for it may have nothing else to live for once the brokers are gone.
-    const letGo = this.#surroundings.clock.scheduleKept(CLOSE_HELD_MS, () => undefined);
-    await this.#close().finally(letGo);
+    await this.#held(this.#close());
+  }
+
+  /** Whoever waits for a start or an end may have nothing else to live for while no broker runs. */
+  #held(done: Promise<void>): Promise<void> {
+    return done.finally(this.#surroundings.clock.scheduleKept(HELD_MS, () => undefined));
   }
 
   async #close(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { ReassignTarget } from '../core/metadata/commands.ts';
+import { unavailable } from '../core/metadata/decide-partitions.ts';
 import type { MetadataImage, MetadataPartition } from '../core/metadata/image.ts';
 import { Replacement } from '../core/replacement.ts';
 import { TidemarkError } from '../errors.ts';
@@ -103,25 +104,38 @@ export class Reassignments {
       if (image.topic(topic) === undefined)
         throw new TidemarkError('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic '${topic}'.`);
     }
-    const needed = image.partitions().filter(({ topic, leader, replicas }) => {
-      if (topics !== undefined && !topics.includes(topic)) return false;
-      return election === 'unclean' ? leader === -1 : leader !== replicas[0];
-    });
-    const results = await Promise.all(
-      needed.map(async ({ topic, partition, leader }): Promise<ElectionResult | undefined> => {
-        const command = { type: 'elect-leader', topic, partition, election } as const;
-        try {
-          const answer = await this.#cluster.changes.ask(command, limitMs);
-          return { topic, partition, leader: answer.leader };
-        } catch (error) {
-          if (!(error instanceof TidemarkError) || error.code === 'CLOSED') throw error;
-          // Somebody else was faster.
-          if (error.code === 'ELECTION_NOT_NEEDED') return undefined;
-          return { topic, partition, leader, code: error.code, error: error.message };
-        }
-      }),
-    );
+    const asked = image.partitions().filter(({ topic }) => topics === undefined || topics.includes(topic));
+    const needed = asked.filter((partition) => this.#needsElection(partition, election));
+    const results = await Promise.all(needed.map((partition) => this.#elect(partition, election, limitMs)));
     return results.filter((result) => result !== undefined);
+  }
+
+  /** A leader that does not live leads nothing, also while nobody can write that down. */
+  #needsElection({ leader, replicas }: MetadataPartition, election: 'preferred' | 'unclean'): boolean {
+    if (!this.#cluster.isLive(leader)) return true;
+    return election === 'preferred' && leader !== replicas[0];
+  }
+
+  async #elect(
+    which: MetadataPartition,
+    election: 'preferred' | 'unclean',
+    limitMs: number,
+  ): Promise<ElectionResult | undefined> {
+    const { topic, partition, replicas } = which;
+    const leader = this.#cluster.isLive(which.leader) ? which.leader : -1;
+    const candidates = election === 'unclean' ? replicas : replicas.slice(0, 1);
+    try {
+      // Where nobody lives there is nothing to decide, and perhaps nobody who could.
+      if (!candidates.some((id) => this.#cluster.isLive(id))) throw unavailable(which, election);
+      const command = { type: 'elect-leader', topic, partition, election } as const;
+      const answer = await this.#cluster.changes.ask(command, limitMs);
+      return { topic, partition, leader: answer.leader };
+    } catch (error) {
+      if (!(error instanceof TidemarkError) || error.code === 'CLOSED') throw error;
+      // Somebody else was faster.
+      if (error.code === 'ELECTION_NOT_NEEDED') return undefined;
+      return { topic, partition, leader, code: error.code, error: error.message };
+    }
   }
 
   /** Moves everything from a broker to others, and then does something, before it is given anything again. */

@@ -200,4 +200,42 @@ test('an election that cannot be is told of, and none is refused for others', ()
     assert.equal(await cluster.admin.electLeaders({ topics: [] }), []);
   }));
 
+test('where all brokers of a partition are dead an election says so, and what needs none is left out', () =>
+  withTwo({}, async (cluster) => {
+    await cluster.admin.createTopic('u', { replicationFactor: 1 });
+    const [holder] = partitionOf(cluster, 0, 'u').replicas;
+    await cluster.admin.reassign([{ topic: 'u', partition: 0, replicas: [1] }]);
+    if (holder !== 1) await until('it is there', () => partitionOf(cluster, 0, 'u').replicas.join() === '1');
+    await cluster.faults.kill(2);
+    await cluster.faults.kill(3);
+    const dead = { topic: 't', partition: 0, leader: -1 };
+    const elect = async (type: 'preferred' | 'unclean'): Promise<unknown[]> => {
+      const results = await cluster.admin.electLeaders({ type });
+      for (const { error } of results)
+        assert.match(`${error}`, /partition 0 of '[tu]'.*; (start one|try again when)/);
+      return results.map(({ error: _, ...rest }) => rest);
+    };
+    // What needs no election is left out.
+    assert.equal(await elect('unclean'), [{ ...dead, code: 'ELIGIBLE_LEADERS_NOT_AVAILABLE' }]);
+    assert.equal(await elect('preferred'), [{ ...dead, code: 'PREFERRED_LEADER_NOT_AVAILABLE' }]);
+    await cluster.faults.kill(1);
+    const startedMs = performance.now();
+    assert.equal(await elect('unclean'), [
+      { ...dead, code: 'ELIGIBLE_LEADERS_NOT_AVAILABLE' },
+      { ...dead, topic: 'u', code: 'ELIGIBLE_LEADERS_NOT_AVAILABLE' },
+    ]);
+    assert.is((await elect('preferred')).length, 2);
+    assert.ok(performance.now() - startedMs < 10_000, 'there was nothing to wait for');
+  }));
+
+test('after the loss of a majority an election says of every partition that nobody leads it', () =>
+  withCluster({ durability: 'os', partitions: 3 }, async (cluster) => {
+    await Promise.all([1, 2, 3].map((id) => cluster.faults.kill(id)));
+    const results = await cluster.admin.electLeaders({ type: 'unclean' });
+    assert.equal(
+      results.map(({ partition, leader, code }) => [partition, leader, code]),
+      [0, 1, 2].map((partition) => [partition, -1, 'ELIGIBLE_LEADERS_NOT_AVAILABLE']),
+    );
+  }));
+
 test.run();

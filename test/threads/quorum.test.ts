@@ -125,6 +125,63 @@ test('a change that is under way when the quorum is lost is seen through when it
     await cluster.producer().send('u', { value: 'v' });
   }));
 
+async function killAll(cluster: Cluster): Promise<void> {
+  for (const id of [1, 2, 3]) await cluster.faults.kill(id);
+}
+
+function stateOf(cluster: Cluster, broker: number): string {
+  return cluster.status().brokers[broker - 1].state;
+}
+
+for (const durability of ['os', 'fsync'] as const)
+  test(`${durability}: after the loss of all voters brokers are started again one after the other, and have everything`, () =>
+    withCluster({ durability, partitions: 3 }, async (cluster) => {
+      await cluster.producer().sendBatch('t', numbered(30));
+      const total = [0, 1, 2].reduce((sum, each) => sum + partitionOf(cluster, each).hwm, 0);
+      await killAll(cluster);
+      for (const id of [2, 3, 1]) await cluster.faults.restart(id);
+      for (const each of [0, 1, 2])
+        await until('all are in sync', () => partitionOf(cluster, each).isr.length === 3);
+      await assertReplicated(cluster, total);
+      await cluster.admin.createTopic('u', { replicationFactor: 3 });
+      await cluster.producer().send('u', { value: 'v' });
+    }));
+
+test('a broker that waits for a quorum may be killed, stopped and started again meanwhile', () =>
+  withCluster({ durability: 'os' }, async (cluster) => {
+    await cluster.producer().send('t', { value: 'v' });
+    await killAll(cluster);
+    await cluster.startBroker(1);
+    assert.is(stateOf(cluster, 1), 'starting');
+    await cluster.faults.restart(1);
+    assert.is(stateOf(cluster, 1), 'starting');
+    await cluster.faults.kill(1);
+    assert.is(stateOf(cluster, 1), 'failed');
+    await cluster.startBroker(1);
+    await cluster.stopBroker(1);
+    assert.is(stateOf(cluster, 1), 'closed');
+    await assertRefused(cluster.addBroker(), 'NOT_CONTROLLER', /Nothing was changed.* restart one/);
+    for (const id of [1, 2, 3]) await cluster.startBroker(id);
+    await until('all are in sync', () => partitionOf(cluster).isr.length === 3);
+    await cluster.producer().send('t', { value: 'v' });
+    await assertReplicated(cluster, 2);
+  }));
+
+test('a cluster is closed while a broker waits for a quorum, and the next start has everything', () =>
+  withDirectory(async (dataDir) => {
+    await withCluster({ durability: 'os', dataDir }, async (cluster) => {
+      await cluster.producer().sendBatch('t', numbered(10));
+      await killAll(cluster);
+      await cluster.startBroker(1);
+    });
+    const cluster = await Cluster.start({ dataDir });
+    try {
+      await assertReplicated(cluster, 10);
+    } finally {
+      await cluster.close();
+    }
+  }));
+
 test('a main thread that stands still for five seconds holds up neither data nor voters', () =>
   withCluster({ partitions: 3 }, async (cluster) => {
     const progress = new Int32Array(new SharedArrayBuffer(8));

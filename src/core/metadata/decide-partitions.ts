@@ -120,20 +120,32 @@ export function electLeader(
     throw new TidemarkError('ELECTION_NOT_NEEDED', `Broker ${preferred} leads ${which} already.`);
   }
   const record = preferredElection(partition, electorate);
-  if (record === undefined) {
-    throw new TidemarkError(
-      'PREFERRED_LEADER_NOT_AVAILABLE',
-      `Broker ${preferred} cannot lead ${which}, because it is not running or not in sync; try again when it is.`,
-    );
-  }
+  if (record === undefined) throw unavailable(partition, election);
   return { records: [record], answer: { leader: preferred } };
+}
+
+/** Nobody can lead a partition who would in an election of that kind. */
+export function unavailable(
+  { topic, partition, replicas }: MetadataPartition,
+  election: 'preferred' | 'unclean',
+): TidemarkError {
+  const which = `partition ${partition} of '${topic}'`;
+  return election === 'preferred'
+    ? new TidemarkError(
+        'PREFERRED_LEADER_NOT_AVAILABLE',
+        `Broker ${replicas[0]} cannot lead ${which}, because it is not running or not in sync; try again when it is.`,
+      )
+    : new TidemarkError(
+        'ELIGIBLE_LEADERS_NOT_AVAILABLE',
+        `None of the brokers ${replicas.join(', ')} that have ${which} is running with its log; start one, and try again.`,
+      );
 }
 
 function electUncleanly(
   partition: MetadataPartition,
   electorate: Electorate,
 ): Outcome<AnswerTo<ElectLeader>> {
-  const { leader: before, topic, partition: index, replicas } = partition;
+  const { leader: before, topic, partition: index } = partition;
   const which = `partition ${index} of '${topic}'`;
   if (before !== -1) {
     throw new TidemarkError('ELECTION_NOT_NEEDED', `Broker ${before} leads ${which}, and no record is lost.`);
@@ -141,12 +153,7 @@ function electUncleanly(
   // Whoever can lead without a loss does so already.
   const standing = electorate.uncleanly(partition);
   const record = standing && electorate.change(partition, standing);
-  if (standing?.leader === undefined || record === undefined) {
-    throw new TidemarkError(
-      'ELIGIBLE_LEADERS_NOT_AVAILABLE',
-      `None of the brokers ${replicas.join(', ')} that have ${which} is running with its log; start one, and try again.`,
-    );
-  }
+  if (standing?.leader === undefined || record === undefined) throw unavailable(partition, 'unclean');
   return { records: [record], answer: { leader: record.leader ?? standing.leader } };
 }
 

@@ -1,4 +1,4 @@
-// The end of a cluster, where nothing else keeps the process.
+// The start and the end of a cluster, where nothing else keeps the process.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { topicDefaults } from '../../src/config.ts';
@@ -7,7 +7,7 @@ import { Coordinator } from '../../src/runtime/coordinator.ts';
 import { openDataDirectory } from '../../src/runtime/data-directory.ts';
 import { processSurroundings } from '../../src/runtime/process-surroundings.ts';
 
-test('the process is kept until the last step of a close, when its brokers have long gone', async () => {
+test('the process is kept by a start before there are brokers, and by a close to its last step', async () => {
   /** Timers that keep the process. */
   const kept = new Set<object>();
   const clock = {
@@ -27,7 +27,14 @@ test('the process is kept until the last step of a close, when its brokers have 
   };
   const directory = await openDataDirectory(undefined, 'memory', 1, undefined);
   const close = directory.close.bind(directory);
+  const openSeat = directory.openSeat.bind(directory);
+  let keptAtFirst = 0;
   let keptAtLast = 0;
+  directory.openSeat = async (broker) => {
+    const seat = await openSeat(broker);
+    keptAtFirst = kept.size;
+    return seat;
+  };
   directory.close = () => {
     keptAtLast = kept.size;
     close();
@@ -40,6 +47,7 @@ test('the process is kept until the last step of a close, when its brokers have 
     config: topicDefaults('memory'),
     surroundings: { ...processSurroundings, clock },
   });
+  assert.ok(keptAtFirst > 0, 'a program that waits for its voters to agree would have ended');
   await coordinator.close();
   assert.ok(keptAtLast > 0, 'a program with nothing else to do would have ended');
   assert.is(kept.size, 0);
