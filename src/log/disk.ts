@@ -6,8 +6,10 @@ import type { Buffer } from 'node:buffer';
  * is thrown as a DiskError. Implementations: runtime/file-disk.ts, memory-disk.ts, and a faulty one for tests.
  */
 export interface Disk {
-  /** Nothing of it outlives the process, so that there is no power cut to be prepared for. */
+  /** Nothing of it outlives the thread. */
   readonly isVolatile: boolean;
+  /** Whether anybody looks at it once the process has ended: only then there are power cuts to be prepared for. */
+  readonly isKept: boolean;
   /** A file for reading and writing. With 'create' it is made if it is missing; otherwise that is ENOENT. */
   open(path: string, mode?: 'create'): DiskFile;
   /** What a directory holds, in ascending order, directories with a '/' behind them; ENOENT where there is none. */

@@ -65,15 +65,18 @@ export class EpochList {
     return this.#epochs.length < count;
   }
 
-  /** The log now begins at `logStart`: epochs that ended before it are forgotten. True where that changed anything. */
+  /**
+   * The log now begins at `logStart`: epochs that ended before it are forgotten. True where there were any; that the first
+   * one left begins later now needs no new file, since what the old one says of it holds.
+   */
   startAt(logStart: number): boolean {
-    const first = this.#starts[0];
+    const count = this.#starts.length;
     while (this.#starts.length > 1 && this.#starts[1] <= logStart) {
       this.#starts.shift();
       this.#epochs.shift();
     }
     if (this.#starts.length > 0 && this.#starts[0] < logStart) this.#starts[0] = logStart;
-    return this.#starts[0] !== first;
+    return this.#starts.length < count;
   }
 
   clear(): void {

@@ -67,13 +67,15 @@ interface Spare {
 /**
  * The files of segments that were dropped. Overwriting one is several times cheaper than writing to a new one. But if
  * a power cut took the renaming back and kept the overwriting, an old segment would come back with bytes that it never
- * had, and nobody could tell it from damage: so a file is given out only once its new name is on the device.
+ * had, and nobody could tell it from damage: so a file is given out only once its new name is on the device, if anybody is to find it after a power cut.
  */
 export class SpareFiles {
   readonly #files: OpenFiles;
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #spares: Spare[];
+  /** So many at least were there at any time since they were trimmed last. */
+  #unused = 0;
   #isSettling = false;
   #failure: unknown;
 
@@ -82,9 +84,10 @@ export class SpareFiles {
     this.#disk = files.disk;
     this.#directory = directory;
     // Of those that a killed process left nobody knows whether the device has heard.
-    this.#spares = paths.map((path) => ({ path, isReady: files.disk.isVolatile }));
+    this.#spares = paths.map((path) => ({ path, isReady: !files.disk.isKept }));
+    this.#unused = paths.length;
     this.trim();
-    if (this.#spares.length > 0) this.#settle();
+    if (this.#spares.some(({ isReady }) => !isReady)) this.#settle();
   }
 
   /** In memory one is enough, and the rest is better off in the pool of freed buffers. */
@@ -97,7 +100,7 @@ export class SpareFiles {
   }
 
   give(path: string): void {
-    const isReady = this.#disk.isVolatile;
+    const isReady = !this.#disk.isKept;
     this.#spares.push({ path, isReady });
     if (!isReady && !this.#isSettling) this.#settle();
   }
@@ -105,12 +108,23 @@ export class SpareFiles {
   /** The one that was given last, of which more is still in a cache. */
   take(): string | undefined {
     const ready = this.#spares.findLastIndex(({ isReady }) => isReady);
-    return ready === -1 ? undefined : this.#spares.splice(ready, 1)[0].path;
+    const taken = ready === -1 ? undefined : this.#spares.splice(ready, 1)[0].path;
+    this.#unused = taken === undefined ? 0 : Math.min(this.#unused, this.#spares.length);
+    return taken;
   }
 
-  /** Removes more than a log at rest needs. */
-  trim(kept = SPARES_AT_REST): void {
-    while (this.#spares.length > kept) {
+  /** Removes what was of no use since the last time, beyond what a log at rest needs: a busy one would make it anew. */
+  trim(): void {
+    this.#drop(Math.min(this.#unused, this.#spares.length) - SPARES_AT_REST);
+    this.#unused = this.#spares.length;
+  }
+
+  clear(): void {
+    this.#drop(this.#spares.length);
+  }
+
+  #drop(count: number): void {
+    for (let dropped = 0; dropped < count; dropped++) {
       const { path } = this.#spares.shift() as Spare;
       this.#files.forget(path);
       this.#disk.remove(path);

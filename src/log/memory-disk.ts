@@ -176,6 +176,7 @@ class MemoryFile implements DiskFile {
  */
 export class MemoryDisk implements Disk {
   readonly isVolatile = true;
+  readonly isKept = false;
   readonly #root = new DirectoryNode('', undefined);
   readonly #pool = new BufferPool();
 

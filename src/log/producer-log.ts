@@ -259,7 +259,7 @@ export class ProducerLog implements KnownProducers {
     try {
       file.truncate(0);
       file.write(0, [format().encodeProducers(states, { offset, leaderEpoch })]);
-      await file.sync();
+      if (this.#disk.isKept) await file.sync();
     } finally {
       file.close();
     }

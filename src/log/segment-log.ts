@@ -305,19 +305,19 @@ export class SegmentLog implements PartitionLog, ProducedLog {
 
   /**
    * In the background: brings what is sealed to the device, with its indexes, so that the next start need not look at
-   * it. Nothing waits for it.
+   * it. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough.
    */
   async store(): Promise<void> {
-    const sealed = this.#segments.slice(0, -1).filter((segment) => this.#isUnstored(segment));
+    const sealed = this.sealed.filter(({ isStored }) => !isStored);
     if (sealed.length === 0 && !this.producers.isUnwritten) return;
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
     const known = this.producers.store(this.#segments.at(-1)?.baseOffset ?? this.#leo);
     this.#directory.changed();
-    await Promise.all([known, this.#syncAll(sealed)]);
-    const first = this.#segments.findIndex((segment) => this.#isUnstored(segment));
+    await Promise.all([known, this.#settle(sealed)]);
+    const first = this.#segments.findIndex(({ isStored }) => !isStored);
     this.#recoveryPoint = Math.max(this.#recoveryPoint, this.#segments[first]?.baseOffset ?? 0);
-    for (const segment of this.#segments.slice(0, -1)) segment.forgetIndex();
+    for (const segment of this.sealed) segment.forgetIndex();
   }
 
   /** Everything written, on the device, cut to its end, with its indexes: nothing is left to do at the next start. */
@@ -326,7 +326,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of this.#segments) {
       segment.cut();
-      if (!this.#isUnstored(segment)) continue;
+      if (segment.isStored) continue;
       segment.storeIndex();
       this.#unsynced.add(segment);
       this.#directory.changed();
@@ -386,10 +386,6 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     return this.config['cleanup.policy'] !== 'compact';
   }
 
-  #isUnstored(segment: Segment): boolean {
-    return segment.syncedBytes < segment.bytes || !segment.isIndexStored;
-  }
-
   #unstage(): void {
     this.#staged.clear();
     this.producers.undone(this.#written);
@@ -398,7 +394,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
 
   #end(offset: number): void {
     // Segments of before may come again under the same names.
-    this.#spares.trim(0);
+    this.#spares.clear();
     this.#leo = offset;
     this.#written = offset;
     this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
@@ -475,6 +471,11 @@ export class SegmentLog implements PartitionLog, ProducedLog {
       if (suffix === LOG_SUFFIX || segment.isIndexStored) this.#files.disk.remove(segment.pathOf(suffix));
     }
     this.#directory.changed();
+  }
+
+  async #settle(sealed: readonly Segment[]): Promise<void> {
+    if (this.#files.disk.isKept) return this.#syncAll(sealed);
+    for (const segment of sealed) segment.syncedBytes = segment.bytes;
   }
 
   /** Segments, and then what the directory says of them. */

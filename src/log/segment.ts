@@ -65,7 +65,7 @@ export class Segment {
   nextOffset: number;
   /** The file may hold older bytes up to here. */
   staleEnd = 0;
-  /** Up to here the file is known to be on the device. */
+  /** Up to here nobody doubts the file at the next start: it is on the device. */
   syncedBytes = 0;
   /** Whether its two index files are on the disk, and the index in memory may be forgotten. */
   isIndexStored = false;
@@ -94,6 +94,11 @@ export class Segment {
 
   pathOf(suffix: string): string {
     return `${this.#directory}/${segmentFile(this.baseOffset, suffix)}`;
+  }
+
+  /** Whether the next start need not look at it. */
+  get isStored(): boolean {
+    return this.syncedBytes >= this.bytes && this.isIndexStored;
   }
 
   get isIndexLoaded(): boolean {

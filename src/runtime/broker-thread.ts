@@ -27,7 +27,7 @@ const surroundings: BrokerSurroundings = {
   clock: systemClock,
   // Not that of uuid.ts: node:crypto would come with every start of a thread.
   newUuid: () => crypto.randomUUID(),
-  openDisk: (root) => (root === undefined ? new MemoryDisk() : new FileDisk(root)),
+  openDisk: (home) => (home === undefined ? new MemoryDisk() : new FileDisk(home.path, !home.isTemporary)),
 };
 const broker = new Broker(data, surroundings, (notice) => parent.postMessage(notice), background);
 const own = data.brokers.find(({ id }) => id === data.id);

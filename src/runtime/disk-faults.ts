@@ -70,7 +70,7 @@ export function afflict(disk: Disk, clock: Clock, condition: DiskCondition): voi
 }
 
 /** The methods that a disk has of its own. */
-function bound(disk: Disk): Omit<Disk, 'isVolatile' | 'locate'> {
+function bound(disk: Disk): Omit<Disk, 'isVolatile' | 'isKept' | 'locate'> {
   return {
     open: disk.open.bind(disk),
     list: disk.list.bind(disk),

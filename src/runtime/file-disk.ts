@@ -214,18 +214,59 @@ class OpenHandle implements DiskFile {
   }
 }
 
+/** Open files by path. Thousands may be open, and each roll of a log renames: nobody looks through all of them for that. */
+class OpenNodes {
+  readonly #byPath = new Map<string, OpenNode>();
+  /** By directory, how many are open below it. */
+  readonly #below = new Map<string, number>();
+
+  get(path: string): OpenNode | undefined {
+    return this.#byPath.get(path);
+  }
+
+  add(node: OpenNode): void {
+    this.#byPath.set(node.path, node);
+    this.#count(node.path, 1);
+  }
+
+  delete(node: OpenNode): void {
+    if (this.#byPath.get(node.path) !== node) return;
+    this.#byPath.delete(node.path);
+    this.#count(node.path, -1);
+  }
+
+  /** The file of that path, or those below the directory of that path. */
+  under(path: string): readonly OpenNode[] {
+    const node = this.#byPath.get(path);
+    if (node !== undefined) return [node];
+    if (!this.#below.has(path)) return [];
+    return [...this.#byPath.values()].filter((other) => other.path.startsWith(`${path}/`));
+  }
+
+  #count(path: string, change: number): void {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      const directory = path.slice(0, end);
+      const count = (this.#below.get(directory) ?? 0) + change;
+      if (count === 0) this.#below.delete(directory);
+      else this.#below.set(directory, count);
+    }
+  }
+}
+
 /** A directory of the file system. One thread owns it, and nobody else changes what lies in it. */
 export class FileDisk implements Disk {
   readonly isVolatile = false;
+  readonly isKept: boolean;
   readonly #root: string;
   /** By path, without those whose name was taken away while they were open. */
-  readonly #open = new Map<string, OpenNode>();
+  readonly #open = new OpenNodes();
   #scratch: Buffer = Buffer.allocUnsafeSlow(SCRATCH_START_BYTES);
   /** Directories whose names are to settle, and what is under way for the last of them. */
   readonly #settling = new Map<string, Promise<void>>();
   #settlingTurn: Promise<void> = Promise.resolve();
 
-  constructor(root: string) {
+  constructor(root: string, isKept = true) {
+    this.isKept = isKept;
     if (!isAbsolute(root)) throw new Error(`a disk's directory must be an absolute path, not '${root}'`);
     this.#root = root;
   }
@@ -234,7 +275,7 @@ export class FileDisk implements Disk {
     let node = this.#open.get(path);
     if (node === undefined) {
       node = this.#openNode(path, mode);
-      this.#open.set(path, node);
+      this.#open.add(node);
     }
     return new OpenHandle(node, this.#scratchOf);
   }
@@ -264,10 +305,10 @@ export class FileDisk implements Disk {
     this.#attempt(`rename ${source} to`, target, () => renameSync(source, target));
     if (from === to) return;
     this.#forget(to);
-    for (const node of this.#openBelow(from)) {
-      this.#open.delete(node.path);
+    for (const node of this.#open.under(from)) {
+      this.#open.delete(node);
       node.path = to + node.path.slice(from.length);
-      this.#open.set(node.path, node);
+      this.#open.add(node);
     }
   }
 
@@ -326,9 +367,7 @@ export class FileDisk implements Disk {
     });
   }
 
-  readonly #released = (node: OpenNode): void => {
-    if (this.#open.get(node.path) === node) this.#open.delete(node.path);
-  };
+  readonly #released = (node: OpenNode): void => this.#open.delete(node);
 
   readonly #scratchOf = (bytes: number): Buffer => {
     if (bytes > this.#scratch.length) {
@@ -341,13 +380,7 @@ export class FileDisk implements Disk {
 
   /** The names are gone: whoever has such a file open keeps it, but the next one to open the path gets another. */
   #forget(path: string): void {
-    for (const node of this.#openBelow(path)) this.#open.delete(node.path);
-  }
-
-  #openBelow(path: string): OpenNode[] {
-    const node = this.#open.get(path);
-    if (node !== undefined) return [node];
-    return [...this.#open.values()].filter((other) => other.path.startsWith(`${path}/`));
+    for (const node of this.#open.under(path)) this.#open.delete(node);
   }
 
   #attempt<T>(operation: string, location: string, act: () => T): T {

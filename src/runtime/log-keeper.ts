@@ -23,6 +23,13 @@ import { type OffsetTable, type ReplicaOpening, segmentLogOf } from './replica-o
 /** Kafka's controller numbers the lives of its brokers, and they write it down; ours have no such number. */
 const BROKER_EPOCH = 0;
 
+/**
+ * For less the next start looks through a log again, which takes milliseconds, where three files have to be made for each
+ * segment otherwise: what keeps little has dropped it by then, and thousands of such logs would only make files.
+ */
+const STORED_FROM_BYTES = 16 * 1024 * 1024;
+const STORED_FROM_SEGMENTS = 3;
+
 /** What the housekeeping asks of its broker. */
 export interface KeeperHost extends CareHost {
   readonly table: PartitionTable;
@@ -146,7 +153,8 @@ export class LogKeeper {
       if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
     }
     for (const { log, replica } of this.#kept())
-      if (replica.state === 'online') await this.care.damages.guard(replica, () => log.store());
+      if (replica.state === 'online' && isWorthStoring(log))
+        await this.care.damages.guard(replica, () => log.store());
     await this.#checkpoint();
   }
 
@@ -249,4 +257,11 @@ export async function deleteRecords(
 function partitionOf(directory: string): { topic: string; partition: number } {
   const dash = directory.lastIndexOf('-');
   return { topic: directory.slice(0, dash), partition: Number(directory.slice(dash + 1)) };
+}
+
+/** Whether storing would save the next start more than a few small segments, which may be dropped before that. */
+function isWorthStoring({ sealed, config }: SegmentLog): boolean {
+  let bytes = 0;
+  for (const segment of sealed) if (!segment.isStored) bytes += segment.bytes;
+  return bytes >= Math.min(STORED_FROM_BYTES, STORED_FROM_SEGMENTS * config['segment.bytes']);
 }

@@ -97,7 +97,7 @@ export class ReplicaOpening {
     this.#home = home;
     this.#notify = notify;
     this.#background = background;
-    this.disk = surroundings.openDisk(home?.path);
+    this.disk = surroundings.openDisk(home);
     this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
   }
 

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Disk } from '../log/disk.ts';
 import type { Arena } from './arena.ts';
-import type { BrokerThreadData } from './directory.ts';
+import type { BrokerHome, BrokerThreadData } from './directory.ts';
 
 /** Time, as brokers and the coordinator see it: that of the process, or a simulated one. */
 export interface Clock {
@@ -31,8 +31,8 @@ export interface BrokerSurroundings {
   readonly clock: Clock;
   /** No two are the same; names of directories that nobody looks for are made of them. */
   newUuid(): string;
-  /** Without a root one that lives in memory. */
-  openDisk(root: string | undefined): Disk;
+  /** Without a home one that lives in memory. */
+  openDisk(home: BrokerHome | undefined): Disk;
 }
 
 /**

@@ -51,6 +51,7 @@ const INVALID_BYTE = 0xdd;
 
 export class FaultyDisk implements Disk {
   readonly isVolatile = false;
+  readonly isKept = true;
   readonly #random: Random;
   readonly #options: FaultyDiskOptions;
   #names = new Names();

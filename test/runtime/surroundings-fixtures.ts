@@ -8,7 +8,7 @@ import type { BrokerSurroundings, Clock } from '../../src/runtime/surroundings.t
 export const threadSurroundings: BrokerSurroundings = {
   clock: systemClock,
   newUuid: randomUUID,
-  openDisk: (root) => (root === undefined ? new MemoryDisk() : new FileDisk(root)),
+  openDisk: (home) => (home === undefined ? new MemoryDisk() : new FileDisk(home.path, !home.isTemporary)),
 };
 
 interface Due {

@@ -7,6 +7,7 @@ export type Device = (path: string, finish: () => void) => void;
 /** A faulty disk whose syncs end when the scheduler says so. */
 export class SimDisk implements Disk {
   readonly isVolatile = false;
+  readonly isKept = true;
   readonly #disk: FaultyDisk;
   readonly #device: Device;
 

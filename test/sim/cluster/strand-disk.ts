@@ -27,6 +27,10 @@ export class StrandDisk implements Disk {
     return this.#disk.isVolatile;
   }
 
+  get isKept(): boolean {
+    return this.#disk.isKept;
+  }
+
   open(path: string, mode?: 'create'): DiskFile {
     const file = this.#do(() => this.#disk.open(path, mode));
     return new StrandFile(
