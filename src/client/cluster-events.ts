@@ -1,7 +1,8 @@
 import type { AttachServer } from '../runtime/attach-channel.ts';
 import type { ClusterListener, Coordinator } from '../runtime/coordinator.ts';
+import type { TopicInfo } from '../runtime/topics.ts';
 import type { BrokerEvent } from './connect.ts';
-import type { TopicNotice } from './known-topics.ts';
+import type { TopicChange, TopicNotice } from './known-topics.ts';
 import type { Session } from './session.ts';
 
 /** What happens to brokers and topics, told to the session of this thread and to all that are attached from others. */
@@ -11,6 +12,15 @@ export function clusterEvents(
   client: number,
   server: AttachServer,
 ): ClusterListener {
+  /** As they were told of last. */
+  const told = new Map<string, TopicInfo>();
+  const changeOf = (topic: TopicInfo): TopicChange => {
+    const { partitions, ...rest } = topic;
+    const before = told.get(topic.name)?.partitions ?? [];
+    told.set(topic.name, topic);
+    // What is written down of a partition is never altered, only replaced.
+    return { ...rest, changed: partitions.filter((info, n) => info !== before[n]) };
+  };
   const tell = (event: BrokerEvent): void => server.tell('broker', event);
   return {
     brokerEnded(broker, life, cause) {
@@ -36,7 +46,9 @@ export function clusterEvents(
     topicsChanged(changed, removed) {
       const version = coordinator.topicsVersion;
       const { offset } = coordinator.quorum;
-      server.tell('topics', { version, offset, changed, removed } satisfies TopicNotice);
+      for (const name of removed) told.delete(name);
+      const notice: TopicNotice = { version, offset, changed: changed.map(changeOf), removed };
+      server.tell('topics', notice);
       session.topicsChanged();
     },
   };

@@ -1,4 +1,10 @@
 import type { TopicInfo } from '../runtime/topics.ts';
+import type { PartitionInfo } from '../types.ts';
+
+/** A topic that has changed, with those of its partitions that have. */
+export interface TopicChange extends Omit<TopicInfo, 'partitions'> {
+  readonly changed: readonly PartitionInfo[];
+}
 
 /** Topics that have changed, and those that are gone. */
 export interface TopicNotice {
@@ -6,7 +12,7 @@ export interface TopicNotice {
   readonly version: number;
   /** Up to which entry of their log these are the metadata. */
   readonly offset: number;
-  readonly changed: readonly TopicInfo[];
+  readonly changed: readonly TopicChange[];
   readonly removed: readonly string[];
 }
 
@@ -45,7 +51,15 @@ export class KnownTopics {
   change({ version, offset, changed, removed }: TopicNotice): void {
     this.#version = version;
     this.#offset = offset;
-    for (const topic of changed) if (this.#byName.has(topic.name)) this.#byName.set(topic.name, topic);
+    for (const topic of changed) this.#take(topic);
     for (const name of removed) this.#byName.delete(name);
+  }
+  /** Notices come in order, and none is missing: what one does not name is as it was. */
+  #take({ changed, ...topic }: TopicChange): void {
+    const known = this.#byName.get(topic.name);
+    if (known === undefined) return;
+    const partitions = known.partitions.slice();
+    for (const info of changed) partitions[info.partition] = info;
+    this.#byName.set(topic.name, { ...topic, partitions });
   }
 }

@@ -1,5 +1,7 @@
 // A producer without threads: the test plays the brokers, and decides when and how they answer.
+
 import type { BatchLink, OutboundBatch } from '../../src/client/broker-link.ts';
+import { closedError } from '../../src/client/closed.ts';
 import { Producer, type ProducerOptions } from '../../src/client/producer.ts';
 import { Retries } from '../../src/client/retries.ts';
 import type { Session, SessionListener } from '../../src/client/session.ts';
@@ -71,6 +73,9 @@ export class ProducerBench {
     const session = {
       get isOpen() {
         return bench.isOpen;
+      },
+      requireOpen: () => {
+        if (!bench.isOpen) throw closedError('cluster');
       },
       deliveryTimeoutMs: 60_000,
       directory: {

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { type Cluster, connect } from '../../src/index.ts';
 import { assertRefused } from '../client/refusals.ts';
 import { assertReplicated, numbered, partitionOf, sleep, text, until, withCluster } from './fixtures.ts';
+import { underLoad } from './load.ts';
 
 const SESSION_MS = 600;
 
@@ -50,21 +51,7 @@ for (const durability of ['memory', 'os', 'fsync'] as const) {
 
 test('every broker dies in turn under load, twice, and all that was acknowledged is where it was', () =>
   withCluster({ partitions: 3 }, async (cluster) => {
-    const acknowledged = new Map<string, string>();
-    let isOver = false;
-    const producer = cluster.producer();
-    const load = async (name: string): Promise<void> => {
-      for (let n = 0; !isOver; n++) {
-        const value = `${name} ${n}`;
-        try {
-          const { partition, offset } = await producer.send('t', { key: value, value });
-          acknowledged.set(`${partition} ${offset}`, value);
-        } catch {
-          await sleep(1);
-        }
-      }
-    };
-    const loads = ['a', 'b', 'c', 'd'].map(load);
+    const load = underLoad(cluster);
     for (const broker of [1, 2, 3, 1, 2, 3]) {
       await sleep(50);
       await cluster.faults.kill(broker);
@@ -72,24 +59,7 @@ test('every broker dies in turn under load, twice, and all that was acknowledged
       await cluster.faults.restart(broker);
       for (const partition of [0, 1, 2]) await allInSync(cluster, partition);
     }
-    isOver = true;
-    await Promise.all(loads);
-    let total = 0;
-    for (const partition of [0, 1, 2]) {
-      const { hwm } = partitionOf(cluster, partition);
-      for (let offset = 0; offset < hwm; ) {
-        const read = await cluster.read('t', { partition, offset });
-        for (const record of read.records) {
-          const key = `${partition} ${record.offset}`;
-          if (acknowledged.has(key)) assert.is(text(record.value), acknowledged.get(key));
-          acknowledged.delete(key);
-        }
-        offset = read.nextOffset;
-      }
-      total += hwm;
-    }
-    assert.is(acknowledged.size, 0);
-    await assertReplicated(cluster, total);
+    await assertReplicated(cluster, await load.end());
   }));
 
 test('a broker that alone has all records leads again when it is back, one epoch further on', () =>
