@@ -419,10 +419,12 @@ export class BrokerLives {
   async #comeBack(handle: BrokerHandle, begin: () => void): Promise<void> {
     const { id } = handle;
     const commandOf = () =>
-      this.isLive(id)
+      this.isLive(id) && !handle.hasEnded
         ? ({ type: 'unfence-broker', broker: id, epoch: this.epochOf(id) } as const)
         : undefined;
-    await this.#changes.change(commandOf, { begin, welcomed: handle });
+    const shown = this.#changes.change(commandOf, { begin, welcomed: handle });
+    // Whoever starts it again must not have to wait for a decision about one that has ended: its own vote may be missing.
+    await Promise.race([shown, handle.exited]);
     if (handle.isAlive) this.#cluster.tell((listener) => listener.brokerStarted(id));
   }
 

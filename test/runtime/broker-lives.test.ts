@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Command } from '../../src/core/metadata/commands.ts';
+import type { BrokerHandle } from '../../src/runtime/broker-handle.ts';
 import { BrokerLives, type LivesCluster } from '../../src/runtime/broker-lives.ts';
 
 /** One broker, registered with epoch 7, and what is to be decided about it, when its turn comes. */
@@ -52,5 +53,73 @@ test('a broker that lives another life by then is fenced in the one that was mea
   setRunning(true);
   assert.equal(turns[0]?.(), { type: 'fence-broker', broker: 1, epoch: 7 });
 });
+
+/** A broker whose threads run, whose logs are opened, and of which nothing more is decided: no majority is left. */
+function returningBroker(): { lives: BrokerLives; begun: (() => void)[] } {
+  const begun: (() => void)[] = [];
+  const handleOf = (): { handle: BrokerHandle } => {
+    let hasEnded = begun.length === 0;
+    let end = (): void => undefined;
+    const exited = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    begun.push(() => {
+      hasEnded = true;
+      end();
+    });
+    const handle = {
+      id: 1,
+      get hasEnded(): boolean {
+        return hasEnded;
+      },
+      exited,
+      request: () => Promise.resolve([]),
+    };
+    return { handle: handle as unknown as BrokerHandle };
+  };
+  let present = handleOf();
+  const cluster = {
+    clock: { nowMs: () => 0, schedule: () => () => undefined },
+    members: {
+      ids: [1],
+      get: () => present,
+      running: () => undefined,
+      sides: { isWithCoordinator: () => true },
+      extendTables: () => [],
+      start: () => {
+        present = handleOf();
+        return Promise.resolve(present);
+      },
+    },
+    directory: { prepare: () => Promise.resolve('id'), home: () => undefined },
+    metadata: {
+      hasQuorum: false,
+      brokerReturned: () => Promise.resolve(),
+      submit: () => Promise.resolve({ epoch: 8 }),
+      image: { broker: () => undefined, partitionsOn: () => [] },
+    },
+    topics: { foreignTo: () => new Map(), written: [] },
+    topicChanges: { takeOwed: () => new Map() },
+    changes: { change: () => new Promise<void>(() => undefined) },
+    opened: () => undefined,
+    sessionMs: 3_000,
+  };
+  return { lives: new BrokerLives(cluster as unknown as LivesCluster), begun };
+}
+
+test('a broker that has died while it came back is started again, though its return is not decided on: its vote may be missing', async () => {
+  const { lives, begun } = returningBroker();
+  await lives.start(1);
+  await settled();
+  begun.at(-1)?.();
+  void lives.start(1);
+  await settled();
+  // The one that had ended before, and two lives more.
+  assert.is(begun.length, 3);
+});
+
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 test.run();

@@ -153,7 +153,7 @@ export const clusterFaults: readonly KnownFault[] = [
   },
   {
     name: 'the HWM does not wait for whom the leader has proposed',
-    seed: 14,
+    seed: 5,
     module: 'core/replica',
     find: 'if (!this.isAwaited(follower))',
     replace: 'if (false)',
@@ -174,14 +174,14 @@ export const clusterFaults: readonly KnownFault[] = [
   },
   {
     name: 'the first replica is elected, in sync or not',
-    seed: 33,
+    seed: 3,
     module: 'core/metadata/election',
     find: 'replicas.find((id) => isr.includes(id) && this.canLead(id, partition))',
     replace: 'replicas.find((id) => this.canLead(id, partition))',
   },
   {
     name: 'an emptied replica stays in the ISR',
-    seed: 33,
+    seed: 93,
     module: 'core/metadata/decide-brokers',
     find: 'withDirectory(partition, id, before?.directoryId, directoryId)',
     replace: 'withDirectory(partition, id, directoryId, directoryId)',
@@ -209,14 +209,14 @@ export const clusterFaults: readonly KnownFault[] = [
   },
   {
     name: 'an LEO is published before the device has what lies below it',
-    seed: 8,
+    seed: 6,
     module: 'runtime/durable-logs',
     find: 'if (this.#groups === undefined)\n            this.#settle',
     replace: 'if (true)\n            this.#settle',
   },
   {
     name: 'a smaller ISR is gone by before it is written down',
-    seed: 7,
+    seed: 2,
     module: 'runtime/broker',
     find: '({ id, info }, followers) => this.#notify',
     replace:
@@ -231,38 +231,45 @@ export const clusterFaults: readonly KnownFault[] = [
   },
   {
     name: 'the sequence numbers of producers are forgotten at a restart',
-    seed: 6,
+    seed: 3,
     module: 'log/producer-log',
     find: 'this.#states ??= this.#statesAt(this.#log.written);',
     replace: 'this.#states ??= new ProducerStates();',
   },
   {
     name: 'what producers have written behind the newest snapshot is not looked at',
-    seed: 8,
+    seed: 3,
     module: 'log/producer-log',
     find: 'found.note(batch);',
     replace: 'void batch;',
   },
   {
     name: 'a follower takes no note of sequence numbers',
-    seed: 2,
+    seed: 4,
     module: 'log/segment-log',
     find: 'for (const batch of staged.produced)\n            this.producers.note(batch);',
     replace: '',
   },
   {
     name: 'who speaks of an earlier reign is served',
-    seed: 11,
+    seed: 20,
     module: 'core/partition-leader',
     find: 'if (epoch < info.epoch)',
     replace: 'if (false)',
   },
   {
     name: 'a follower cuts its log to the HWM instead of by epoch',
-    seed: 8,
+    seed: 6,
     module: 'core/partition-follower',
     find: "    return {\n        id,\n        epoch: info.epoch,\n        leo: log.leo,\n        lastEpoch: source === 'unproven' ? log.lastEpoch : undefined,",
     replace:
       "    if (source === 'unproven' && log.leo > replica.hwm) {\n        log.truncateTo(Math.max(log.logStart, replica.hwm));\n        replica.restart();\n    }\n    return {\n        id,\n        epoch: info.epoch,\n        leo: log.leo,\n        lastEpoch: undefined,",
+  },
+  {
+    name: 'a replica is admitted without looking at where its leader began to reign',
+    seed: 6,
+    module: 'core/partition-leader',
+    find: 'if (leo < replica.reignStart)',
+    replace: 'if (false)',
   },
 ];

@@ -26,6 +26,7 @@ export class Nemesis {
     const acts: Record<keyof Plan['rates'], () => void> = {
       kill: () => this.#kill(this.#anybody()),
       crash: () => this.#crash(this.#anybody()),
+      killInReturn: () => this.#killInReturn(),
       stop: () => this.#stop(this.#anybody()),
       isolate: () => this.#isolate(),
       pause: () => this.#pause(this.#anybody()),
@@ -86,6 +87,16 @@ export class Nemesis {
     if (coordinator?.members.find(id)?.handle.hasEnded !== false || !this.#maySurvive(id)) return;
     this.#note(`broker ${id} is killed`);
     coordinator.lives.kill(id).catch(() => undefined);
+  }
+
+  /** A leader dies while somebody who was out of sync is on its way back: what was begun ends in another reign. */
+  #killInReturn(): void {
+    const { coordinator } = this.#world;
+    const isBack = (id: number): boolean => coordinator?.members.find(id)?.handle.state === 'running';
+    const partition = this.#world
+      .partitions()
+      .find(({ isr, replicas }) => isr.length > 1 && replicas.some((id) => !isr.includes(id) && isBack(id)));
+    if (partition !== undefined) this.#kill(partition.leader);
   }
 
   /** By itself, in the midst of something. */

@@ -35,6 +35,8 @@ export interface Plan {
   readonly valueBytes: readonly number[];
   readonly rates: {
     readonly kill: number;
+    /** Of a leader, while somebody comes back to it. */
+    readonly killInReturn: number;
     readonly crash: number;
     readonly stop: number;
     readonly isolate: number;
@@ -101,6 +103,7 @@ export function drawPlan(dice: Dice): Plan {
     valueBytes: dice.pick([[10], [10, 300], [10, 300, 900]] as const),
     rates: {
       kill: maybe(60, 2_000),
+      killInReturn: maybe(30, 150),
       crash: maybe(60, 2_000),
       stop: maybe(25, 4_000),
       isolate: maybe(40, 3_000),

@@ -19,6 +19,7 @@ const DOWN_MS = 500;
 
 const rates: Plan['rates'] = {
   kill: NEVER,
+  killInReturn: NEVER,
   crash: NEVER,
   stop: NEVER,
   isolate: NEVER,

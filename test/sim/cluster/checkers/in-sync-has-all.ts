@@ -3,7 +3,8 @@ import { DiskError } from '../../../../src/log/disk.ts';
 import type { Observer, WorldView } from '../observer.ts';
 
 export class InSyncHasAll implements Observer {
-  readonly invariant = 'Whoever is in the ISR has everything that is committed, byte for byte';
+  readonly invariant =
+    'Whoever is in the ISR has everything that is committed, byte for byte, and as durably as promised';
   readonly #world: WorldView;
 
   constructor(world: WorldView) {
@@ -19,7 +20,8 @@ export class InSyncHasAll implements Observer {
       // One that has just begun to open its logs has none yet.
       if (replica === undefined || replica.state !== 'online') continue;
       let found: string | undefined;
-      if (replica.log.leo < end) found = `broker ${view.id} ends at ${replica.log.leo}`;
+      if (replica.stable < end)
+        found = `broker ${view.id} ends at ${replica.log.leo}, of which its device has what lies below ${replica.stable}`;
       else {
         try {
           found = canon.difference(replica, replica.log.logStart, Math.min(end, replica.log.written));

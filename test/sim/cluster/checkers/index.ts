@@ -1,4 +1,5 @@
 import type { Observer, WorldView } from '../observer.ts';
+import { Admissions } from './admissions.ts';
 import { Answers } from './answers.ts';
 import { CommittedByAll } from './committed-by-all.ts';
 import { CommittedBytes } from './committed-bytes.ts';
@@ -21,6 +22,7 @@ export function allCheckers(world: WorldView): Observer[] {
     new EpochEntries(world),
     new PartitionEpochs(world),
     new Elections(world),
+    new Admissions(world),
     new InSyncHasAll(world),
     new Answers(world),
     new Reads(world),
