@@ -9,10 +9,12 @@ import { replicasEqual } from './verify.ts';
 // How a replica comes back that has missed much, and what very many replicas cost. `npm run bench:replication`
 
 const MISSED_BYTES = 1e9;
+const SEGMENT_BYTES = 64 << 20;
 const PIECE_BYTES = 4 << 20;
 const LOAD_MS = 2_000;
 const WARM_UP_MS = 500;
 const PIECE_MS = 250;
+const MEMORY_RECORDS_A_SECOND = 1_000_000;
 const FILES_RECORDS_A_SECOND = 400_000;
 const RETURN_LIMIT_MS = 60_000;
 const CATCHING_UP = 'catch-up';
@@ -28,10 +30,10 @@ function partitionOf(cluster: Cluster, topic: string) {
 
 /** How fast the log of the leader can be read through another thread, with nothing else to do. */
 async function readSpeed(cluster: Cluster): Promise<number> {
-  const { leader: broker, hwm } = partitionOf(cluster, CATCHING_UP);
+  const { leader: broker, hwm, logStart } = partitionOf(cluster, CATCHING_UP);
   const startedMs = performance.now();
   let bytes = 0;
-  for (let offset = 0; offset < hwm && bytes < MISSED_BYTES; ) {
+  for (let offset = logStart; offset < hwm && bytes < MISSED_BYTES; ) {
     const piece = await cluster.inspect(CATCHING_UP, { broker, partition: 0, offset, maxBytes: PIECE_BYTES });
     bytes += piece.bytes.length;
     offset = piece.nextOffset;
@@ -56,20 +58,22 @@ async function load(
 }
 
 /**
- * Broker 2 is dead while a gigabyte is written, and comes back under load. With files the load is what a device takes three
- * times: at full speed the page cache fills up, the system makes all writers wait for the device, and nothing else would
- * be measured.
+ * Broker 2 is dead while a gigabyte is written, and comes back under a load of so many records a second, or of as many as
+ * there may be. With files the load is what a device takes three times: at full speed the page cache fills up, the system
+ * makes all writers wait for the device, and nothing else would be measured.
  */
-async function catchUp(durability: Durability): Promise<void> {
-  const paced = durability === 'memory' ? undefined : FILES_RECORDS_A_SECOND;
-  // What was missed has to be there still, in memory too.
-  const config = { 'min.insync.replicas': 2, 'segment.bytes': 64 << 20, 'retention.bytes': -1 };
+async function catchUp(durability: Durability, paced?: number): Promise<void> {
+  const isMemory = durability === 'memory';
+  // What was missed has to be there still. Memory that was never touched before would be most of what is measured.
+  const retained = isMemory ? MISSED_BYTES + 2 * SEGMENT_BYTES : -1;
+  const config = { 'min.insync.replicas': 2, 'segment.bytes': SEGMENT_BYTES, 'retention.bytes': retained };
   const cluster = await Cluster.start({ brokers: 3, durability, config });
   try {
     await cluster.admin.createTopic(CATCHING_UP, { replicationFactor: 3 });
     const producer = cluster.producer({ acks: 'all' });
     const written = { records: 0 };
     await load(producer, WARM_UP_MS, written);
+    while (written.records * RECORD_BYTES < 1.5 * retained) await load(producer, PIECE_MS, written);
     const { leader } = partitionOf(cluster, CATCHING_UP);
     const gone = leader === 2 ? 3 : 2;
     await cluster.faults.kill(gone);
@@ -77,8 +81,6 @@ async function catchUp(durability: Durability): Promise<void> {
     while ((written.records - from) * RECORD_BYTES < MISSED_BYTES) await load(producer, PIECE_MS, written);
     const before = await load(producer, WARM_UP_MS, written, paced);
     const speed = await readSpeed(cluster);
-    // In memory nothing of a life is left for the next one.
-    const missed = durability === 'memory' ? written.records : written.records - from;
     let isBack = false;
     let during = 0;
     const startedMs = performance.now();
@@ -90,6 +92,9 @@ async function catchUp(durability: Durability): Promise<void> {
     })();
     await cluster.faults.restart(gone);
     const openedMs = performance.now();
+    const { logStart, hwm } = partitionOf(cluster, CATCHING_UP);
+    // In memory nothing of a life is left for the next one.
+    const missed = hwm - (isMemory ? logStart : from);
     while (!partitionOf(cluster, CATCHING_UP).isr.includes(gone)) {
       if (openedMs + RETURN_LIMIT_MS < performance.now()) throw new Error('it did not come back');
       await sleep(2);
@@ -102,7 +107,7 @@ async function catchUp(durability: Durability): Promise<void> {
     const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(0)} %`;
     const rate = (perMs: number): string => `${Math.round(perMs * 1000).toLocaleString('en-US')} records/s`;
     console.log(
-      `durability ${durability}: a replica that missed ${((missed * RECORD_BYTES) / 1e9).toFixed(2)} GB is back in the ISR ${elapsedMs.toFixed(0)} ms after its start: ` +
+      `durability ${durability}, ${paced === undefined ? 'full' : 'paced'} load: a replica that missed ${((missed * RECORD_BYTES) / 1e9).toFixed(2)} GB is back in the ISR ${elapsedMs.toFixed(0)} ms after its start: ` +
         `${mbPerSecond(bytes, elapsedMs)}, ${share(bytes / elapsedMs, speed)} of the ${mbPerSecond(speed * 1000, 1000)} at which its leader's log can be read`,
     );
     console.log(
@@ -150,6 +155,7 @@ function committed(cluster: Cluster, topic: string): number {
   return partitions.reduce((sum, { hwm }) => sum + hwm, 0);
 }
 
+await catchUp('memory', MEMORY_RECORDS_A_SECOND);
 await catchUp('memory');
-await catchUp('os');
+await catchUp('os', FILES_RECORDS_A_SECOND);
 await wide();

@@ -60,9 +60,19 @@ const BUSY_MS = 20;
 /** An answer holds what a few of the partitions lack, and nobody has to tell of all of them each time. */
 const WISHES_MAX = 64;
 
-/** Of a leader that has other work: for so many times as long as it has served a follower it serves no other. */
-const REST_SHARE = 4;
-const REST_MAX_MS = 6;
+/**
+ * A leader that has producers rests so long between two answers to a follower that is in no ISR. Longer ones left no more
+ * to producers on two cores, since the follower was back later, and 11 ms were too long for it to come nearer at all.
+ */
+const REST_MS = 2;
+
+/** How a follower was served last. */
+interface Served {
+  /** Where the own ring ended. */
+  readonly position: number;
+  /** Until then it is not served again, if nobody waits for it. */
+  readonly untilMs: number;
+}
 
 /** What is to be done about a result. */
 type Judged = 'useless' | 'done' | { readonly replica: Replica; readonly result: LogResult };
@@ -92,10 +102,8 @@ export class CatchUp {
   readonly #unsound = new WeakMap<Replica, number>();
   /** By leader: memory that goes back with the next request. */
   readonly #memory = new Map<number, ArrayBuffer>();
-  /** Until then only those are served for whom others wait. */
-  #restsUntilMs = 0;
-  /** Where the own ring ended when a follower was served last. */
-  #servedAt = -1;
+  /** By follower. */
+  readonly #served = new Map<number, Served>();
   /** For a follower that has brought none. */
   #spare: ArrayBuffer | undefined;
 
@@ -127,6 +135,7 @@ export class CatchUp {
     this.#ports.delete(peer);
     this.#wanted.delete(peer);
     this.#asked.delete(peer);
+    this.#served.delete(peer);
   }
 
   /** Seen again, after what was said in between was lost, either way. */
@@ -221,17 +230,17 @@ export class CatchUp {
     const { clock } = this.#broker;
     const startedMs = clock.nowMs();
     const isUrgent = request.partitions.some(({ id }) => this.#broker.replicas[id]?.isAwaited(peer) === true);
-    if (!isUrgent && startedMs < this.#restsUntilMs) {
-      clock.schedule(this.#restsUntilMs - startedMs, () => {
+    const restMs = (this.#served.get(peer)?.untilMs ?? 0) - startedMs;
+    if (!isUrgent && restMs > 0) {
+      clock.schedule(restMs, () => {
         if (this.#ports.get(peer) === port) this.#serveInTurn(peer, port, request);
       });
       return;
     }
-    const isLoaded = this.#broker.ringPosition !== this.#servedAt;
-    this.#servedAt = this.#broker.ringPosition;
+    const position = this.#broker.ringPosition;
+    const isLoaded = position !== this.#served.get(peer)?.position;
     this.#serve(peer, port, request);
-    const endedMs = clock.nowMs();
-    if (isLoaded) this.#restsUntilMs = endedMs + Math.min(REST_MAX_MS, REST_SHARE * (endedMs - startedMs));
+    this.#served.set(peer, { position, untilMs: isLoaded ? clock.nowMs() + REST_MS : 0 });
   }
 
   #serve(peer: number, port: Port, request: LogRequest): void {

@@ -211,6 +211,22 @@ test('a leader of another epoch does not answer with records', () =>
     assert.is(brokers.replica(2, partition).source, 'log');
   }));
 
+test('partitions that their leader refuses for a while leave room for others in a request', () =>
+  withBrokers({}, async (brokers) => {
+    // More than one request has wishes.
+    const refused = Array.from({ length: 80 }, () => brokers.addPartition({}, { 2: { epoch: 9 } }));
+    const partition = brokers.addPartition();
+    brokers.append(partition, 3);
+    for (const each of refused) wantLog(brokers, each);
+    wantLog(brokers, partition);
+    for (let waits = 0; waits < 50 && brokers.replica(2, partition).log.leo < 3; waits++) {
+      await brokers.settle();
+      await turn();
+    }
+    assert.is(brokers.replica(2, partition).log.leo, 3);
+    assert.is(brokers.replica(2, refused[0]).source, 'log');
+  }));
+
 test('a follower that slept while the answer came is woken for what it had passed over in the ring', () =>
   withBrokers({}, async (brokers) => {
     const partition = brokers.addPartition();
