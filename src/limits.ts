@@ -143,6 +143,16 @@ export const OPEN_FILES_MAX = 1_200;
 export const CHECKPOINT_EVERY_MS = 5_000;
 
 /**
+ * Sealed segments are stored with their indexes once they have so many bytes, or as many as so many full ones have, or there
+ * are so many of them. For less the next start looks through the log again, which takes milliseconds, where three files have
+ * to be made for each segment otherwise: what keeps little has dropped it by then, and thousands of such logs would only make
+ * files.
+ */
+export const STORED_FROM_BYTES = 16 * MIB;
+export const STORED_FROM_FULL = 3;
+export const STORED_FROM_SEGMENTS = 8;
+
+/**
  * Up to so much of a log its broker scans by itself after an unclean end, which takes some tens of milliseconds; more
  * goes to the pool, whose first thread takes as long to start.
  */

@@ -30,6 +30,9 @@ export interface ProducedLog {
   epochAt(offset: number): number;
 }
 
+/** Files that wait for their next use: about as many as a log that keeps little writes between two rounds. */
+const STRAYS_KEPT = 4;
+
 /** What is known where a segment begins, until the disk has it. */
 interface Kept {
   readonly states: ProducerStates;
@@ -63,6 +66,8 @@ export class ProducerLog implements KnownProducers {
   #states: ProducerStates | undefined;
   /** By offset; undefined where the disk has it. Undefined as a whole while the directory was not looked at. */
   #snapshots: Map<number, Kept | undefined> | undefined;
+  /** Files of before the log's start, which serve again: they are written far oftener than a file system likes to make any. */
+  readonly #strays: number[] = [];
 
   /** `names` are those of the directory's files, where they are known. */
   constructor(disk: Disk, log: ProducedLog, names: Iterable<string> | undefined) {
@@ -79,9 +84,9 @@ export class ProducerLog implements KnownProducers {
     return this.#states;
   }
 
-  /** Whether a snapshot is known that the disk does not have. */
-  get isUnwritten(): boolean {
-    return [...(this.#snapshots?.values() ?? [])].some((kept) => kept !== undefined);
+  /** Whether there is one of this offset, and the disk does not have it. */
+  isUnwritten(offset: number): boolean {
+    return this.#snapshots?.get(offset) !== undefined;
   }
 
   judge(bytes: Uint8Array, at: number): SequenceVerdict {
@@ -137,13 +142,14 @@ export class ProducerLog implements KnownProducers {
   }
 
   /**
-   * Brings to the device what was known where segments begin, also at `base`, and removes what is of use to nobody. The
-   * names of the files are the directory's business.
+   * Brings to the device what was known where the segment begins that is written to, and with `all` where the others do, and
+   * removes what is of use to nobody. The names of the files are the directory's business.
    */
-  async store(base: number): Promise<void> {
+  async store(base: number, all: boolean): Promise<void> {
     if (!this.#listed().has(base)) this.#find(base);
     this.#removeStrays();
-    await this.#writeAll();
+    await this.#writeAll(all ? undefined : base);
+    this.#removeFiles(this.#strays.splice(STRAYS_KEPT));
   }
 
   /** The log has ended. True where that has left a file, so that the next start need not read the log. */
@@ -152,12 +158,18 @@ export class ProducerLog implements KnownProducers {
       this.#keep(this.#log.written, this.#states);
       this.#removeStrays();
     }
-    return this.#writeAll();
+    const hasWritten = await this.#writeAll();
+    this.#removeFiles(this.#strays.splice(0));
+    return hasWritten;
   }
 
   /** The log's oldest batches are gone. */
   dropBelow(offset: number): void {
-    for (const known of this.#listed().keys()) if (known < offset) this.#remove(known);
+    for (const [known, kept] of this.#listed()) {
+      if (known >= offset) continue;
+      this.#listed().delete(known);
+      if (kept === undefined || kept.isBegun) this.#strays.push(known);
+    }
   }
 
   /** Nothing was written beyond `end`: what was noted of it holds no longer. */
@@ -245,9 +257,11 @@ export class ProducerLog implements KnownProducers {
     for (const offset of offsets) if (offset !== newest && !begins.has(offset)) this.#remove(offset);
   }
 
-  /** True where there was any. */
-  async #writeAll(): Promise<boolean> {
-    const unwritten = [...(this.#snapshots ?? [])].filter(([, kept]) => kept !== undefined);
+  /** Or the one of that offset. True where there was any. */
+  async #writeAll(only?: number): Promise<boolean> {
+    const unwritten = [...(this.#snapshots ?? [])].filter(
+      ([offset, kept]) => kept !== undefined && (only === undefined || only === offset),
+    );
     await Promise.all(unwritten.map(([offset, kept]) => this.#write(offset, kept as Kept)));
     return unwritten.length > 0;
   }
@@ -255,6 +269,8 @@ export class ProducerLog implements KnownProducers {
   async #write(offset: number, kept: Kept): Promise<void> {
     kept.isBegun = true;
     const { states, leaderEpoch } = kept;
+    const stray = this.#strays.pop();
+    if (stray !== undefined) this.#disk.rename(this.#path(stray), this.#path(offset));
     const file = this.#disk.open(this.#path(offset), 'create');
     try {
       file.truncate(0);
@@ -270,7 +286,11 @@ export class ProducerLog implements KnownProducers {
   #remove(offset: number): void {
     const kept = this.#listed().get(offset);
     this.#listed().delete(offset);
-    if (kept === undefined || kept.isBegun) this.#disk.remove(this.#path(offset));
+    if (kept === undefined || kept.isBegun) this.#removeFiles([offset]);
+  }
+
+  #removeFiles(offsets: readonly number[]): void {
+    for (const offset of offsets) this.#disk.remove(this.#path(offset));
   }
 
   #listed(): Map<number, Kept | undefined> {

@@ -305,14 +305,15 @@ export class SegmentLog implements PartitionLog, ProducedLog {
 
   /**
    * In the background: brings what is sealed to the device, with its indexes, so that the next start need not look at
-   * it. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough.
+   * it. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough. What is known
+   * of producers goes along, as the log may have dropped the batches that told it.
    */
-  async store(): Promise<void> {
-    const sealed = this.sealed.filter(({ isStored }) => !isStored);
-    if (sealed.length === 0 && !this.producers.isUnwritten) return;
+  async store(sealed = this.sealed.filter(({ isStored }) => !isStored)): Promise<void> {
+    const base = this.#segments.at(-1)?.baseOffset ?? this.#leo;
+    if (sealed.length === 0 && !this.producers.isUnwritten(base)) return;
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
-    const known = this.producers.store(this.#segments.at(-1)?.baseOffset ?? this.#leo);
+    const known = this.producers.store(base, sealed.length > 0);
     this.#directory.changed();
     await Promise.all([known, this.#settle(sealed)]);
     const first = this.#segments.findIndex(({ isStored }) => !isStored);

@@ -102,10 +102,9 @@ export class BrokerLives {
   /** Ends a broker's thread as a crash would. Resolves when others lead in its place. */
   async kill(id: number): Promise<void> {
     const { handle } = this.#members.get(id);
-    // What it waits for may be long in coming.
-    if (this.#unregistered.has(handle)) await handle.kill();
+    // At once, as crashes come: what is being done to it may have to wait for others, and ends with it.
+    await handle.kill();
     return this.#step(id, async () => {
-      await handle.kill();
       // Behind what its end has brought about.
       await this.#whileDecidable(this.#changes.change(() => undefined));
     });

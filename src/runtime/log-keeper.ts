@@ -1,6 +1,12 @@
 import { isCompacted } from '../config.ts';
 import type { Replica } from '../core/replica.ts';
-import { CHECKPOINT_EVERY_MS, SYNCS_MAX } from '../limits.ts';
+import {
+  CHECKPOINT_EVERY_MS,
+  STORED_FROM_BYTES,
+  STORED_FROM_FULL,
+  STORED_FROM_SEGMENTS,
+  SYNCS_MAX,
+} from '../limits.ts';
 import {
   CLEAN_SHUTDOWN_FILE,
   CLEANER_OFFSETS_FILE,
@@ -22,13 +28,6 @@ import { type OffsetTable, type ReplicaOpening, segmentLogOf } from './replica-o
 
 /** Kafka's controller numbers the lives of its brokers, and they write it down; ours have no such number. */
 const BROKER_EPOCH = 0;
-
-/**
- * For less the next start looks through a log again, which takes milliseconds, where three files have to be made for each
- * segment otherwise: what keeps little has dropped it by then, and thousands of such logs would only make files.
- */
-const STORED_FROM_BYTES = 16 * 1024 * 1024;
-const STORED_FROM_SEGMENTS = 3;
 
 /** What the housekeeping asks of its broker. */
 export interface KeeperHost extends CareHost {
@@ -153,8 +152,8 @@ export class LogKeeper {
       if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
     }
     for (const { log, replica } of this.#kept())
-      if (replica.state === 'online' && isWorthStoring(log))
-        await this.care.damages.guard(replica, () => log.store());
+      if (replica.state === 'online')
+        await this.care.damages.guard(replica, () => log.store(isWorthStoring(log) ? undefined : []));
     await this.#checkpoint();
   }
 
@@ -261,7 +260,8 @@ function partitionOf(directory: string): { topic: string; partition: number } {
 
 /** Whether storing would save the next start more than a few small segments, which may be dropped before that. */
 function isWorthStoring({ sealed, config }: SegmentLog): boolean {
-  let bytes = 0;
-  for (const segment of sealed) if (!segment.isStored) bytes += segment.bytes;
-  return bytes >= Math.min(STORED_FROM_BYTES, STORED_FROM_SEGMENTS * config['segment.bytes']);
+  const waiting = sealed.filter(({ isStored }) => !isStored);
+  const bytes = waiting.reduce((sum, segment) => sum + segment.bytes, 0);
+  const enoughBytes = Math.min(STORED_FROM_BYTES, STORED_FROM_FULL * config['segment.bytes']);
+  return bytes >= enoughBytes || waiting.length >= STORED_FROM_SEGMENTS;
 }

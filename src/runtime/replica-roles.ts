@@ -45,7 +45,7 @@ export interface RolesHost {
 export class ReplicaRoles {
   readonly #host: RolesHost;
   readonly #opening: ReplicaOpening;
-  /** Partitions whose logs are being mended, as they were heard of last. */
+  /** Partitions whose logs are being opened or mended, as they were heard of last. */
   readonly #mending = new Map<number, PartitionInfo>();
   /** Replicas that are about to end here. */
   readonly #ending = new Set<number>();
@@ -77,7 +77,9 @@ export class ReplicaRoles {
 
   async #assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
     const { id, replicas } = this.#host;
-    this.#opening.expect(partitions.filter(({ info }) => info.replicas.includes(id)).length);
+    const mine = partitions.filter(({ info }) => info.replicas.includes(id));
+    this.#opening.expect(mine.length);
+    for (const { info } of mine) this.#mending.set(info.id, info);
     this.#uninstallNamesakes(partitions.filter(({ isKept }) => !isKept));
     const found: Opening[] = [];
     for (const assignment of partitions) {
@@ -87,10 +89,19 @@ export class ReplicaRoles {
       this.#requireOpen();
       // A log in memory is there at once, and nobody waits.
       const opening = this.#opening.openNow(assignment) ?? (await this.#open(assignment));
-      if (opening.replica !== undefined) this.#install(opening.replica);
+      this.#begin(opening.replica, info);
       found.push(opening);
     }
     return (await this.#settled(found)).map(({ opened }) => opened);
+  }
+
+  /** As it was asked for, or as it was heard of since: a broker that was not waited for may hear of it meanwhile. */
+  #begin(replica: Replica | undefined, asked: PartitionInfo): void {
+    const heard = this.#mending.get(asked.id) ?? asked;
+    this.#mending.delete(asked.id);
+    if (replica === undefined) return;
+    this.#install(replica);
+    if (heard !== asked) this.#become(replica, heard);
   }
 
   /** Replicas that come here, in order to be filled from their leaders. What is here already, or being made, stays. */

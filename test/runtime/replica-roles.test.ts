@@ -140,6 +140,24 @@ test('many partitions are made with one sync of what holds them, and others have
     }),
   ));
 
+test('what is heard of a partition while its log is being made holds once it is there', () =>
+  withDirectory((path) =>
+    withBroker(path, 'os', async (brokers) => {
+      const broker = brokers.get(1);
+      const made = Array.from({ length: 100 }, (_, id) => {
+        const { info, ...rest } = attempt(0);
+        return { ...rest, info: { ...info, id, partition: id } };
+      });
+      const making = broker.assign(made, new Map());
+      await new Promise((resolve) => setImmediate(resolve));
+      const news = made.map(({ info }) => ({ ...info, epoch: 4, leader: -1, isr: [] }));
+      await broker.reform(news);
+      await making;
+      const epochs = new Set(made.map(({ info: { id } }) => brokers.replica(1, id).info.epoch));
+      assert.equal([...epochs], [4]);
+    }),
+  ));
+
 test('where that sync fails none of them is there', () =>
   withDirectory((path) =>
     withBroker(path, 'os', async (brokers) => {
