@@ -61,6 +61,7 @@ export class BrokerHandle {
   #state: BrokerState = 'starting';
   #error: string | undefined;
   #hasDisk = true;
+  #killed: Promise<unknown> | undefined;
   #sequence = 0;
 
   constructor(thread: BrokerThread, data: BrokerThreadData, life: number, tools: HandleTools) {
@@ -183,7 +184,8 @@ export class BrokerHandle {
 
   /** Ends the thread in the midst of whatever it does, as a crash would. */
   async kill(): Promise<void> {
-    await this.#thread.terminate();
+    this.#killed ??= this.#thread.terminate();
+    await this.#killed;
     await this.exited;
   }
 

@@ -393,6 +393,8 @@ export class BrokerLives {
     this.#unregistered.add(handle);
     try {
       for (;;) {
+        // Its own vote may be missing for a majority, and may have been lost since, with a disk that failed for a while.
+        await this.#metadata.brokerReturned(handle.id);
         try {
           const { epoch } = await this.#metadata.submit(command, REGISTER_TRY_MS);
           this.#epochs.set(handle.id, epoch);

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Command } from '../../src/core/metadata/commands.ts';
+import { TidemarkError } from '../../src/errors.ts';
 import type { BrokerHandle } from '../../src/runtime/broker-handle.ts';
 import { BrokerLives, type LivesCluster } from '../../src/runtime/broker-lives.ts';
 
@@ -55,8 +56,13 @@ test('a broker that lives another life by then is fenced in the one that was mea
 });
 
 /** A broker whose threads run, whose logs are opened, and of which nothing more is decided: no majority is left. */
-function returningBroker(): { lives: BrokerLives; begun: (() => void)[] } {
+function returningBroker(submit: () => Promise<unknown> = () => Promise.resolve({ epoch: 8 })): {
+  lives: BrokerLives;
+  begun: (() => void)[];
+  votes: () => number;
+} {
   const begun: (() => void)[] = [];
+  let votes = 0;
   const handleOf = (): { handle: BrokerHandle } => {
     let hasEnded = begun.length === 0;
     let end = (): void => undefined;
@@ -74,6 +80,10 @@ function returningBroker(): { lives: BrokerLives; begun: (() => void)[] } {
       },
       exited,
       request: () => Promise.resolve([]),
+      kill: () => {
+        begun.at(-1)?.();
+        return Promise.resolve();
+      },
     };
     return { handle: handle as unknown as BrokerHandle };
   };
@@ -94,8 +104,11 @@ function returningBroker(): { lives: BrokerLives; begun: (() => void)[] } {
     directory: { prepare: () => Promise.resolve('id'), home: () => undefined },
     metadata: {
       hasQuorum: false,
-      brokerReturned: () => Promise.resolve(),
-      submit: () => Promise.resolve({ epoch: 8 }),
+      brokerReturned: () => {
+        votes += 1;
+        return Promise.resolve();
+      },
+      submit,
       image: { broker: () => undefined, partitionsOn: () => [] },
     },
     topics: { foreignTo: () => new Map(), written: [] },
@@ -104,7 +117,7 @@ function returningBroker(): { lives: BrokerLives; begun: (() => void)[] } {
     opened: () => undefined,
     sessionMs: 3_000,
   };
-  return { lives: new BrokerLives(cluster as unknown as LivesCluster), begun };
+  return { lives: new BrokerLives(cluster as unknown as LivesCluster), begun, votes: () => votes };
 }
 
 test('a broker that has died while it came back is started again, though its return is not decided on: its vote may be missing', async () => {
@@ -116,6 +129,31 @@ test('a broker that has died while it came back is started again, though its ret
   await settled();
   // The one that had ended before, and two lives more.
   assert.is(begun.length, 3);
+});
+
+test('a broker whose return is not decided on can be killed at once', async () => {
+  const { lives } = returningBroker();
+  await lives.start(1);
+  await settled();
+  let isKilled = false;
+  void lives.kill(1).then(() => {
+    isKilled = true;
+  });
+  await settled();
+  assert.ok(isKilled);
+});
+
+test('a broker that waits for a majority looks after its own vote each time: that may be what is missing', async () => {
+  let tries = 0;
+  const { lives, votes } = returningBroker(() => {
+    tries += 1;
+    if (tries < 4) return Promise.reject(new TidemarkError('NOT_CONTROLLER', 'nobody decides'));
+    return Promise.resolve({ epoch: 8 });
+  });
+  await lives.start(1);
+  await settled();
+  // Once before its thread began, and once for each try.
+  assert.equal([tries, votes()], [4, 5]);
 });
 
 function settled(): Promise<void> {
