@@ -238,7 +238,8 @@ export class CatchUp {
       return;
     }
     const position = this.#broker.ringPosition;
-    const isLoaded = position !== this.#served.get(peer)?.position;
+    const last = this.#served.get(peer);
+    const isLoaded = last !== undefined && position !== last.position;
     this.#serve(peer, port, request);
     this.#served.set(peer, { position, untilMs: isLoaded ? clock.nowMs() + REST_MS : 0 });
   }

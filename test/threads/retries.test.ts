@@ -176,6 +176,11 @@ test('an attached thread rides through the deaths of its leaders', () =>
     for (const { value, ...place } of places) assert.equal(found.get(value), [place], value);
   }));
 
+function isCommitted(cluster: Cluster): boolean {
+  const { partitions = [] } = cluster.status().topics.find(({ name }) => name === 't') ?? {};
+  return partitions.every(({ leo, hwm }) => Object.values(leo).every((end) => end === hwm));
+}
+
 for (const options of [{ acks: 1 }, { acks: 'all', idempotent: false }] as const) {
   test(`${JSON.stringify(options)}: nobody hears of a death, though records may stand twice`, () =>
     withCluster({ partitions: PARTITIONS }, async (cluster) => {
@@ -189,6 +194,8 @@ for (const options of [{ acks: 1 }, { acks: 'all', idempotent: false }] as const
       }
       const outcomes = new Map<string, (RecordPlace | TidemarkError)[]>();
       for (const { name, stop } of writers) outcomes.set(name, await stop());
+      // With acks 1 the last records are acknowledged before anybody can read them.
+      await until('everything is committed', () => isCommitted(cluster));
       const found = await contents(cluster);
       for (const [name, places] of outcomes) {
         for (const [n, place] of places.entries()) {

@@ -61,7 +61,7 @@ for (const durability of ['memory', 'os'] as const) {
 }
 
 test('a topic is created though a broker hangs meanwhile, which makes its replicas when it wakes', () =>
-  withCluster({ durability: 'os', sessionMs: 600 }, async (cluster) => {
+  withCluster({ durability: 'os', sessionMs: 2_000 }, async (cluster) => {
     const create = () => cluster.admin.createTopic('u', { partitions: 6, replicationFactor: 3 });
     await createdMeanwhile(cluster, 2, create, () => Promise.resolve());
     await cluster.faults.resume(2);
