@@ -109,11 +109,14 @@ export function hwmAtStart(replica: Replica, followers: readonly LogEnd[]): numb
 
 /**
  * Lets the HWM wait for a follower that has reached it, and what the leader had when its reign began, before that is in the
- * ISR (promise 2): from now on it counts, though it is not yet written down. `leo` is the follower's, in this reign; -1 is none. Under a bound on messages it has to be
- * well within that: a follower that has just left comes back later than it left.
+ * ISR (promise 2): from now on it counts, though it is not yet written down. `leo` is the follower's, in this reign; -1
+ * is none. Under a bound on messages it has to be well within that: a follower that has just left comes back later than it
+ * left.
  */
 export function admitFollower(replica: Replica, epoch: number, follower: number, leo: number): boolean {
   if (leadershipError(replica, epoch) !== 'NONE' || replica.state !== 'online') return false;
+  // Of one that has left meanwhile nobody would say that it is not to be waited for.
+  if (!replica.info.replicas.includes(follower)) return false;
   if (leo === -1 || leo < replica.hwm) return false;
   // An HWM that a follower has brought along may lie below what its last leader had committed, and acknowledged.
   if (leo < replica.reignStart) return false;

@@ -161,8 +161,7 @@ export class CatchUp {
    * LEO is published when that is done, and not before.
    */
   follow(replica: Replica): void {
-    this.forget(replica);
-    replica.source = 'unproven';
+    this.leave(replica);
     this.want(replica);
   }
 
@@ -171,6 +170,12 @@ export class CatchUp {
     if (replica.source === 'ring' && replica.state === 'online') this.#broker.readLog(replica);
     // It may have been held back, and not any more.
     else this.#ask(replica.info.leader);
+  }
+
+  /** The partition goes on without this replica, which takes nothing more, from the ring or from a log. */
+  leave(replica: Replica): void {
+    this.forget(replica);
+    replica.source = 'unproven';
   }
 
   /** This replica is a follower no more, or has made room for another one of the same partition. */
@@ -368,8 +373,7 @@ export class CatchUp {
     const times = (this.#unsound.get(replica) ?? 0) + 1;
     this.#unsound.set(replica, times);
     this.#broker.clock.schedule(retryAfterMs(times), () => {
-      if (this.#broker.replicas[replica.id] !== replica || replica.info.leader !== leader) return;
-      if (replica.source !== 'ring' && !replica.isLeader) this.want(replica);
+      if (this.#unsound.get(replica) === times) this.want(replica);
     });
   }
 

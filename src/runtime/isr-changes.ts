@@ -164,7 +164,7 @@ export class IsrChanges {
     if (this.#changes.isClosing || this.#runningOf(handle.id) !== handle) return undefined;
     if (this.#barred.has(keyOf(handle.id, partition))) return undefined;
     const info = this.#topics.find(partition);
-    if (info === undefined || info.isr.includes(handle.id)) return undefined;
+    if (info?.replicas.includes(handle.id) !== true || info.isr.includes(handle.id)) return undefined;
     return this.#runningOf(info.leader) === undefined ? undefined : info;
   }
 }

@@ -304,8 +304,9 @@ export class ReplicaRoles {
     replica.become(info);
     if (replica.isLeader) this.#countMembers(before.isr, info.isr);
     if (change === 'leaves') {
-      // It is about to go, and only there for those who have not heard of that.
-      host.catchUp.forget(replica);
+      // It is about to go, and only there for those who have not heard of that. Taken from the ring, later records would stand
+      // behind what was never held against their leader's log, and hide from one that comes back where the two part.
+      host.catchUp.leave(replica);
       if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
     } else if (change === 'same reign') {
       // It may have new followers.

@@ -115,6 +115,13 @@ test('nobody is admitted below the HWM, without an LEO of this reign, by another
   assert.is(admitFollower(replica, EPOCH, 2, 3), false);
 });
 
+test('nobody is admitted who is no replica any more: nobody would tell the leader to wait for it no more', () => {
+  const { replica } = replicaOf({ epoch: EPOCH, records: 3, isr: [1, 2] });
+  replica.become({ ...replica.info, replicas: [1, 2] });
+  assert.is(admitFollower(replica, EPOCH, 3, 3), false);
+  assert.is(replica.isAwaited(3), false);
+});
+
 test('nobody is admitted who lacks what the leader had when its reign began, however little it knows to be committed', () => {
   const { replica, log } = replicaOf({ epoch: EPOCH, isr: [1] });
   append(log, 1, 4);

@@ -95,6 +95,11 @@ class Scene {
     return this.isr.expand(follower, PARTITION);
   }
 
+  reassign(replicas: readonly number[]): Promise<void> {
+    const targets = [{ topic: 't', partition: 0, replicas }];
+    return this.#changes.change(() => ({ type: 'reassign', targets, throttle: undefined }));
+  }
+
   /** It is told of all that it holds, changed or not. */
   welcome(welcomed: BrokerHandle): Promise<void> {
     return this.#changes.change(() => undefined, { welcomed });
@@ -175,6 +180,23 @@ test('a leader that waits for a follower in vain is told to wait no more', async
   await scene.expand();
   assert.equal(scene.members, [1, 3]);
   assert.equal(scene.leader.heard.slice(told), [[1, 3]]);
+});
+
+test('a follower that the partition has left meanwhile is asked about no more, and its leader waits for it no more', async () => {
+  const scene = new Scene();
+  await scene.shrink([FOLLOWER]);
+  scene.leader.answers.push(async () => {
+    await scene.reassign([1, 3]);
+    return true;
+  });
+  await scene.expand();
+  assert.is(scene.leader.asked, 1);
+  assert.equal(scene.members, [1, 3]);
+  // Once as a replica that goes, and once more behind the answer.
+  assert.equal(scene.leader.heard.slice(-2), [
+    [1, 3],
+    [1, 3],
+  ]);
 });
 
 test('one that the leader has named meanwhile, and waits for no more, is asked about once more', async () => {

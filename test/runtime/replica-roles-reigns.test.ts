@@ -77,6 +77,26 @@ test('one that leads again two reigns later takes nothing of its own old frames,
     assert.ok(brokers.isEqual(partition, 1, 2) && brokers.isEqual(partition, 1, 3));
   }));
 
+test('a replica that has left takes nothing more, so that its last epoch still says up to where it was held', () =>
+  withBrokers({ count: 3 }, async (brokers) => {
+    const partition = brokers.addPartition();
+    brokers.append(partition, 5);
+    await brokers.settle();
+    const next = infoOf(brokers, partition, { epoch: FIRST + 1, isr: [1, 2], replicas: [1, 2] });
+    for (const id of [1, 2, 3]) await brokers.get(id).reform([next]);
+    brokers.append(partition, 2);
+    await brokers.settle();
+    assert.is(brokers.replica(2, partition).log.leo, 7);
+    const { log } = brokers.replica(3, partition);
+    assert.equal([log.leo, log.lastEpoch], [5, FIRST]);
+    // It comes back before its files had gone.
+    const back = { ...next, replicas: [1, 2, 3] };
+    for (const id of [1, 2, 3]) await brokers.get(id).reform([back]);
+    await brokers.settle();
+    assert.is(log.leo, 7);
+    assert.ok(brokers.isEqual(partition, 1, 3));
+  }));
+
 test('a follower keeps what its leader lets it know with each batch, so that it leads from there without asking', () =>
   withBrokers({ count: 3 }, async (brokers) => {
     const partition = brokers.addPartition();

@@ -28,9 +28,9 @@ class Mover {
     this.#random = random;
   }
 
-  async step(): Promise<void> {
+  #acts(): Record<string, () => Promise<unknown>> {
     const { admin, faults } = this.#cluster;
-    const acts: Record<string, () => Promise<unknown>> = {
+    return {
       reassign: () => this.#reassign(),
       again: () => this.#reassign(),
       resize: () => admin.reassign('t', { replicationFactor: 2 + this.#random(3) }),
@@ -42,8 +42,12 @@ class Mover {
       back: () => this.#restart(),
       pause: () => this.#pause(),
     };
+  }
+
+  async step(wanted?: string): Promise<void> {
+    const acts = this.#acts();
     const names = Object.keys(acts);
-    const name = names[this.#random(names.length)];
+    const name = wanted ?? names[this.#random(names.length)];
     try {
       await acts[name]();
       this.done.set(name, (this.done.get(name) ?? 0) + 1);
@@ -140,10 +144,12 @@ for (const durability of ['os', 'fsync'] as const) {
         const mover = new Mover(cluster, seededRandom(seed));
         const load = underLoad(cluster);
         const begun = performance.now();
+        // On a busy machine there may not be many.
+        await mover.step('reassign');
         while (performance.now() - begun < RUN_MS) await mover.step();
         await mover.settle();
         await assertReplicated(cluster, await load.end());
-        assert.ok((mover.done.get('reassign') ?? 0) + (mover.done.get('again') ?? 0) > 0);
+        assert.ok((mover.done.get('reassign') ?? 0) > 0);
       },
     ));
 }
