@@ -85,12 +85,22 @@ export class Reassignments {
     partitions: readonly Pick<ReassignTarget, 'topic' | 'partition'>[] | undefined,
     limitMs: number,
   ): Promise<void> {
-    const targets = (partitions ?? this.#underWay()).map(({ topic, partition }) => ({
-      topic,
-      partition,
-      replicas: null,
-    }));
-    if (targets.length > 0) await this.reassign(targets, undefined, limitMs);
+    for (;;) {
+      const targets = (partitions ?? this.#underWay()).map(({ topic, partition }) => ({
+        topic,
+        partition,
+        replicas: null,
+      }));
+      if (targets.length === 0) return;
+      try {
+        await this.reassign(targets, undefined, limitMs);
+        return;
+      } catch (error) {
+        // One that has ended meanwhile has nothing to be given back; who has named it is told.
+        const hasEnded = error instanceof TidemarkError && error.code === 'NO_REASSIGNMENT_IN_PROGRESS';
+        if (!hasEnded || partitions !== undefined) throw error;
+      }
+    }
   }
 
   /** Of the partitions of these topics, or of all, those that it was needed for, and what came of it. */

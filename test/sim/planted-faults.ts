@@ -272,4 +272,11 @@ export const clusterFaults: readonly KnownFault[] = [
     find: 'if (leo < replica.reignStart)',
     replace: 'if (false)',
   },
+  {
+    name: 'a replica that has left goes on with the ring',
+    seed: 102,
+    module: 'runtime/replica-roles',
+    find: 'host.catchUp.leave(replica);',
+    replace: 'host.catchUp.forget(replica);',
+  },
 ];

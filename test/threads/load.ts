@@ -14,7 +14,9 @@ export function underLoad(cluster: Cluster): { readonly end: () => Promise<numbe
       try {
         const { partition, offset } = await producer.send('t', { key: value, value });
         acknowledged.set(`${partition} ${offset}`, value);
-      } catch {
+      } catch (error) {
+        // The test has failed meanwhile.
+        if ((error as { code?: string }).code === 'CLOSED') return;
         await sleep(1);
       }
     }

@@ -17,8 +17,10 @@ function publishedBy({ table }: Broker, { id, info }: Replica): number {
   return table.loadLeoIn(info.epoch, id);
 }
 
-export function describePartition({ id, leader, epoch, isr }: MetadataPartition): string {
-  return `partition ${id}: leader ${leader}, epoch ${epoch}, ISR ${isr.join(' ')}`;
+export function describePartition(partition: MetadataPartition): string {
+  const { id, leader, epoch, isr, replicas, adding, removing } = partition;
+  const changes = `${adding.map((broker) => ` +${broker}`).join('')}${removing.map((broker) => ` -${broker}`).join('')}`;
+  return `partition ${id}: leader ${leader}, epoch ${epoch}, ISR ${isr.join(' ')} of ${replicas.join(' ')}${changes}`;
 }
 
 export function describeWorld(world: WorldView, coordinator: Coordinator | undefined): string {
@@ -34,7 +36,7 @@ export function describeWorld(world: WorldView, coordinator: Coordinator | undef
   return `brokers: ${states.join(', ')}; ${partitions.join('; ')}`;
 }
 
-/** Whether everybody has everything, and everything is committed. */
+/** Whether everybody has everything, everything is committed, and who has left has nothing any more. */
 export function isSettled(world: WorldView): boolean {
   const views = world.brokers();
   return world.partitions().every(({ id, replicas }) => {
@@ -42,6 +44,8 @@ export function isSettled(world: WorldView): boolean {
       const replica = views.find((view) => view.id === member)?.broker.replicas[id];
       return replica === undefined || replica.log.written !== replica.log.leo ? -1 : replica.log.leo;
     });
+    if (views.some(({ id: broker, broker: { replicas: held } }) => held[id] && !replicas.includes(broker)))
+      return false;
     return ends[0] !== -1 && ends.every((end) => end === ends[0]) && world.canon.endOf(id) === ends[0];
   });
 }

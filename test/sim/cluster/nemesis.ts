@@ -5,6 +5,9 @@ import type { World } from './world.ts';
 const RESTART_MS = [20, 1_500] as const;
 const RESTART_AT_LAST_MS = 10;
 const LOOK_MS = 100;
+const REPLICAS_LEAST = 2;
+const REPLICAS_MOST = 4;
+const MOVE_LIMIT_MS = 2_000;
 
 /** Lets things go wrong, and never more than what the durability is to survive. */
 export class Nemesis {
@@ -38,6 +41,7 @@ export class Nemesis {
       slowDisk: () => this.#slowDisk(this.#anybody()),
       wipe: () => this.#wipe(this.#anybody()),
       topics: () => void this.#changeTopics(),
+      moves: () => void this.#move(),
     };
     for (const [name, act] of Object.entries(acts)) {
       const meanMs = rates[name as keyof Plan['rates']];
@@ -210,6 +214,31 @@ export class Nemesis {
     } catch (error) {
       this.#note(`no change of '${name}': ${(error as Error).message}`);
     }
+  }
+
+  /** What administrators do with partitions: other replicas, back again before these have come, or other leaders. */
+  async #move(): Promise<void> {
+    const reassignments = this.#world.coordinator?.reassignments;
+    const partitions = this.#world.partitions();
+    if (reassignments === undefined || partitions.length === 0) return;
+    const { topic, partition } = this.#dice.pick(partitions);
+    const chosen = this.#dice.below(100);
+    const replicas = this.#someReplicas();
+    try {
+      if (chosen < 65) {
+        this.#note(`partition ${partition} is to go to ${replicas.join(' ')}`);
+        await reassignments.reassign([{ topic, partition, replicas }], undefined, MOVE_LIMIT_MS);
+      } else if (chosen < 80) await reassignments.cancel(undefined, MOVE_LIMIT_MS);
+      else await reassignments.elect([topic], 'preferred', MOVE_LIMIT_MS);
+    } catch (error) {
+      this.#note(`no move of ${partition}: ${(error as Error).message}`);
+    }
+  }
+
+  #someReplicas(): number[] {
+    const ids = [...this.#world.ids];
+    const count = REPLICAS_LEAST + this.#dice.below(Math.min(REPLICAS_MOST, ids.length) - REPLICAS_LEAST + 1);
+    return Array.from({ length: count }, () => ids.splice(this.#dice.below(ids.length), 1)[0]);
   }
 
   /** Whoever is down, or has no disk any more, is started again after a while. */

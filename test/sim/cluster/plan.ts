@@ -8,7 +8,7 @@ export interface Plan {
   readonly brokers: number;
   readonly durability: Durability;
   readonly partitions: number;
-  /** Of each of them. */
+  /** Of each of them, at first. */
   readonly replicas: number;
   readonly segmentBytes: number;
   readonly ringBytes: number;
@@ -49,6 +49,8 @@ export interface Plan {
     readonly slowDisk: number;
     readonly wipe: number;
     readonly topics: number;
+    /** Of partitions, to other replicas and other leaders. */
+    readonly moves: number;
   };
 }
 
@@ -116,6 +118,7 @@ export function drawPlan(dice: Dice): Plan {
       slowDisk: durability === 'fsync' ? maybe(30, 3_000) : Number.POSITIVE_INFINITY,
       wipe: isKept ? maybe(30, 5_000) : Number.POSITIVE_INFINITY,
       topics: maybe(30, 3_000),
+      moves: maybe(40, 500),
     },
   };
 }

@@ -140,6 +140,9 @@ function isWhole(world: World): boolean {
   const partitions = world.partitions();
   return (
     partitions.length > 0 &&
-    partitions.every(({ leader, isr, replicas }) => leader !== -1 && isr.length === replicas.length)
+    partitions.every(
+      ({ leader, isr, replicas, adding, removing }) =>
+        leader !== -1 && isr.length === replicas.length && adding.length + removing.length === 0,
+    )
   );
 }

@@ -32,6 +32,7 @@ const rates: Plan['rates'] = {
   slowDisk: NEVER,
   wipe: NEVER,
   topics: NEVER,
+  moves: NEVER,
 };
 
 const plan: Omit<Plan, 'brokers' | 'replicas'> = {
