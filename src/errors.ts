@@ -80,6 +80,13 @@ export class TidemarkError extends Error {
   }
 }
 
+/** Whether nobody could say what has come of a change, or begin it, for want of a quorum. */
+export function isUndecided(error: unknown): boolean {
+  return (
+    error instanceof TidemarkError && (error.code === 'NOT_CONTROLLER' || error.code === 'REQUEST_TIMED_OUT')
+  );
+}
+
 /** What arguments of public calls are held to; `what` names the argument for the sentence. */
 export function requireInteger(
   what: string,

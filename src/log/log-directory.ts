@@ -67,7 +67,8 @@ interface Spare {
 /**
  * The files of segments that were dropped. Overwriting one is several times cheaper than writing to a new one. But if
  * a power cut took the renaming back and kept the overwriting, an old segment would come back with bytes that it never
- * had, and nobody could tell it from damage: so a file is given out only once its new name is on the device, if anybody is to find it after a power cut.
+ * had, and nobody could tell it from damage: so a file is given out only once its new name is on the device, if anybody
+ * is to find it after a power cut.
  */
 export class SpareFiles {
   readonly #files: OpenFiles;

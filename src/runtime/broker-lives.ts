@@ -1,6 +1,6 @@
 import { FailureDetector } from '../core/failure-detector.ts';
 import type { BrokerIntroduction } from '../core/metadata/commands.ts';
-import { TidemarkError } from '../errors.ts';
+import { isUndecided, TidemarkError } from '../errors.ts';
 import {
   BROKERS_A_PROCESS_MAX,
   BROKERS_MAX,
@@ -400,11 +400,9 @@ export class BrokerLives {
           this.#epochs.set(handle.id, epoch);
           return;
         } catch (error) {
-          const { code } = error as TidemarkError;
-          const isPassing = code === 'NOT_CONTROLLER' || code === 'REQUEST_TIMED_OUT';
           if (!this.#metadata.hasQuorum) deadlineMs = clock.nowMs() + CONTROL_TIMEOUT_MS;
           const isOver = handle.hasEnded || this.#changes.isClosing || clock.nowMs() >= deadlineMs;
-          if (!isPassing || isOver) throw error;
+          if (!isUndecided(error) || isOver) throw error;
         }
       }
     } catch (error) {

@@ -2,7 +2,7 @@ import type { AnswerTo, Command, DecisionContext } from '../core/metadata/comman
 import type { MetadataImage } from '../core/metadata/image.ts';
 import type { MetadataRecord } from '../core/metadata/records.ts';
 import { nextQuorumChange, type VoterCandidate } from '../core/quorum-shape.ts';
-import { TidemarkError } from '../errors.ts';
+import { isUndecided, TidemarkError } from '../errors.ts';
 import { QuorumStoreError } from '../log/quorum-store.ts';
 import type { QuorumStatus } from '../types.ts';
 import { Controller } from './controller.ts';
@@ -214,8 +214,7 @@ export class Metadata {
     try {
       await this.submit({ type: 'create-cluster', clusterId }, START_LIMIT_MS);
     } catch (cause) {
-      const { code } = cause as TidemarkError;
-      if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') throw cause;
+      if (!isUndecided(cause)) throw cause;
       throw refused(new Error(`its voters have not agreed on a leader within ${START_LIMIT_MS} ms.`));
     }
   }

@@ -1,7 +1,7 @@
 import type { AnswerTo, Command } from '../core/metadata/commands.ts';
 import type { MetadataImage } from '../core/metadata/image.ts';
 import type { MetadataRecord } from '../core/metadata/records.ts';
-import { TidemarkError } from '../errors.ts';
+import { isUndecided, TidemarkError } from '../errors.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHandle } from './broker-handle.ts';
 import type { OpenedReplica } from './directory.ts';
@@ -171,9 +171,8 @@ export class PartitionChanges {
         decided?.(answer);
         return;
       } catch (error) {
-        const code = error instanceof TidemarkError ? error.code : undefined;
         // Without a quorum nothing can be decided; with one, what is refused is refused.
-        if (code !== 'NOT_CONTROLLER' && code !== 'REQUEST_TIMED_OUT') {
+        if (!isUndecided(error)) {
           refused?.(error);
           return;
         }

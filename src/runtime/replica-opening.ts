@@ -76,6 +76,7 @@ export class ReplicaOpening {
   readonly #topicIds = new Map<string, string>();
   /** By directory: what the last run has left to be believed, until the log is opened. */
   readonly #closed = new Map<string, NamedClosedLog>();
+  /** Since this thread began: others get their turn every so many. */
   #asked = 0;
   #isClean = false;
   #isPrepared = false;

@@ -1,7 +1,7 @@
 import { isCompacted, type PropertyName, type TopicConfigInput, topicConfig } from '../config.ts';
 import type { AnswerTo, Command } from '../core/metadata/commands.ts';
 import { brokersFor } from '../core/placement.ts';
-import { TidemarkError } from '../errors.ts';
+import { isUndecided, TidemarkError } from '../errors.ts';
 import { ADMIN_TIMEOUT_DEFAULT_MS, CONTROL_TIMEOUT_MS } from '../limits.ts';
 import { partitionDirectory } from '../log/file-names.ts';
 import type { PartitionInfo } from '../types.ts';
@@ -355,12 +355,5 @@ function unfinishedCreation(name: string): TidemarkError {
   return new TidemarkError(
     'REQUEST_TIMED_OUT',
     `Topic '${name}' was not made in time, and may be there later: its creation goes on until it is made or taken back. Too few brokers with a vote on the metadata may run, or one of them hangs. Look at the status, and create it again: TOPIC_ALREADY_EXISTS then says that it is there.`,
-  );
-}
-
-/** Whether nobody could say what has come of a change, or begin it, for the want of a quorum. */
-function isUndecided(error: unknown): boolean {
-  return (
-    error instanceof TidemarkError && (error.code === 'NOT_CONTROLLER' || error.code === 'REQUEST_TIMED_OUT')
   );
 }

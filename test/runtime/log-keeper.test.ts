@@ -12,20 +12,29 @@ import { withBrokers } from './broker-fixtures.ts';
 import { withDirectory } from './directory-fixtures.ts';
 import { PlayedClock } from './surroundings-fixtures.ts';
 
+const assigned = {
+  info: { id: 0, topic: 't', partition: 0, replicas: [1], isr: [1], leader: 1, epoch: 0 },
+  topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
+};
+
+interface Written {
+  readonly config: TopicConfigInput;
+  readonly rounds: number;
+  /** A round: so many batches, each with a record of so many bytes. */
+  readonly batches: number;
+  readonly valueBytes: number;
+}
+
 /** How many index files a log has that was written to and looked after, round by round. */
-async function indexFiles(config: TopicConfigInput, segmentsARound: number): Promise<number[]> {
+async function indexFiles({ config, rounds, batches, valueBytes }: Written): Promise<number[]> {
   const found: number[] = [];
   await withDirectory(async (path) => {
     const clock = new PlayedClock();
     const homeOf = () => ({ path, isTemporary: false, wasPowerLost: false });
     await withBrokers({ count: 1, durability: 'os', homeOf, clock }, async (brokers) => {
-      const info = { id: 0, topic: 't', partition: 0, replicas: [1], isr: [1], leader: 1, epoch: 0 };
-      const kept = topicConfig({ 'segment.bytes': 16_384, ...config });
-      await brokers
-        .get(1)
-        .assign([{ info, config: kept, topicId: 'AAAAAAAAAAAAAAAAAAAAAA', isKept: false }], new Map());
-      for (let round = 0; round < 4; round++) {
-        for (let n = 0; n < 4 * segmentsARound; n++) brokers.append(0, 1, 3_900);
+      await brokers.get(1).assign([{ ...assigned, config: topicConfig(config), isKept: false }], new Map());
+      for (let round = 0; round < rounds; round++) {
+        for (let n = 0; n < batches; n++) brokers.append(0, 1, valueBytes);
         await brokers.settle();
         clock.pass(CHECKPOINT_EVERY_MS);
         await sleep(50);
@@ -36,24 +45,31 @@ async function indexFiles(config: TopicConfigInput, segmentsARound: number): Pro
   return found;
 }
 
+/** Segments of four batches each. */
+function segmentsARound(segments: number, config: TopicConfigInput): Promise<number[]> {
+  const small = { 'segment.bytes': 16_384, ...config };
+  return indexFiles({ config: small, rounds: 4, batches: 4 * segments, valueBytes: 3_900 });
+}
+
 test('a log that keeps little makes no files for segments that it drops soon', async () => {
-  assert.equal(await indexFiles({ 'retention.bytes': 32_768 }, 3), [0, 0, 0, 0]);
+  assert.equal(await segmentsARound(3, { 'retention.bytes': 32_768 }), [0, 0, 0, 0]);
 });
 
 test('a log that keeps more has its sealed segments stored, so that the next start need not look at them', async () => {
-  const found = await indexFiles({ 'retention.bytes': -1 }, 5);
+  const found = await segmentsARound(5, { 'retention.bytes': -1 });
   assert.ok(found[0] >= 3 && found[3] > found[0], `${found}`);
 });
 
-test('a few small segments wait for more', async () => {
-  assert.equal((await indexFiles({ 'retention.bytes': -1 }, 2)).slice(0, 1), [0]);
+test('a few small segments wait for more, and are stored with them', async () => {
+  const found = await segmentsARound(2, { 'retention.bytes': -1 });
+  assert.is(found[0], 0);
+  assert.ok(found[3] > 0, `${found}`);
 });
 
 test('what a replica was told of producers outlives a kill, though it has sealed nothing yet', () =>
   withDirectory(async (path) => {
     const homeOf = () => ({ path, isTemporary: false, wasPowerLost: false });
-    const info = { id: 0, topic: 't', partition: 0, replicas: [1], isr: [1], leader: 1, epoch: 0 };
-    const assignment = { info, config: topicConfig({}), topicId: 'AAAAAAAAAAAAAAAAAAAAAA' };
+    const assignment = { ...assigned, config: topicConfig({}) };
     const clock = new PlayedClock();
     await withBrokers({ count: 1, durability: 'os', homeOf, clock }, async (brokers) => {
       await brokers.get(1).assign([{ ...assignment, isKept: false }], new Map());
@@ -75,24 +91,11 @@ test('what a replica was told of producers outlives a kill, though it has sealed
   }));
 
 test('many small segments are stored, however few bytes they have', async () => {
-  const found: number[] = [];
-  await withDirectory(async (path) => {
-    const clock = new PlayedClock();
-    const homeOf = () => ({ path, isTemporary: false, wasPowerLost: false });
-    await withBrokers({ count: 1, durability: 'os', homeOf, clock }, async (brokers) => {
-      const info = { id: 0, topic: 't', partition: 0, replicas: [1], isr: [1], leader: 1, epoch: 0 };
-      const config = topicConfig({ 'segment.ms': 1_000 });
-      await brokers
-        .get(1)
-        .assign([{ info, config, topicId: 'AAAAAAAAAAAAAAAAAAAAAA', isKept: false }], new Map());
-      for (let round = 0; round < 20; round++) {
-        brokers.append(0, 1, 100);
-        await brokers.settle();
-        clock.pass(CHECKPOINT_EVERY_MS);
-        await sleep(20);
-        found.push(readdirSync(join(path, 't-0')).filter((name) => name.endsWith('.index')).length);
-      }
-    });
+  const found = await indexFiles({
+    config: { 'segment.ms': 1_000 },
+    rounds: 20,
+    batches: 1,
+    valueBytes: 100,
   });
   assert.ok((found.at(-1) as number) >= 8, `${found}`);
 });
