@@ -43,6 +43,9 @@ interface Fault {
   readonly damage: LogDamage | undefined;
 }
 
+/** What ends of logs are left and known by. */
+type EndsOfLogs = readonly [typeof import('../log/closed-logs.ts'), typeof import('./file-stamps.ts')];
+
 /** A replica, where its log could be opened, and what is to be told about it. */
 export interface Opening {
   readonly opened: OpenedReplica;
@@ -85,6 +88,7 @@ export class ReplicaOpening {
   #hasNewDirectories = false;
   #hasForgotten = false;
   #prepared: Promise<void> | undefined;
+  #endsOfLogs: Promise<EndsOfLogs> | undefined;
 
   constructor(
     { id, durability, home }: Pick<BrokerThreadData, 'id' | 'durability' | 'home'>,
@@ -177,7 +181,7 @@ export class ReplicaOpening {
   async leaveClosed(logs: ReadonlyMap<string, ClosedLog>): Promise<void> {
     const root = this.#home?.path;
     if (root === undefined) return;
-    const [{ encodeClosedLogs }, { stampOf }] = await closedLogs();
+    const [{ encodeClosedLogs }, { stampOf }] = await this.#bringEndsOfLogs();
     const stamped: NamedClosedLog[] = [];
     for (const [directory, log] of logs) {
       const topicId = this.#topicIds.get(directory);
@@ -250,7 +254,7 @@ export class ReplicaOpening {
     this.#closed.delete(directory);
     // Tables that were put back from a copy speak of another end.
     const isThis = closed.topicId === topicId && closed.leo === this.recoveryPoints.get(directory);
-    const [, { isUntouched }] = await closedLogs();
+    const [, { isUntouched }] = await this.#bringEndsOfLogs();
     return isThis && isUntouched(root, closed) ? closed : undefined;
   }
 
@@ -268,7 +272,7 @@ export class ReplicaOpening {
     this.#load(CLEANER_OFFSETS_FILE, this.cleanedOffsets);
     const closed = this.#isClean ? readWhole(disk, CLOSED_LOGS_FILE) : undefined;
     if (closed !== undefined) {
-      const [{ decodeClosedLogs }] = await closedLogs();
+      const [{ decodeClosedLogs }] = await this.#bringEndsOfLogs();
       for (const log of decodeClosedLogs(closed)) this.#closed.set(log.directory, log);
     }
     disk.remove(CLEAN_SHUTDOWN_FILE);
@@ -401,16 +405,17 @@ export class ReplicaOpening {
     };
   }
 
+  /** For those who need it: a first start, and one after a crash, do without. Each `import()` takes time, also of what is there. */
+  #bringEndsOfLogs(): Promise<EndsOfLogs> {
+    this.#endsOfLogs ??= Promise.all([import('../log/closed-logs.ts'), import('./file-stamps.ts')]);
+    return this.#endsOfLogs;
+  }
+
   #refuse(fault: Fault): Opening {
     const { id } = fault.assignment.info;
     this.#faults.set(id, fault);
     return { replica: undefined, opened: unopened(id, 'damaged', fault.sentence) };
   }
-}
-
-/** What ends of logs are left and known by, for those who do: a first start, and one after a crash, do without. */
-function closedLogs(): Promise<[typeof import('../log/closed-logs.ts'), typeof import('./file-stamps.ts')]> {
-  return Promise.all([import('../log/closed-logs.ts'), import('./file-stamps.ts')]);
 }
 
 function isThere(disk: Disk, directory: string): boolean {
