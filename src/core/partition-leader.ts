@@ -115,7 +115,7 @@ export function hwmAtStart(replica: Replica, followers: readonly LogEnd[]): numb
  */
 export function admitFollower(replica: Replica, epoch: number, follower: number, leo: number): boolean {
   if (leadershipError(replica, epoch) !== 'NONE' || replica.state !== 'online') return false;
-  // Of one that has left meanwhile nobody would say that it is not to be waited for.
+  // Whoever looks after those who do not keep up looks at replicas alone.
   if (!replica.info.replicas.includes(follower)) return false;
   if (leo === -1 || leo < replica.hwm) return false;
   // An HWM that a follower has brought along may lie below what its last leader had committed, and acknowledged.

@@ -341,7 +341,8 @@ export class CatchUp {
    */
   #judge(leader: number, result: LogResult, plan: Map<Replica, number | undefined>): Judged {
     const replica = this.#broker.replicas[result.id];
-    if (replica === undefined) return 'done';
+    // One that has left since it asked takes nothing more.
+    if (replica?.info.replicas.includes(replica.brokerId) !== true) return 'done';
     try {
       const wasUnproven = replica.source === 'unproven';
       const step = takeAnswer(replica, leader, result);
@@ -373,6 +374,7 @@ export class CatchUp {
     const times = (this.#unsound.get(replica) ?? 0) + 1;
     this.#unsound.set(replica, times);
     this.#broker.clock.schedule(retryAfterMs(times), () => {
+      // It still rests: whatever else becomes of a replica is the end of that.
       if (this.#unsound.get(replica) === times) this.want(replica);
     });
   }

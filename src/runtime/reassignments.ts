@@ -2,12 +2,14 @@ import type { ReassignTarget } from '../core/metadata/commands.ts';
 import { unavailable } from '../core/metadata/decide-partitions.ts';
 import type { MetadataImage, MetadataPartition } from '../core/metadata/image.ts';
 import { Replacement } from '../core/replacement.ts';
-import { TidemarkError } from '../errors.ts';
+import { type ErrorCode, TidemarkError } from '../errors.ts';
 import type { ElectionResult, Reassignment, ReplicaProgress } from '../types.ts';
 import type { Members } from './members.ts';
 import type { PartitionChanges } from './partition-changes.ts';
 import type { Clock } from './surroundings.ts';
 
+/** How a move is refused that has ended, or whose topic is deleted. */
+const ENDED_CODES: readonly ErrorCode[] = ['NO_REASSIGNMENT_IN_PROGRESS', 'UNKNOWN_TOPIC_OR_PARTITION'];
 /** Between two looks at what is left on a broker that is to be empty. */
 const DRAIN_LOOK_MS = 50;
 
@@ -85,6 +87,8 @@ export class Reassignments {
     partitions: readonly Pick<ReassignTarget, 'topic' | 'partition'>[] | undefined,
     limitMs: number,
   ): Promise<void> {
+    const { clock } = this.#cluster;
+    const deadlineMs = clock.nowMs() + limitMs;
     for (;;) {
       const targets = (partitions ?? this.#underWay()).map(({ topic, partition }) => ({
         topic,
@@ -93,12 +97,12 @@ export class Reassignments {
       }));
       if (targets.length === 0) return;
       try {
-        await this.reassign(targets, undefined, limitMs);
+        await this.reassign(targets, undefined, deadlineMs - clock.nowMs());
         return;
       } catch (error) {
         // One that has ended meanwhile has nothing to be given back; who has named it is told.
-        const hasEnded = error instanceof TidemarkError && error.code === 'NO_REASSIGNMENT_IN_PROGRESS';
-        if (!hasEnded || partitions !== undefined) throw error;
+        const isGone = error instanceof TidemarkError && ENDED_CODES.includes(error.code);
+        if (!isGone || partitions !== undefined) throw error;
       }
     }
   }

@@ -43,7 +43,7 @@ interface Fault {
   readonly damage: LogDamage | undefined;
 }
 
-/** What ends of logs are left and known by. */
+/** The modules for what a clean end leaves to the next start. */
 type EndsOfLogs = readonly [typeof import('../log/closed-logs.ts'), typeof import('./file-stamps.ts')];
 
 /** A replica, where its log could be opened, and what is to be told about it. */
@@ -405,7 +405,7 @@ export class ReplicaOpening {
     };
   }
 
-  /** For those who need it: a first start, and one after a crash, do without. Each `import()` takes time, also of what is there. */
+  /** A first start, and one after a crash, do without them. Each `import()` takes its time, also of what is there. */
   #bringEndsOfLogs(): Promise<EndsOfLogs> {
     this.#endsOfLogs ??= Promise.all([import('../log/closed-logs.ts'), import('./file-stamps.ts')]);
     return this.#endsOfLogs;

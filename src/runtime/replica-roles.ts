@@ -172,7 +172,10 @@ export class ReplicaRoles {
       const { id } = info;
       const replica = this.#host.replicas[id];
       const isMending = this.#mending.has(id);
-      if (replica !== undefined) this.#become(replica, info);
+      // What is about to end takes part in nothing any more: the news is for what is made in its place, if anything is.
+      if (this.#ending.has(id)) {
+        if (isMending) this.#mending.set(id, info);
+      } else if (replica !== undefined) this.#become(replica, info);
       else if (isMending || (this.#opening.isFaulty(id) && info.leader !== -1)) {
         this.#mending.set(id, info);
         if (!isMending) faulty.push(id);
@@ -237,6 +240,8 @@ export class ReplicaRoles {
         this.#host.dismiss(replica, reason);
         replica.becomeOffline();
         catchUp.forget(replica);
+        // What it had counts in no reign: another one of the same partition may come.
+        this.#host.table.storeReign(id, -1);
         replicas[id] = undefined;
         ended.push(replica);
       }
@@ -304,8 +309,8 @@ export class ReplicaRoles {
     replica.become(info);
     if (replica.isLeader) this.#countMembers(before.isr, info.isr);
     if (change === 'leaves') {
-      // It is about to go, and only there for those who have not heard of that. Taken from the ring, later records would stand
-      // behind what was never held against their leader's log, and hide from one that comes back where the two part.
+      // It is about to go, and only there for those who have not heard of that. Taken from the ring, later records would
+      // stand behind what was never held against their leader's log, and hide from one that comes back where the two part.
       host.catchUp.leave(replica);
       if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
     } else if (change === 'same reign') {

@@ -2,12 +2,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Command } from '../../src/core/metadata/commands.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { type ReassignedCluster, Reassignments } from '../../src/runtime/reassignments.ts';
 import { TestCluster } from '../core/metadata/fixtures.ts';
 
 const LIMIT_MS = 1_000;
 
-function isMoved(metadata: TestCluster, partition: number): void {
+function endMove(metadata: TestCluster, partition: number): void {
   const { id, leader, epoch, partitionEpoch } = metadata.partition('t', partition);
   const isr = [1, 2, 3, 4].map((broker) => ({ broker, epoch: metadata.epochOf(broker) }));
   const proposal = { partition: id, leaderEpoch: epoch, partitionEpoch, isr };
@@ -23,13 +24,17 @@ function twoOnTheirWay(): { readonly metadata: TestCluster; readonly reassignmen
   ]);
   const targets = [0, 1].map((partition) => ({ topic: 't', partition, replicas: [1, 2, 4] }));
   metadata.run({ type: 'reassign', targets, throttle: undefined });
-  let happensFirst = (): void => isMoved(metadata, 0);
+  let meanwhile = (): void => endMove(metadata, 0);
   const ask = async (command: Command): Promise<unknown> => {
-    happensFirst();
-    happensFirst = () => undefined;
+    meanwhile();
+    meanwhile = () => undefined;
     return metadata.run(command);
   };
-  const cluster = { changes: { ask }, image: () => metadata.image } as unknown as ReassignedCluster;
+  const cluster = {
+    clock: systemClock,
+    changes: { ask },
+    image: () => metadata.image,
+  } as unknown as ReassignedCluster;
   return { metadata, reassignments: new Reassignments(cluster) };
 }
 

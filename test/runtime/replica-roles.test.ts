@@ -158,6 +158,37 @@ test('what is heard of a partition while its log is being made holds once it is 
     }),
   ));
 
+test('a replica that is about to end hears nothing more: the news is for the one that comes in its place', () =>
+  withDirectory((path) =>
+    withBroker(path, 'os', async (brokers) => {
+      const broker = brokers.get(1);
+      const { info, ...rest } = attempt(0);
+      const followed = { ...info, replicas: [1, 2], isr: [1, 2], leader: 2 };
+      await broker.assign([{ ...rest, info: followed }], new Map());
+      const before = brokers.replica(1, 0);
+      // Another log that is being made holds up the end of this one.
+      const { syncDirectory } = FileDisk.prototype;
+      let goOn = (): void => undefined;
+      const held = new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      FileDisk.prototype.syncDirectory = () => held;
+      const other = { ...followed, id: 1, partition: 1, isr: [2], adding: [1] };
+      const made = broker.add([{ ...rest, info: other }]);
+      const ended = broker.remove([0], true);
+      const back = { ...followed, epoch: 1, isr: [2], adding: [1] };
+      const added = broker.add([{ ...rest, info: back }]);
+      await broker.reform([back]);
+      await broker.reform([{ ...back, epoch: 2 }]);
+      FileDisk.prototype.syncDirectory = syncDirectory;
+      goOn();
+      await Promise.all([made, ended, added]);
+      assert.is(before.info.epoch, 0);
+      assert.is.not(brokers.replica(1, 0), before);
+      assert.is(brokers.replica(1, 0).info.epoch, 2);
+    }),
+  ));
+
 test('where that sync fails none of them is there', () =>
   withDirectory((path) =>
     withBroker(path, 'os', async (brokers) => {

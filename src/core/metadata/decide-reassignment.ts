@@ -24,14 +24,21 @@ export function reassign(
     const partition = existingPartition(image, target?.topic, target?.partition);
     if (records.has(partition.id))
       refuse(partition, `it is named twice; name it once, with the replicas it is to have`);
+    // Of a leader that has just died nobody may have heard: others lead first, and then it is decided who goes.
+    const settled = hasLost(electorate, partition) ? electorate.settle(partition) : {};
+    const known = { ...partition, ...settled };
     const standing =
       target.replicas === null
-        ? cancelled(electorate, partition)
-        : directed(image, electorate, partition, target, throttle ?? null);
-    records.set(partition.id, electorate.change(partition, standing));
+        ? cancelled(electorate, known)
+        : directed(image, electorate, known, target, throttle ?? null);
+    records.set(partition.id, electorate.change(partition, { ...settled, ...standing }));
   }
   const present = [...records.values()].filter((record) => record !== undefined);
   return { records: present, answer: { partitions: present.map(({ id }) => id) } };
+}
+
+function hasLost(electorate: Electorate, { leader }: MetadataPartition): boolean {
+  return leader !== -1 && !electorate.isUp(leader);
 }
 
 /** On the way to other replicas. Where all of these are in sync already, the change to it is the last one too. */
@@ -71,9 +78,9 @@ function cancelled(electorate: Electorate, partition: MetadataPartition): Partit
   }
   const original = replicas.filter((id) => !adding.includes(id));
   const inSync = original.filter((id) => isr.includes(id));
-  const isLed = leader !== -1 && !original.includes(leader);
-  const heir = isLed ? inSync.find((id) => electorate.canLead(id, partition)) : leader;
-  if (inSync.length === 0 || heir === undefined) {
+  const heir = original.includes(leader) ? leader : inSync.find((id) => electorate.canLead(id, partition));
+  // Those who were to come may be the only ones that live and have everything.
+  if (heir === undefined) {
     refuse(
       partition,
       `the reassignment is not cancelled, because none of its replicas of before (${original.join(', ')}) is running and in sync; start one of these brokers, and wait until it is`,

@@ -53,11 +53,15 @@ export class Electorate {
     return this.isActive(id) && this.#context.hasLog(id, partition.id);
   }
 
+  /** Whether it lives, as far as anybody knows, if only to shut down. */
+  isUp(id: number): boolean {
+    const broker = this.#broker(id);
+    return broker !== undefined && broker.state !== 'fenced' && this.#context.isAlive(id, broker.epoch);
+  }
+
   /** Whether it goes on to lead: while it shuts down, it does so as long as nobody else can. */
   #leadsOn(id: number, partition: MetadataPartition): boolean {
-    const broker = this.#broker(id);
-    if (broker === undefined || broker.state === 'fenced') return false;
-    return this.#context.isAlive(id, broker.epoch) && this.#context.hasLog(id, partition.id);
+    return this.isUp(id) && this.#context.hasLog(id, partition.id);
   }
 
   /**

@@ -148,6 +148,7 @@ const step: fc.Arbitrary<Step> = fc.record({
     'alterIsr',
     'alterIsr',
     'reassign',
+    'cancel',
     'alterMinimum',
   ),
   broker: fc.integer({ min: 0, max: 6 }),

@@ -107,6 +107,30 @@ test('a cancelled reassignment under a leader that was to come leads back to one
   assert.equal(made.standing(), [2, [2]]);
 });
 
+test('nothing is cancelled where only those who were to come have everything and live', () => {
+  for (const dies of ['announced', 'unheard of'] as const) {
+    const made = cluster([1, 2]);
+    made.run(to([3, 4]));
+    made.run(made.proposal([1, 3]));
+    if (dies === 'announced') {
+      made.fence(3);
+      made.fence(1);
+      assert.equal(made.standing(), [-1, [1]]);
+    } else made.world.dead.add(1);
+    made.refuses(to(null), 'INVALID_REPLICA_ASSIGNMENT', /none of its replicas of before \(1, 2\)/);
+  }
+});
+
+test('a move does not end with a leader of which nobody has heard yet that it is dead', () => {
+  const made = cluster();
+  made.world.dead.add(1);
+  made.run(to([1]));
+  assert.equal(plan(made), [[1, 2, 3], [], [2, 3]]);
+  made.fence(1);
+  assert.equal(made.standing(), [2, [2, 3]]);
+  assert.equal(plan(made), [[1, 2, 3], [], [2, 3]]);
+});
+
 test('another reassignment replaces the one that is under way, and who is not wanted any more goes', () => {
   const made = cluster();
   made.run(to([1, 2, 4]));

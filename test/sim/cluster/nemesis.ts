@@ -1,3 +1,4 @@
+import { TidemarkError } from '../../../src/errors.ts';
 import type { Dice } from '../dice.ts';
 import type { Plan } from './plan.ts';
 import type { World } from './world.ts';
@@ -231,7 +232,9 @@ export class Nemesis {
       } else if (chosen < 80) await reassignments.cancel(undefined, MOVE_LIMIT_MS);
       else await reassignments.elect([topic], 'preferred', MOVE_LIMIT_MS);
     } catch (error) {
-      this.#note(`no move of ${partition}: ${(error as Error).message}`);
+      // Anything else is a fault of the product.
+      if (!(error instanceof TidemarkError)) throw error;
+      this.#note(`no move of ${partition}: ${error.message}`);
     }
   }
 

@@ -15,8 +15,10 @@ export class Elections implements Observer {
     if (before === undefined || partition.partitionEpoch !== before.partitionEpoch + 1) return;
     if (leader === -1 || (leader === before.leader && epoch === before.epoch)) return;
     if (before.isr.includes(leader) || before.eligible.includes(leader)) return;
-    // Whom a move has waited for comes in with the last change of it, and may lead at once. InSyncHasAll looks at what it has.
-    if (isMoving(before) && !isMoving(partition) && partition.isr.includes(leader)) return;
+    // Whom a move has waited for comes in with its last change, and may lead at once: InSyncHasAll looks at what it has.
+    const wanted = before.replicas.filter((broker) => !before.removing.includes(broker));
+    const hasMoved = before.adding.length + before.removing.length > 0 && isSame(partition.replicas, wanted);
+    if (hasMoved) return;
     this.#world.violate(
       this.invariant,
       `broker ${leader} leads partition ${id} from epoch ${epoch} on, and the ISR was ${before.isr.join(' ')}, eligible ${before.eligible.join(' ')}`,
@@ -24,6 +26,6 @@ export class Elections implements Observer {
   }
 }
 
-function isMoving({ adding, removing }: MetadataPartition): boolean {
-  return adding.length + removing.length > 0;
+function isSame(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((id, n) => id === other[n]);
 }
