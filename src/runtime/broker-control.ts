@@ -61,7 +61,7 @@ export class BrokerControl {
     const { broker, vitals, closing } = this.#thread;
     switch (request.type) {
       case 'partitions':
-        return broker.assign(request.partitions, request.chunks);
+        return broker.assign(request.partitions, request.chunks, request.areAll);
       case 'reform':
         return broker.reform(request.partitions);
       case 'lead':

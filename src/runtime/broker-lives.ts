@@ -372,7 +372,7 @@ export class BrokerLives {
       }
     }
     const chunks = this.#members.extendTables();
-    const request = { type: 'partitions', partitions: assignments, chunks } as const;
+    const request = { type: 'partitions', partitions: assignments, chunks, areAll: true } as const;
     const opened = (await handle.request(request, Number.POSITIVE_INFINITY)) as OpenedReplica[];
     this.#cluster.opened(id, opened);
     this.found(id, opened);

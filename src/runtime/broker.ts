@@ -279,9 +279,10 @@ export class Broker implements BrokerHost, RolesHost {
   assign(
     partitions: readonly PartitionAssignment[],
     chunks: ReadonlyMap<number, readonly number[]>,
+    areAll = false,
   ): Promise<OpenedReplica[]> {
     for (const [brokerId, addresses] of chunks) this.tableOf(brokerId).extendTo(addresses);
-    return this.#roles.assign(partitions).finally(() => this.#keeper.saveForgotten());
+    return this.#roles.assign(partitions, areAll).finally(() => this.#keeper.saveForgotten());
   }
 
   lead(reigns: readonly Reign[]): void {

@@ -285,6 +285,7 @@ export class Coordinator {
       members: this.#members,
       recovery,
       introductions,
+      isKept: this.#directory.isKept && !this.#directory.isNew,
       homeOf,
       submit: (command) => this.#metadata.submit(command, START_LIMIT_MS),
       registered: (epochs, findings) => this.lives.registered(epochs, findings),

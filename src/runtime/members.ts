@@ -183,9 +183,12 @@ export class Members {
   async assign(
     partitions: readonly PartitionAssignment[],
     limitMs: number,
-    isExcused: (broker: number) => boolean = () => false,
+    {
+      isExcused = () => false,
+      areAll = false,
+    }: { isExcused?(broker: number): boolean; areAll?: boolean } = {},
   ): Promise<Map<number, Map<number, OpenedReplica>>> {
-    const request = { type: 'partitions', partitions, chunks: this.extendTables() } as const;
+    const request = { type: 'partitions', partitions, chunks: this.extendTables(), areAll } as const;
     const findings = new Map<number, Map<number, OpenedReplica>>();
     for (const { handle } of this.all)
       if (handle.state === 'fenced') handle.request(request, Number.POSITIVE_INFINITY).catch(() => undefined);

@@ -68,6 +68,7 @@ export class ReplicaOpening {
   readonly logStarts: OffsetTable = new Map();
   readonly highWatermarks: OffsetTable = new Map();
   readonly cleanedOffsets: OffsetTable = new Map();
+  readonly #tables = [this.recoveryPoints, this.logStarts, this.highWatermarks, this.cleanedOffsets];
   readonly #brokerId: number;
   readonly #durability: Durability;
   readonly #home: BrokerHome | undefined;
@@ -147,8 +148,7 @@ export class ReplicaOpening {
 
   /** Brings a log into order and opens it. Damage is left as it is, and reported. Throws a DiskError. */
   async open(assignment: PartitionAssignment): Promise<Opening> {
-    this.#prepared ??= this.#prepare();
-    await this.#prepared;
+    await this.#prepare();
     // Files may take a millisecond each to make, and a thread that makes thousands has to give signs of life meanwhile.
     if (++this.#asked % OPENED_A_TURN === 0) await this.surroundings.clock.turn();
     const { info, isKept, topicId } = assignment;
@@ -216,8 +216,20 @@ export class ReplicaOpening {
 
   /** What the tables say of a log holds no longer: it is gone, or another one comes in its place. */
   forget(directory: string): void {
-    for (const table of [this.recoveryPoints, this.logStarts, this.highWatermarks, this.cleanedOffsets])
-      if (table.delete(directory)) this.#hasForgotten = true;
+    for (const table of this.#tables) if (table.delete(directory)) this.#hasForgotten = true;
+  }
+
+  /**
+   * The broker begins, and this is all that it holds. What the tables say of other logs is forgotten: of one that went
+   * without their being written, by a crash, or while the broker did not run.
+   */
+  async forgetAllBut(held: readonly PartitionAssignment[]): Promise<void> {
+    const directories = new Set(held.map(({ info }) => partitionDirectory(info.topic, info.partition)));
+    // One that holds nothing, and has nothing to forget, leaves its files alone.
+    if (directories.size === 0 && !this.disk.list('').includes(RECOVERY_POINTS_FILE)) return;
+    await this.#prepare();
+    for (const table of this.#tables)
+      for (const directory of table.keys()) if (!directories.has(directory)) this.forget(directory);
   }
 
   /** Whether the tables' files may say something of logs that are gone. Asked once: whoever asks writes them. */
@@ -258,8 +270,13 @@ export class ReplicaOpening {
     return isThis && isUntouched(root, closed) ? closed : undefined;
   }
 
+  #prepare(): Promise<void> {
+    this.#prepared ??= this.#takeUp();
+    return this.#prepared;
+  }
+
   /** The marker of a clean end is taken away before anything is written, and the device knows. */
-  async #prepare(): Promise<void> {
+  async #takeUp(): Promise<void> {
     const disk = this.disk;
     this.#isClean = disk.list('').includes(CLEAN_SHUTDOWN_FILE);
     const tables = [

@@ -58,14 +58,17 @@ export class ReplicaRoles {
     this.#opening = opening;
   }
 
-  /** Opens the logs of replicas, and tells how far they go. New partitions have their leaders from the first. */
-  assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+  /**
+   * Opens the logs of replicas, and tells how far they go. New partitions have their leaders from the first. `areAll`
+   * where this broker holds nothing else.
+   */
+  assign(partitions: readonly PartitionAssignment[], areAll = false): Promise<OpenedReplica[]> {
     // Whoever asked before may wait no more, and its partitions may have the names of these. In memory all is done by now.
     const before = this.#opening.disk.isVolatile ? [] : [...this.#underWay];
     return this.#tracked(
       before.length === 0
-        ? this.#assign(partitions)
-        : Promise.allSettled(before).then(() => this.#assign(partitions)),
+        ? this.#assign(partitions, areAll)
+        : Promise.allSettled(before).then(() => this.#assign(partitions, areAll)),
     );
   }
 
@@ -75,10 +78,12 @@ export class ReplicaRoles {
     await Promise.allSettled(this.#underWay);
   }
 
-  async #assign(partitions: readonly PartitionAssignment[]): Promise<OpenedReplica[]> {
+  async #assign(partitions: readonly PartitionAssignment[], areAll: boolean): Promise<OpenedReplica[]> {
     const { id, replicas } = this.#host;
     const mine = partitions.filter(({ info }) => info.replicas.includes(id));
     this.#opening.expect(mine.length);
+    if (areAll && !this.#opening.disk.isVolatile)
+      await this.#opening.forgetAllBut(mine).catch((error) => this.#host.diskFailed(error));
     for (const { info } of mine) this.#mending.set(info.id, info);
     this.#uninstallNamesakes(partitions.filter(({ isKept }) => !isKept));
     const found: Opening[] = [];

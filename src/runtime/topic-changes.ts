@@ -286,7 +286,7 @@ export class TopicChanges {
     const findings = await members.assign(
       infos.map((info) => ({ info, config, topicId, isKept: false })),
       CONTROL_TIMEOUT_MS,
-      (id) => !isLive(id),
+      { isExcused: (id) => !isLive(id) },
     );
     const made = new Set<number>();
     for (const [broker, found] of findings) {

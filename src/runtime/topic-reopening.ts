@@ -12,6 +12,8 @@ interface ReopenedCluster {
   readonly recovery: RecoveryReport[];
   /** As which the brokers register. */
   readonly introductions: readonly BrokerIntroduction[];
+  /** Whether brokers may have directories of an earlier run. */
+  readonly isKept: boolean;
   homeOf(broker: number): string;
   submit<Each extends Command>(command: Each): Promise<AnswerTo<Each>>;
   /** Every broker is registered, with its epoch, and may be given something. */
@@ -34,8 +36,11 @@ export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
     const directories = topics.foreignTo(handle.id);
     if (directories.size > 0) handle.request({ type: 'discard', directories }).catch(() => undefined);
   }
+  // Where there are no topics any more, brokers may have written something down of those that they had.
   const findings: Findings =
-    before.size === 0 ? new Map() : await members.assign(assignments, Number.POSITIVE_INFINITY);
+    before.size === 0 && !cluster.isKept
+      ? new Map()
+      : await members.assign(assignments, Number.POSITIVE_INFINITY, { areAll: true });
   const found = foundIn(findings);
   const { epochs, leaderless } = await cluster.submit({
     type: 'start-cluster',

@@ -2,11 +2,12 @@
 // runs alone
 // The whole process is killed at random moments while topics are made, changed and deleted, and started again on what it
 // left. Nothing that was acknowledged is missing, and nothing is half made.
-import { cpSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster } from '../../src/index.ts';
+import { CLEAN_SHUTDOWN_FILE } from '../../src/log/checkpoint-files.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { numbered, partitionOf } from './fixtures.ts';
 import { drawnFrom, type Expected, faultsOf, runAndKill } from './metadata-changes.ts';
@@ -65,5 +66,48 @@ test('a topic that has the name of one before it is not missed as far as that we
       await third.close();
     }
   }));
+
+/** What brokers say of the ends of their logs, from one directory to another. */
+function copyCheckpoints(from: string, to: string): void {
+  for (const id of [1, 2, 3]) {
+    const names = readdirSync(join(from, `broker-${id}`)).filter((name) => /-checkpoint$/.test(name));
+    for (const name of names) cpSync(join(from, `broker-${id}`, name), join(to, `broker-${id}`, name));
+  }
+}
+
+for (const others of [['u'], []])
+  test(`nor where the process ended before its brokers had written that down, twice, beside ${others.length} other topics`, () =>
+    withDirectory(async (root) => {
+      const [dataDir, before, between, crashed] = ['data', 'before', 'between', 'crashed'].map((name) =>
+        join(root, name),
+      );
+      const start = (path = dataDir): Promise<Cluster> => Cluster.start({ brokers: 3, dataDir: path });
+      const first = await start();
+      for (const name of ['t', ...others]) await first.admin.createTopic(name, { replicationFactor: 3 });
+      await first.producer().sendBatch('t', numbered(27));
+      await first.close();
+      cpSync(dataDir, before, { recursive: true });
+      const second = await start();
+      await second.admin.deleteTopic('t');
+      await second.close();
+      // The deletion is written down, and no broker has got to its files.
+      copyCheckpoints(before, dataDir);
+      for (const id of [1, 2, 3]) rmSync(join(dataDir, `broker-${id}`, CLEAN_SHUTDOWN_FILE));
+      const third = await start();
+      cpSync(dataDir, between, { recursive: true });
+      await third.admin.createTopic('t', { replicationFactor: 3 });
+      cpSync(dataDir, crashed, { recursive: true, filter: (path) => !/lock/.test(basename(path)) });
+      await third.close();
+      // And so is the creation.
+      copyCheckpoints(between, crashed);
+      const fourth = await start(crashed);
+      try {
+        assert.is.not(partitionOf(fourth).leader, -1, partitionOf(fourth).error);
+        await fourth.producer().sendBatch('t', numbered(3));
+        assert.is(partitionOf(fourth).hwm, 3);
+      } finally {
+        await fourth.close();
+      }
+    }));
 
 test.run();
