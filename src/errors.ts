@@ -80,7 +80,7 @@ export class TidemarkError extends Error {
   }
 }
 
-/** Whether nobody could say what has come of a change, or begin it, for want of a quorum. */
+/** Of a command that was submitted: whether nobody could say what has come of it, or decide on it, for want of a quorum. */
 export function isUndecided(error: unknown): boolean {
   return (
     error instanceof TidemarkError && (error.code === 'NOT_CONTROLLER' || error.code === 'REQUEST_TIMED_OUT')

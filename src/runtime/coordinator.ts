@@ -1,6 +1,7 @@
 import { compileKernels } from '../../native-free/kernels/index.ts';
 import type { TopicConfig } from '../config.ts';
 import type { BrokerIntroduction } from '../core/metadata/commands.ts';
+import { isMoving } from '../core/metadata/decide-reassignment.ts';
 import { TidemarkError } from '../errors.ts';
 import { BROKER_SESSION_MS } from '../limits.ts';
 import type { Durability, PartitionInfo, QuorumStatus, RecoveryProgress, RecoveryReport } from '../types.ts';
@@ -294,8 +295,8 @@ export class Coordinator {
     if (all.every(({ handle }) => handle.state === 'running')) this.#directory.recovered();
     for (const { handle } of all) if (handle.state !== 'running') void this.lives.lose(handle.id);
     this.#metadata.shape(() => this.#members.ids);
-    // Brokers hear up to which entry of the metadata that was.
-    void this.#changes.change(() => undefined);
+    // Brokers hear up to which entry of the metadata that was, moves or no moves.
+    this.#endReassignments();
     const { clock } = this.#surroundings;
     this.lives.watch();
     const { rebalanceEveryMs } = this.#options;
@@ -341,6 +342,12 @@ export class Coordinator {
       .partitions()
       .some(({ leader, replicas }) => leader !== -1 && leader !== replicas[0]);
     if (isMoved && hasQuorum) void this.#changes.change(() => ({ type: 'balance-leaders' }));
+  }
+
+  /** Those that only waited for somebody who can take over. */
+  #endReassignments(): void {
+    const areMoving = (): boolean => this.#metadata.image.partitions().some(isMoving);
+    void this.#changes.change(() => (areMoving() ? { type: 'end-reassignments' } : undefined));
   }
 
   #newMoves(topics: Topics): ReplicaMoves {
@@ -408,6 +415,8 @@ export class Coordinator {
     const known = opened.filter(({ id }) => infos.has(id));
     this.lives.found(broker, known);
     this.recovery.push(...reportsOf(broker, known, infos, this.homeOf(broker)));
+    // Who could not lead can now.
+    if (known.length > 0) this.#endReassignments();
   }
 
   #tell(tell: (listener: ClusterListener) => void): void {

@@ -1,5 +1,6 @@
 import type { ReassignTarget } from '../core/metadata/commands.ts';
 import { unavailable } from '../core/metadata/decide-partitions.ts';
+import { isMoving } from '../core/metadata/decide-reassignment.ts';
 import type { MetadataImage, MetadataPartition } from '../core/metadata/image.ts';
 import { Replacement } from '../core/replacement.ts';
 import { type ErrorCode, TidemarkError } from '../errors.ts';
@@ -207,10 +208,7 @@ export class Reassignments {
   }
 
   #underWay(): MetadataPartition[] {
-    return this.#cluster
-      .image()
-      .partitions()
-      .filter(({ adding, removing }) => adding.length + removing.length > 0);
+    return this.#cluster.image().partitions().filter(isMoving);
   }
 
   /** Over the brokers that live and are to stay. */

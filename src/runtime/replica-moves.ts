@@ -84,9 +84,7 @@ export class ReplicaMoves {
   #stillLeft(left: ReadonlyMap<number, Iterable<number>>): Left {
     const still = new Map<number, readonly number[]>();
     for (const [broker, ids] of left) {
-      const gone = [...ids].filter(
-        (id) => this.#cluster.topics.find(id)?.replicas.includes(broker) === false,
-      );
+      const gone = [...ids].filter((id) => this.#cluster.topics.replicasOf(id)?.includes(broker) === false);
       if (gone.length > 0) still.set(broker, gone);
     }
     return still;

@@ -181,7 +181,7 @@ export class ReplicaRoles {
       if (this.#ending.has(id)) {
         if (isMending) this.#mending.set(id, info);
       } else if (replica !== undefined) this.#become(replica, info);
-      else if (isMending || (this.#opening.isFaulty(id) && info.leader !== -1)) {
+      else if (isMending || (this.#opening.isFaulty(id) && this.#isFilled(info))) {
         this.#mending.set(id, info);
         if (!isMending) faulty.push(id);
       }
@@ -195,6 +195,11 @@ export class ReplicaRoles {
       mended.push(this.#mended(before, opening));
     }
     return mended;
+  }
+
+  /** Whether this broker has a replica that gets from a leader what it lacks. */
+  #isFilled({ leader, replicas }: PartitionInfo): boolean {
+    return leader !== -1 && replicas.includes(this.#host.id);
   }
 
   /** Lets the HWM of a partition led here wait for a follower, once that has reached it: promise 2. */
@@ -317,7 +322,7 @@ export class ReplicaRoles {
       // It is about to go, and only there for those who have not heard of that. Taken from the ring, later records would
       // stand behind what was never held against their leader's log, and hide from one that comes back where the two part.
       host.catchUp.leave(replica);
-      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
+      host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
     } else if (change === 'same reign') {
       // It may have new followers.
       if (replica.isLeader) host.meet(info);

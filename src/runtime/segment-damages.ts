@@ -107,7 +107,9 @@ export class SegmentDamages {
    */
   heal(replica: Replica | undefined): HealedSegment | undefined {
     if (replica === undefined || replica.state !== 'online' || replica.isLeader) return undefined;
-    if (replica.info.isr.includes(this.#host.id)) return undefined;
+    const { replicas, isr } = replica.info;
+    // One that has left takes nothing more.
+    if (isr.includes(this.#host.id) || !replicas.includes(this.#host.id)) return undefined;
     let healed: HealedSegment | undefined;
     try {
       healed = this.#setAside(replica);

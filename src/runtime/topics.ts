@@ -78,6 +78,11 @@ export class Topics {
     return partition !== undefined && this.visible.has(partition.topic) ? partition : undefined;
   }
 
+  /** Who has a partition, whether anybody sees it yet or not. Undefined once its topic is deleted. */
+  replicasOf(id: number): readonly number[] | undefined {
+    return this.#image().partition(id)?.replicas;
+  }
+
   /** Whether there is such a partition, of a topic that nobody sees yet. */
   isHidden(id: number): boolean {
     const partition = this.#image().partition(id);

@@ -164,6 +164,14 @@ export interface Reassign {
   readonly throttle?: number | undefined;
 }
 
+/**
+ * Reassignments for which everybody is in sync come to their ends. They do with the change that makes it so, unless nobody
+ * could take over at that time.
+ */
+export interface EndReassignments {
+  readonly type: 'end-reassignments';
+}
+
 /** All partitions go to their preferred leaders, as far as these are in sync. */
 export interface BalanceLeaders {
   readonly type: 'balance-leaders';
@@ -189,6 +197,7 @@ export type Command =
   | AlterIsr
   | ElectLeader
   | Reassign
+  | EndReassignments
   | BalanceLeaders
   | AllocateProducerIds;
 
@@ -226,6 +235,7 @@ export interface Answers {
   'elect-leader': { readonly leader: number };
   /** The partitions that have changed, by their ids. */
   reassign: { readonly partitions: readonly number[] };
+  'end-reassignments': { readonly ended: readonly number[] };
   'balance-leaders': { readonly moved: readonly number[] };
   'allocate-producer-ids': { readonly first: number; readonly count: number };
 }

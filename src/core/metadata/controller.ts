@@ -21,7 +21,7 @@ import {
 } from './decide-brokers.ts';
 import { alterBrokerConfig, alterTopicConfig } from './decide-configs.ts';
 import { alterIsr, balanceLeaders, electLeader } from './decide-partitions.ts';
-import { reassign } from './decide-reassignment.ts';
+import { endReassignments, reassign } from './decide-reassignment.ts';
 import { createPartitions, createTopic, deleteTopic } from './decide-topics.ts';
 import type { MetadataImage } from './image.ts';
 import { CLUSTER_ID } from './patterns.ts';
@@ -51,6 +51,7 @@ const deciders: Deciders = {
   'alter-isr': alterIsr,
   'elect-leader': electLeader,
   reassign,
+  'end-reassignments': endReassignments,
   'balance-leaders': balanceLeaders,
   'allocate-producer-ids': allocateProducerIds,
 };

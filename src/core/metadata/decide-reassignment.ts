@@ -1,5 +1,12 @@
 import { requireInteger, show, TidemarkError } from '../../errors.ts';
-import type { AnswerTo, DecisionContext, Outcome, Reassign, ReassignTarget } from './commands.ts';
+import type {
+  AnswerTo,
+  DecisionContext,
+  EndReassignments,
+  Outcome,
+  Reassign,
+  ReassignTarget,
+} from './commands.ts';
 import { Electorate } from './election.ts';
 import type { MetadataImage, MetadataPartition } from './image.ts';
 import { existingPartition } from './lookups.ts';
@@ -25,7 +32,7 @@ export function reassign(
     if (records.has(partition.id))
       refuse(partition, `it is named twice; name it once, with the replicas it is to have`);
     // Of a leader that has just died nobody may have heard: others lead first, and then it is decided who goes.
-    const settled = hasLost(electorate, partition) ? electorate.settle(partition) : {};
+    const settled = isUnled(electorate, partition) ? electorate.settle(partition) : {};
     const known = { ...partition, ...settled };
     const standing =
       target.replicas === null
@@ -37,8 +44,28 @@ export function reassign(
   return { records: present, answer: { partitions: present.map(({ id }) => id) } };
 }
 
-function hasLost(electorate: Electorate, { leader }: MetadataPartition): boolean {
-  return leader !== -1 && !electorate.isUp(leader);
+export function endReassignments(
+  image: MetadataImage,
+  _: EndReassignments,
+  context: DecisionContext,
+): Outcome<AnswerTo<EndReassignments>> {
+  const electorate = new Electorate(image, context);
+  const records = image
+    .partitions()
+    // What follows from a leader's death comes first.
+    .filter((partition) => isMoving(partition) && !isUnled(electorate, partition))
+    .map((partition) => electorate.change(partition, {}))
+    .filter((record) => record !== undefined);
+  return { records, answer: { ended: records.map(({ id }) => id) } };
+}
+
+/** Whether it is on its way to other replicas. */
+export function isMoving({ adding, removing }: MetadataPartition): boolean {
+  return adding.length > 0 || removing.length > 0;
+}
+
+function isUnled(electorate: Electorate, { leader }: MetadataPartition): boolean {
+  return leader === -1 || !electorate.isUp(leader);
 }
 
 /** On the way to other replicas. Where all of these are in sync already, the change to it is the last one too. */
@@ -69,8 +96,8 @@ function directed(
 
 /** Back to what it was, at once. Those who were to come go, also if they are in sync: others have all that they have. */
 function cancelled(electorate: Electorate, partition: MetadataPartition): PartitionStanding {
-  const { topic, partition: index, replicas, isr, adding, removing, leader } = partition;
-  if (adding.length === 0 && removing.length === 0) {
+  const { topic, partition: index, replicas, isr, adding, leader } = partition;
+  if (!isMoving(partition)) {
     throw new TidemarkError(
       'NO_REASSIGNMENT_IN_PROGRESS',
       `Partition ${index} of '${topic}' is not being reassigned.`,

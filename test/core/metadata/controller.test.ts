@@ -104,6 +104,7 @@ function soundCommands(cluster: TestCluster): Command[] {
       isr: [ofBroker],
     },
     { type: 'elect-leader', topic: 't', partition: 0 },
+    { type: 'end-reassignments' },
     { type: 'balance-leaders' },
     { type: 'allocate-producer-ids', ...ofBroker },
   ];

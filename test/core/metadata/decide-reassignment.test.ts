@@ -121,6 +121,18 @@ test('nothing is cancelled where only those who were to come have everything and
   }
 });
 
+test('where nobody led, and somebody can by now, he does so alone before anything is called off', () => {
+  const made = cluster();
+  for (const broker of [1, 2, 3]) made.world.closedLogs.add(`${broker} 0`);
+  made.fence(1);
+  assert.equal(made.standing(), [-1, [1, 2, 3]]);
+  made.run(to([1]));
+  made.world.closedLogs.clear();
+  made.run(to(null));
+  assert.equal(made.standing(), [2, [2, 3]], 'a broker that is fenced is in sync with nobody');
+  assert.equal(plan(made), [[1, 2, 3], [], []]);
+});
+
 test('a move does not end with a leader of which nobody has heard yet that it is dead', () => {
   const made = cluster();
   made.world.dead.add(1);
@@ -202,6 +214,25 @@ test('it ends with a start of the whole cluster, if all that are to stay were fo
   made.run({ type: 'start-cluster', brokers, found: new Map([[0, found]]) });
   assert.equal(plan(made), [[1], [], []]);
   assert.equal(made.standing(), [1, [1]]);
+});
+
+test('one that nobody could take over ends once somebody can, if only it is asked for', () => {
+  const made = cluster();
+  made.world.closedLogs.add('2 0');
+  made.run(to([2]));
+  assert.equal(plan(made), [[2, 1, 3], [], [1, 3]]);
+  assert.equal(made.run({ type: 'end-reassignments' }), { ended: [] });
+  made.world.closedLogs.clear();
+  made.world.dead.add(1);
+  assert.equal(
+    made.run({ type: 'end-reassignments' }),
+    { ended: [] },
+    'its leader has died, which comes first',
+  );
+  made.world.dead.clear();
+  assert.equal(made.run({ type: 'end-reassignments' }), { ended: [0] });
+  assert.equal(plan(made), [[2], [], []]);
+  assert.equal(made.standing(), [2, [2]]);
 });
 
 test('a reassignment that cannot be changes nothing, and neither does what was asked together with it', () => {
