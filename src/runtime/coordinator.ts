@@ -286,10 +286,11 @@ export class Coordinator {
       members: this.#members,
       recovery,
       introductions,
-      isKept: this.#directory.isKept && !this.#directory.isNew,
+      hasRunBefore: this.#directory.isKept && !this.#directory.isNew,
       homeOf,
       submit: (command) => this.#metadata.submit(command, START_LIMIT_MS),
       registered: (epochs, findings) => this.lives.registered(epochs, findings),
+      mended: (broker, opened) => this.#report(broker, opened),
     });
     const { all } = this.#members;
     if (all.every(({ handle }) => handle.state === 'running')) this.#directory.recovered();
@@ -415,8 +416,8 @@ export class Coordinator {
     const known = opened.filter(({ id }) => infos.has(id));
     this.lives.found(broker, known);
     this.recovery.push(...reportsOf(broker, known, infos, this.homeOf(broker)));
-    // Who could not lead can now.
-    if (known.length > 0) this.#endReassignments();
+    // Who could not lead may be able to now.
+    if (known.some(({ state }) => state === 'online')) this.#endReassignments();
   }
 
   #tell(tell: (listener: ClusterListener) => void): void {

@@ -118,7 +118,7 @@ export type ControlRequest =
       readonly partitions: readonly PartitionAssignment[];
       /** The chunks of every broker's partition table, by broker id. */
       readonly chunks: ReadonlyMap<number, readonly number[]>;
-      /** Whether the broker holds these and no others, as it is told once at its start. */
+      /** Whether the broker holds no others than it finds among these, as it is told once at its start. */
       readonly areAll?: boolean;
     }
   | { readonly type: 'reform'; readonly partitions: readonly PartitionInfo[] }

@@ -55,6 +55,8 @@ export interface Opening {
 /** Offsets by partition directory. */
 export type OffsetTable = Map<string, number>;
 
+const TABLE_FILES = [RECOVERY_POINTS_FILE, LOG_STARTS_FILE, HIGH_WATERMARKS_FILE, CLEANER_OFFSETS_FILE];
+
 /** Logs that are opened before ports and timers have their turn. */
 const OPENED_A_TURN = 32;
 
@@ -122,7 +124,7 @@ export class ReplicaOpening {
 
   /**
    * Whether the tables hold what was written down last: before that nothing may be written in its place. A broker that
-   * holds no partition never reads them, and leaves its files as they are, the marker of a clean end among them.
+   * never held a partition has none.
    */
   get isPrepared(): boolean {
     return this.#isPrepared;
@@ -226,7 +228,7 @@ export class ReplicaOpening {
   async forgetAllBut(held: readonly PartitionAssignment[]): Promise<void> {
     const directories = new Set(held.map(({ info }) => partitionDirectory(info.topic, info.partition)));
     // One that holds nothing, and has nothing to forget, leaves its files alone.
-    if (directories.size === 0 && !this.disk.list('').includes(RECOVERY_POINTS_FILE)) return;
+    if (directories.size === 0 && !this.disk.list('').some((name) => TABLE_FILES.includes(name))) return;
     await this.#prepare();
     for (const table of this.#tables)
       for (const directory of table.keys()) if (!directories.has(directory)) this.forget(directory);

@@ -181,7 +181,7 @@ export class ReplicaRoles {
       if (this.#ending.has(id)) {
         if (isMending) this.#mending.set(id, info);
       } else if (replica !== undefined) this.#become(replica, info);
-      else if (isMending || (this.#opening.isFaulty(id) && this.#isFilled(info))) {
+      else if (isMending || (this.#opening.isFaulty(id) && this.#isToBeFilled(info))) {
         this.#mending.set(id, info);
         if (!isMending) faulty.push(id);
       }
@@ -198,7 +198,7 @@ export class ReplicaRoles {
   }
 
   /** Whether this broker has a replica that gets from a leader what it lacks. */
-  #isFilled({ leader, replicas }: PartitionInfo): boolean {
+  #isToBeFilled({ leader, replicas }: PartitionInfo): boolean {
     return leader !== -1 && replicas.includes(this.#host.id);
   }
 
@@ -322,7 +322,7 @@ export class ReplicaRoles {
       // It is about to go, and only there for those who have not heard of that. Taken from the ring, later records would
       // stand behind what was never held against their leader's log, and hide from one that comes back where the two part.
       host.catchUp.leave(replica);
-      host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
+      if (hasLed) host.dismiss(replica, 'NOT_LEADER_OR_FOLLOWER');
     } else if (change === 'same reign') {
       // It may have new followers.
       if (replica.isLeader) host.meet(info);

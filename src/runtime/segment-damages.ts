@@ -108,8 +108,14 @@ export class SegmentDamages {
   heal(replica: Replica | undefined): HealedSegment | undefined {
     if (replica === undefined || replica.state !== 'online' || replica.isLeader) return undefined;
     const { replicas, isr } = replica.info;
-    // One that has left takes nothing more.
-    if (isr.includes(this.#host.id) || !replicas.includes(this.#host.id)) return undefined;
+    if (isr.includes(this.#host.id)) return undefined;
+    if (!replicas.includes(this.#host.id)) {
+      // One that has left takes nothing more. Should it come back, whoever meets the damage again tells of it again.
+      const segment = this.#presentFirst(replica);
+      this.#first.delete(replica.id);
+      if (segment !== undefined) this.#known.delete(segment);
+      return undefined;
+    }
     let healed: HealedSegment | undefined;
     try {
       healed = this.#setAside(replica);

@@ -12,17 +12,19 @@ interface ReopenedCluster {
   readonly recovery: RecoveryReport[];
   /** As which the brokers register. */
   readonly introductions: readonly BrokerIntroduction[];
-  /** Whether brokers may have directories of an earlier run. */
-  readonly isKept: boolean;
+  /** Whether brokers may have files of an earlier run. */
+  readonly hasRunBefore: boolean;
   homeOf(broker: number): string;
   submit<Each extends Command>(command: Each): Promise<AnswerTo<Each>>;
   /** Every broker is registered, with its epoch, and may be given something. */
   registered(epochs: ReadonlyMap<number, number>, findings: Findings): void;
+  /** Logs that a broker had to bring into order first, since others have what is missing there. */
+  mended(broker: number, opened: readonly OpenedReplica[]): void;
 }
 
 /** Brings back the topics of the last run: opens all logs, elects, writes it down, and lets leaders lead. */
 export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
-  const { topics, members, introductions, homeOf } = cluster;
+  const { topics, members, introductions, recovery, homeOf } = cluster;
   const before = new Map<number, PartitionInfo>();
   const assignments: PartitionAssignment[] = [];
   for (const { topicId, config, partitions } of topics.written) {
@@ -38,7 +40,7 @@ export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
   }
   // Where there are no topics any more, brokers may have written something down of those that they had.
   const findings: Findings =
-    before.size === 0 && !cluster.isKept
+    before.size === 0 && !cluster.hasRunBefore
       ? new Map()
       : await members.assign(assignments, Number.POSITIVE_INFINITY, { areAll: true });
   const found = foundIn(findings);
@@ -51,12 +53,13 @@ export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
   if (before.size === 0) return;
   for (const id of leaderless)
     topics.explain(id, reasonFor(before.get(id) as PartitionInfo, findings, homeOf));
-  for (const [broker, opened] of findings) report(cluster, broker, opened.values(), before);
+  for (const [broker, opened] of findings)
+    recovery.push(...reportsOf(broker, opened.values(), before, homeOf(broker)));
   const infos = topics.written.flatMap(({ partitions }) => partitions);
   const reigns = infos.filter(({ leader }) => leader !== -1).map((info) => reignOf(info, findings));
   // Before the brokers rule and follow: what becomes of them meanwhile changes what is seen.
   for (const { name } of topics.written) topics.show(name);
-  await rule(cluster, infos, reigns, before);
+  await rule(cluster, infos, reigns);
 }
 
 /** By partition: the replicas whose logs could be opened. */
@@ -79,7 +82,6 @@ async function rule(
   cluster: ReopenedCluster,
   infos: readonly PartitionInfo[],
   reigns: readonly Reign[],
-  before: ReadonlyMap<number, PartitionInfo>,
 ): Promise<void> {
   const { alive } = cluster.members;
   await Promise.all(
@@ -91,16 +93,7 @@ async function rule(
   const mended = alive.map(async ({ handle }) => {
     const limitMs = Number.POSITIVE_INFINITY;
     const opened = await handle.request({ type: 'reform', partitions: infos }, limitMs);
-    report(cluster, handle.id, opened as OpenedReplica[], before);
+    cluster.mended(handle.id, opened as OpenedReplica[]);
   });
   await Promise.all(mended);
-}
-
-function report(
-  { recovery, homeOf }: ReopenedCluster,
-  broker: number,
-  opened: Iterable<OpenedReplica>,
-  infos: ReadonlyMap<number, PartitionInfo>,
-): void {
-  recovery.push(...reportsOf(broker, opened, infos, homeOf(broker)));
 }

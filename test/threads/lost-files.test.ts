@@ -72,6 +72,29 @@ for (const [what, lose] of Object.entries({ ...losses, ...losesVote })) {
     }));
 }
 
+for (const moves of [false, true])
+  test(`once it has them again it leads like any other, ${moves ? 'where all others go' : 'where the leader dies'}`, () =>
+    withDirectory(async (dataDir) => {
+      await withKept(dataDir, async (cluster) => {
+        await cluster.admin.createTopic('t', { replicationFactor: 2 });
+        await cluster.producer().sendBatch('t', numbered(RECORDS));
+      });
+      let lost = 0;
+      await withKept(dataDir, async (cluster) => {
+        lost = partitionOf(cluster).replicas[0];
+      });
+      rmSync(join(dataDir, `broker-${lost}`, 't-0'), { recursive: true });
+      await withKept(dataDir, async (cluster) => {
+        assert.is.not(partitionOf(cluster).leader, lost);
+        await until('both are in sync', () => partitionOf(cluster).isr.length === 2);
+        if (moves) await cluster.admin.reassign([{ topic: 't', partition: 0, replicas: [lost] }]);
+        else await cluster.faults.kill(partitionOf(cluster).leader);
+        await until('it leads', () => partitionOf(cluster).leader === lost);
+        if (moves) assert.equal(partitionOf(cluster).replicas, [lost]);
+        assert.is((await cluster.read('t', { partition: 0, offset: 0 })).records.length, RECORDS);
+      });
+    }));
+
 for (const [what, lose] of Object.entries(losses)) {
   test(`where every replica has lost ${what}, nobody leads, and the sentence says what is missing`, () =>
     withDirectory(async (dataDir) => {

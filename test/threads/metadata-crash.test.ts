@@ -76,7 +76,7 @@ function copyCheckpoints(from: string, to: string): void {
 }
 
 for (const others of [['u'], []])
-  test(`nor where the process ended before its brokers had written that down, twice, beside ${others.length} other topics`, () =>
+  test(`a topic is not missed as far as one went that was deleted in the moment before a crash, ${others.length === 0 ? 'alone' : 'beside another'}`, () =>
     withDirectory(async (root) => {
       const [dataDir, before, between, crashed] = ['data', 'before', 'between', 'crashed'].map((name) =>
         join(root, name),

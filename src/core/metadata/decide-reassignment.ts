@@ -31,8 +31,7 @@ export function reassign(
     const partition = existingPartition(image, target?.topic, target?.partition);
     if (records.has(partition.id))
       refuse(partition, `it is named twice; name it once, with the replicas it is to have`);
-    // Of a leader that has just died nobody may have heard: others lead first, and then it is decided who goes.
-    const settled = isUnled(electorate, partition) ? electorate.settle(partition) : {};
+    const settled = settledFirst(electorate, partition);
     const known = { ...partition, ...settled };
     const standing =
       target.replicas === null
@@ -54,9 +53,20 @@ export function endReassignments(
     .partitions()
     // What follows from a leader's death comes first.
     .filter((partition) => isMoving(partition) && !isUnled(electorate, partition))
-    .map((partition) => electorate.change(partition, {}))
-    .filter((record) => record !== undefined);
+    .flatMap((partition) => electorate.change(partition, {}) ?? [])
+    .filter(({ adding, removing }) => adding !== undefined || removing !== undefined);
   return { records, answer: { ended: records.map(({ id }) => id) } };
+}
+
+/**
+ * Of a leader that has just died nobody may have heard: others lead first, and then it is decided who goes. Where nobody led
+ * before, nothing has changed that would cost records: only somebody who has them all comes to lead.
+ */
+function settledFirst(electorate: Electorate, partition: MetadataPartition): PartitionStanding {
+  if (!isUnled(electorate, partition)) return {};
+  if (partition.leader !== -1) return electorate.settle(partition);
+  const leader = electorate.elect(partition);
+  return leader === -1 ? {} : electorate.under(leader, partition);
 }
 
 /** Whether it is on its way to other replicas. */

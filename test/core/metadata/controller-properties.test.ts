@@ -89,7 +89,7 @@ const makers = {
     ],
     ...(first % 4 === 0 ? { throttle: second } : undefined),
   }),
-  /** To one that is in sync already, which leads then. */
+  /** To one that is in sync already, which ends at once if it can lead. */
   shrink: (image, { numbers: [which] }) => {
     const all = image.partitions();
     const { topic, partition, isr, leader } = all[which % Math.max(1, all.length)] ?? {

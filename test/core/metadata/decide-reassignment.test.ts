@@ -121,7 +121,7 @@ test('nothing is cancelled where only those who were to come have everything and
   }
 });
 
-test('where nobody led, and somebody can by now, he does so alone before anything is called off', () => {
+test('where nobody led, and somebody can by now, he does before anything is called off', () => {
   const made = cluster();
   for (const broker of [1, 2, 3]) made.world.closedLogs.add(`${broker} 0`);
   made.fence(1);
@@ -131,6 +131,26 @@ test('where nobody led, and somebody can by now, he does so alone before anythin
   made.run(to(null));
   assert.equal(made.standing(), [2, [2, 3]], 'a broker that is fenced is in sync with nobody');
   assert.equal(plan(made), [[1, 2, 3], [], []]);
+});
+
+test('where nobody leads, no move is a reason to give up records, also where they may be given up', () => {
+  const made = cluster([1, 2], { 'unclean.leader.election.enable': 'true' });
+  for (const id of [2, 1]) {
+    made.world.dead.add(id);
+    made.fence(id);
+  }
+  assert.equal(made.standing(), [-1, [1]]);
+  made.run(to([3]));
+  made.run(to([3]));
+  assert.equal(made.standing(), [-1, [1]]);
+  made.run(to([1, 2]));
+  assert.equal(
+    [made.standing(), plan(made)],
+    [
+      [-1, [1]],
+      [[1, 2], [], []],
+    ],
+  );
 });
 
 test('a move does not end with a leader of which nobody has heard yet that it is dead', () => {

@@ -23,8 +23,9 @@ export class Admissions implements Observer {
       const end = this.#world.canon.endOf(replica.id);
       for (const member of awaited) {
         if (before.includes(member)) continue;
-        const follower = this.#world.brokers().find((view) => view.id === member);
-        const has = follower?.broker.table.loadLeoIn(epoch, replica.id) ?? end;
+        // In the life of it that the leader knows. One that has hung may not have heard that it has ended since, and waits
+        // for it; another life begins with nothing, and is let in by itself.
+        const has = broker.tableOf(member).loadLeoIn(epoch, replica.id);
         if (has >= end) continue;
         this.#world.violate(
           this.invariant,
