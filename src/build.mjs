@@ -1,8 +1,9 @@
 // Builds dist/: TypeScript to JavaScript, and the WebAssembly kernels. Runs on `npm ci` too, as "dependencies": of a
 // package with a "prepare" script npm warns those who install it.
 // A production install has no compiler; there the built files that came with the package are kept.
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,14 +22,34 @@ function toolScript(packageName, script) {
   }
 }
 
-function run(script, args) {
-  const { status } = spawnSync(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' });
+async function run(script, args) {
+  const tool = spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'inherit' });
+  const [status] = await once(tool, 'exit');
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** One file in place of the many: a module costs each thread that loads it a millisecond, and every broker is a thread. */
+async function bundled(name) {
+  const { outputFiles } = await bundler.build({
+    absWorkingDir: root,
+    entryPoints: [`src/${name}.ts`],
+    outfile: `dist/src/${name}.js`,
+    write: false,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: 'warning',
+  });
+  return outputFiles;
 }
 
 const tsc = toolScript('typescript', 'bin/tsc');
 const asc = toolScript('assemblyscript', 'bin/asc.js');
-if (tsc === undefined || asc === undefined) {
+const bundler = await import('esbuild-wasm').catch(() => undefined);
+if (tsc === undefined || asc === undefined || bundler === undefined) {
   const built = existsSync(join(root, 'dist/src/index.js'));
   if (ifPossible && built) process.exit(0);
   console.error(
@@ -38,14 +59,19 @@ if (tsc === undefined || asc === undefined) {
 }
 
 if (clean) rmSync(join(root, 'dist'), { recursive: true, force: true });
-run(tsc, ['-p', 'tsconfig.json']);
+mkdirSync(join(root, 'dist/native-free/kernels'), { recursive: true });
+const [files] = await Promise.all([
+  bundled('runtime/broker-thread'),
+  run(tsc, ['-p', 'tsconfig.json']),
+  run(asc, [
+    'native-free/kernels/assembly/index.ts',
+    '--config',
+    'native-free/kernels/asconfig.json',
+    '--outFile',
+    'dist/native-free/kernels/kernels.wasm',
+  ]),
+]);
+// The compiler has written the same file for the thread's first module alone.
+for (const { path, contents } of files) writeFileSync(path, contents);
 // npm does this where it installs the package; in a checkout whose dist/ was made anew nobody else would.
 chmodSync(join(root, 'dist/src/cli/main.js'), 0o755);
-mkdirSync(join(root, 'dist/native-free/kernels'), { recursive: true });
-run(asc, [
-  'native-free/kernels/assembly/index.ts',
-  '--config',
-  'native-free/kernels/asconfig.json',
-  '--outFile',
-  'dist/native-free/kernels/kernels.wasm',
-]);

@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer';
-import { createRequire } from 'node:module';
 import { ProducerStates } from '../core/producer-states.ts';
 import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
 import { readWhole } from './checkpoint-files.ts';
 import type { Disk } from './disk.ts';
 import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
+import { decodeProducers, encodeProducers } from './producer-snapshot.ts';
 import {
   nextOffset,
   readBaseOffset,
@@ -15,10 +15,6 @@ import {
   readProducerId,
 } from './record-batch.ts';
 import { DamagedSegmentError, type Segment } from './segment.ts';
-
-/** Needed where a segment ends: a broker starts without. */
-const require = createRequire(import.meta.url);
-const format = (): typeof import('./producer-snapshot.ts') => require('./producer-snapshot.js');
 
 /** The log that they have written to. */
 export interface ProducedLog {
@@ -126,7 +122,7 @@ export class ProducerLog implements KnownProducers {
   /** As they were at an offset of the log: what a snapshot of there says. */
   at(offset: number): Buffer {
     const leaderEpoch = this.#log.epochAt(offset - 1);
-    return format().encodeProducers(this.#statesAt(offset), { offset, leaderEpoch });
+    return encodeProducers(this.#statesAt(offset), { offset, leaderEpoch });
   }
 
   expire(nowMs: number, afterMs: number): void {
@@ -187,7 +183,7 @@ export class ProducerLog implements KnownProducers {
   restartedAt(offset: number, snapshot: Uint8Array | undefined): void {
     for (const known of this.#listed().keys()) this.#remove(known);
     const bytes = snapshot === undefined ? undefined : Buffer.from(snapshot);
-    const decoded = bytes === undefined ? undefined : format().decodeProducers(bytes);
+    const decoded = bytes === undefined ? undefined : decodeProducers(bytes);
     this.#states = decoded?.states ?? new ProducerStates();
     if (decoded === undefined) return;
     const { leaderEpoch } = decoded.place ?? { leaderEpoch: -1 };
@@ -222,7 +218,7 @@ export class ProducerLog implements KnownProducers {
     const kept = this.#listed().get(offset);
     if (kept !== undefined) return kept.states.copy();
     const bytes = readWhole(this.#disk, this.#path(offset));
-    const snapshot = bytes === undefined ? undefined : format().decodeProducers(bytes);
+    const snapshot = bytes === undefined ? undefined : decodeProducers(bytes);
     const { states, place } = snapshot ?? {};
     const epoch = this.#log.epochAt(offset - 1);
     const isAnother = epoch !== -1 && place !== undefined && place.leaderEpoch !== epoch;
@@ -274,7 +270,7 @@ export class ProducerLog implements KnownProducers {
     const file = this.#disk.open(this.#path(offset), 'create');
     try {
       file.truncate(0);
-      file.write(0, [format().encodeProducers(states, { offset, leaderEpoch })]);
+      file.write(0, [encodeProducers(states, { offset, leaderEpoch })]);
       if (this.#disk.isKept) await file.sync();
     } finally {
       file.close();

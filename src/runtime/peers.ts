@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { ringBell } from '../../native-free/sharedarraybuffer-utils/index.ts';
 import { IsrJudge } from '../core/isr-judge.ts';
 import type { Replica } from '../core/replica.ts';
@@ -6,15 +5,11 @@ import { AHEAD_MAX_BYTES, LOOK_EVERY_MS, THROTTLE_MAX_MS } from '../limits.ts';
 import type { PartitionInfo } from '../types.ts';
 import type { BrokerHost } from './broker-host.ts';
 import type { BrokerAddresses } from './directory.ts';
-import type { FollowedReads } from './followed-reads.ts';
+import { FollowedReads } from './followed-reads.ts';
 import { PartitionTable } from './partition-table.ts';
 import { ProgressRow } from './progress.ts';
 import { LeaderTail } from './tail-ring.ts';
 import { Sides } from './vitals.ts';
-
-/** Hardly anybody reads at followers. */
-const require = createRequire(import.meta.url);
-const followedReads = (): typeof import('./followed-reads.ts') => require('./followed-reads.js');
 
 /** A peer as this broker sees it: what it reads of it, and the bell it rings. */
 export interface Peer {
@@ -271,7 +266,7 @@ export class Peers {
   /** A read has begun to wait for what is committed next. */
   readWaits(replica: Replica): void {
     if (replica.isLeader) return;
-    this.#reads ??= new (followedReads().FollowedReads)(this.#host, this.#progress);
+    this.#reads ??= new FollowedReads(this.#host, this.#progress);
     this.#reads.add(replica);
   }
 
