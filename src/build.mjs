@@ -3,9 +3,9 @@
 // A production install has no compiler; there the built files that came with the package are kept.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -28,12 +28,27 @@ async function run(script, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
+/** What a module finds beside itself it finds from within the one file too. */
+const inPlace = (outfile) => ({
+  name: 'in-place',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const place = relative(dirname(outfile), join('dist', relative(root, path))).replace(/\.ts$/, '.js');
+      const text = readFileSync(path, 'utf8');
+      const url = `new URL(${JSON.stringify(place.replaceAll('\\', '/'))}, import.meta.url).href`;
+      return { contents: text.replaceAll('import.meta.url', url), loader: 'ts' };
+    });
+  },
+});
+
 /** One file in place of the many: a module costs each thread that loads it a millisecond, and every broker is a thread. */
 async function bundled(name) {
+  const outfile = `dist/src/${name}.js`;
   const { outputFiles } = await bundler.build({
     absWorkingDir: root,
     entryPoints: [`src/${name}.ts`],
-    outfile: `dist/src/${name}.js`,
+    outfile,
+    plugins: [inPlace(outfile)],
     write: false,
     bundle: true,
     format: 'esm',

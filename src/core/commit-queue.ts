@@ -126,36 +126,42 @@ export class CommitQueue {
  * replication lag comes from it.
  */
 export class TakenBatches {
-  readonly #ends: number[] = [];
-  readonly #times: number[] = [];
+  /** An end and a time for each: kept, since arrays that are emptied are made anew. */
+  #numbers = new Float64Array(2 * 16);
+  #head = 0;
+  #tail = 0;
 
   push(nextOffset: number, appendedAtMs: number): void {
-    this.#ends.push(nextOffset);
-    this.#times.push(appendedAtMs);
+    if (this.#tail === this.#numbers.length) this.#makeRoom();
+    this.#numbers[this.#tail] = nextOffset;
+    this.#numbers[this.#tail + 1] = appendedAtMs;
+    this.#tail += 2;
   }
 
   /** The batches below `end` are published: `each` is told when they were appended. */
   settle(end: number, each: (appendedAtMs: number) => void): void {
-    const count = this.#ends.length;
-    let settled = 0;
-    while (settled < count && this.#ends[settled] <= end) each(this.#times[settled++]);
-    if (settled === count) this.clear();
-    else if (settled > 0) {
-      this.#ends.splice(0, settled);
-      this.#times.splice(0, settled);
-    }
+    for (; this.#head < this.#tail && this.#numbers[this.#head] <= end; this.#head += 2)
+      each(this.#numbers[this.#head + 1]);
+    if (this.#head === this.#tail) this.clear();
   }
 
   /** The log ends at `leo`: what lay beyond has not been kept. */
   truncateTo(leo: number): void {
-    while (this.#ends.length > 0 && (this.#ends.at(-1) as number) > leo) {
-      this.#ends.pop();
-      this.#times.pop();
-    }
+    while (this.#tail > this.#head && this.#numbers[this.#tail - 2] > leo) this.#tail -= 2;
   }
 
   clear(): void {
-    this.#ends.length = 0;
-    this.#times.length = 0;
+    this.#head = 0;
+    this.#tail = 0;
+  }
+
+  #makeRoom(): void {
+    const waiting = this.#numbers.subarray(this.#head, this.#tail);
+    if (2 * waiting.length > this.#numbers.length) {
+      this.#numbers = new Float64Array(2 * this.#numbers.length);
+      this.#numbers.set(waiting);
+    } else this.#numbers.copyWithin(0, this.#head, this.#tail);
+    this.#tail = waiting.length;
+    this.#head = 0;
   }
 }

@@ -1,7 +1,13 @@
 import { type Disk, DiskError, type DiskFile } from './disk.ts';
 
+interface OpenFile {
+  readonly file: DiskFile;
+  /** Since it was last looked at as one that could be closed. */
+  isUsed: boolean;
+}
+
 /**
- * The files that a broker's logs keep open, at most so many: the least recently used one is closed for the next. What
+ * The files that a broker's logs keep open, at most so many: one that was not used lately is closed for the next. What
  * get() gives may be closed by any later call for another path, so it is used at once and never kept.
  *
  * A file may be closed while bytes that were written to it are not on the device yet. Nothing is lost by that: a sync
@@ -11,8 +17,7 @@ import { type Disk, DiskError, type DiskFile } from './disk.ts';
 export class OpenFiles {
   readonly disk: Disk;
   readonly #max: number;
-  /** The least recently used first. */
-  readonly #files = new Map<string, DiskFile>();
+  readonly #files = new Map<string, OpenFile>();
   /** Of the most recently used file, which is asked for again and again: that changes no order. '' is none. */
   #latestPath = '';
   #latest: DiskFile | undefined;
@@ -59,16 +64,26 @@ export class OpenFiles {
   }
 
   #use(path: string, mode?: 'create'): DiskFile {
-    let file = this.#files.get(path);
-    if (file === undefined) {
+    let open = this.#files.get(path);
+    if (open === undefined) {
       // Before it is opened, so that there are never more than allowed.
-      if (this.#files.size >= this.#max) this.#close(this.#files.keys().next().value as string);
-      file = this.#open(path, mode);
-    } else this.#files.delete(path);
-    this.#files.set(path, file);
+      if (this.#files.size >= this.#max) this.#closeUnused();
+      open = { file: this.#open(path, mode), isUsed: false };
+      this.#files.set(path, open);
+    } else open.isUsed = true;
     this.#latestPath = path;
-    this.#latest = file;
-    return file;
+    this.#latest = open.file;
+    return open.file;
+  }
+
+  /** One that was used since its last turn gets another: so nobody who uses a file has to put it in another place. */
+  #closeUnused(): void {
+    for (const [path, open] of this.#files) {
+      if (!open.isUsed) return this.#close(path);
+      open.isUsed = false;
+      this.#files.delete(path);
+      this.#files.set(path, open);
+    }
   }
 
   /** Others share the process's descriptors: where they have run out, this cache is where some can be spared. */
@@ -85,12 +100,12 @@ export class OpenFiles {
   }
 
   #close(path: string): void {
-    const file = this.#files.get(path);
+    const open = this.#files.get(path);
     this.#files.delete(path);
     if (path === this.#latestPath) {
       this.#latestPath = '';
       this.#latest = undefined;
     }
-    file?.close();
+    open?.file.close();
   }
 }

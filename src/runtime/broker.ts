@@ -63,8 +63,6 @@ export class Broker implements BrokerHost, RolesHost {
   #uncommitted: Replica[] = [];
   /** Something has changed that an HWM may follow: an own LEO, a follower's progress, an ISR. */
   #mayCommit = false;
-  /** Leaders of followed partitions whose stable ends have moved since those leaders were told. */
-  readonly #unreported = new Set<number>();
   /** When the batches settled that are being counted: one look at the clock for all of them. */
   #settledAtMs = 0;
   #diskState: 'sound' | 'failed' = 'sound';
@@ -256,7 +254,6 @@ export class Broker implements BrokerHost, RolesHost {
   }
 
   progressed(leader: number): void {
-    this.#unreported.delete(leader);
     this.#peers.progressed(leader);
   }
 
@@ -434,7 +431,7 @@ export class Broker implements BrokerHost, RolesHost {
     if (!replica.isLeader) {
       this.#settledAtMs = this.clock.nowMs();
       replica.taken.settle(replica.stable, this.#recordLag);
-      this.#unreported.add(replica.info.leader);
+      this.#peers.owe(replica.info.leader);
       return;
     }
     this.#mayCommit = true;
@@ -449,7 +446,7 @@ export class Broker implements BrokerHost, RolesHost {
 
   /** On the event loop: as a follower it tells its leaders, as a leader it commits and answers. */
   readonly #synced = (): void => {
-    for (const leader of this.#unreported) this.progressed(leader);
+    this.#peers.reportAll();
     this.#commit();
     this.#sendAnswers();
   };

@@ -29,6 +29,8 @@ export interface Peer {
   joining: number;
   /** The first of these places. */
   joinsAt: number;
+  /** Stable ends of partitions that it leads have moved here since it was told. */
+  isOwedReport: boolean;
   /** Until then requests wait for it, as for one that is in sync: it is about to be. */
   guardedUntilMs: number;
   /** What was found of it in the present round of looks, at the partition where it is furthest behind. */
@@ -97,6 +99,7 @@ export class Peers {
       seenAtMs: 0,
       joining: 0,
       joinsAt: 0,
+      isOwedReport: false,
       guardedUntilMs: 0,
       behindMs: 0,
       behindRecords: 0,
@@ -116,11 +119,23 @@ export class Peers {
     this.all.splice(this.all.indexOf(peer), 1);
   }
 
+  /** As a follower: a partition's stable end has moved, of which its leader learns with the next report. */
+  owe(leader: number): void {
+    const peer = this.#byId.get(leader);
+    // Of nobody that leads at present: a sync may end when its leader has gone.
+    if (peer !== undefined) peer.isOwedReport = true;
+  }
+
+  /** Whoever is owed a report gets it. */
+  reportAll(): void {
+    for (const { addresses, isOwedReport } of this.all) if (isOwedReport) this.progressed(addresses.id);
+  }
+
   /** As a follower: that leader learns how far its ring was read, and that LEOs may have gone up. */
   progressed(leader: number): void {
     const peer = this.#byId.get(leader);
-    // Of nobody that leads at present: a sync may end when its leader has gone.
     if (peer === undefined) return;
+    peer.isOwedReport = false;
     this.#progress.advance(leader, peer.tail.cursor);
     if (peer.isLinked) ringBell(this.#host.arena.int32, peer.addresses.bell / 4);
   }

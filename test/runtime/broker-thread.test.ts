@@ -36,7 +36,7 @@ test('a thread of a broker runs what a start needs, and no more', () => {
   );
 });
 
-test('it is one file, so that a start reads no other, and what it reads later is there', () => {
+test('it is one file, so that a start reads no other, and looks for what comes later where its modules lie', () => {
   const text = readFileSync(THREAD, 'utf8');
   const imported = [...text.matchAll(/^\s*(?:import|}) .*\bfrom "(.+)";$/gm)].map(
     ([, specifier]) => specifier,
@@ -46,9 +46,9 @@ test('it is one file, so that a start reads no other, and what it reads later is
     imported.filter((specifier) => !BUILT_IN.has(specifier)),
     [],
   );
-  const required = [...text.matchAll(/\brequire\d*\("(\..+?)"\)/g)].map(([, specifier]) => specifier);
-  assert.ok(required.length > 0);
-  for (const specifier of required) assert.ok(existsSync(join(dirname(THREAD), specifier)), specifier);
+  const places = [...text.matchAll(/new URL\("([^"]+)", import\.meta\.url\)/g)].map(([, place]) => place);
+  assert.ok(places.some((place) => /kernels/.test(place)));
+  for (const place of places) assert.ok(existsSync(join(dirname(THREAD), place)), place);
 });
 
 test.run();
