@@ -1,5 +1,5 @@
 import { type PropertyName, type TopicConfig, type TopicConfigInput, topicConfig } from '../config.ts';
-import { checkTopicName } from '../core/metadata/topic-name.ts';
+import { checkNewTopicName, checkTopicName } from '../core/metadata/topic-name.ts';
 import {
   isPlainObject,
   requireInteger,
@@ -145,7 +145,7 @@ export class Admin {
 
   /** Resolves when every replica is ready for records. */
   async createTopic(name: string, options: CreateTopicOptions = {}): Promise<void> {
-    checkTopicName(name);
+    checkNewTopicName(name);
     requireOptions('createTopic options', options, [
       'partitions',
       'replicationFactor',

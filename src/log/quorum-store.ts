@@ -8,6 +8,7 @@
 // which is why a term stands in the key as well, and the index and term of a snapshot in the name of its file.
 import { crc32c } from '../../native-free/crc32c/index.ts';
 import { topicConfig, topicDefaults } from '../config.ts';
+import { METADATA_TOPIC } from '../core/metadata/topic-name.ts';
 import {
   type Configuration,
   type Entry,
@@ -19,6 +20,7 @@ import {
 } from '../core/raft/index.ts';
 import { readWhole, replaceFile, replaceFileNow } from './checkpoint-files.ts';
 import type { Disk } from './disk.ts';
+import { partitionDirectory } from './file-names.ts';
 import { OpenFiles } from './open-files.ts';
 import { openLog, type RecoveryCut } from './open-log.ts';
 import {
@@ -37,7 +39,7 @@ import { BatchWriter, loneBatchBytes, type RecordData } from './record-batch-wri
 import { DamagedSegmentError } from './segment.ts';
 import type { SegmentLog } from './segment-log.ts';
 
-export const QUORUM_DIRECTORY = '__cluster_metadata-0';
+export const QUORUM_DIRECTORY = partitionDirectory(METADATA_TOPIC, 0);
 const STATE_FILE = 'quorum-state';
 const CHECKPOINT_SUFFIX = '.checkpoint';
 /** The origin of a snapshot of what this voter has applied; otherwise it is the leader's. */

@@ -24,6 +24,8 @@ const STATE_FILE = `${QUORUM_DIRECTORY}/quorum-state`;
 
 /** What damaged files are called from then on, with a number of their own behind it. */
 const SEAT_ASIDE = `${QUORUM_DIRECTORY}.damaged-`;
+/** No topic has so many partitions that one of them would be called that. */
+const ASIDE_NUMBER = /^[0-9a-f]{8}$/;
 
 const UUID = /^[\w-]{22}$/;
 
@@ -95,7 +97,8 @@ export function setSeatAside(disk: Disk): string {
 
 /** Whether a directory of this name is, or was, that of a vote: it is none of the broker's partitions. */
 export function isSeatDirectory(name: string): boolean {
-  return name === QUORUM_DIRECTORY || name.startsWith(SEAT_ASIDE);
+  if (name === QUORUM_DIRECTORY) return true;
+  return name.startsWith(SEAT_ASIDE) && ASIDE_NUMBER.test(name.slice(SEAT_ASIDE.length));
 }
 
 function isVoterId(name: string): boolean {

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Disk } from '../../src/log/disk.ts';
+import { partitionDirectory } from '../../src/log/file-names.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { QUORUM_DIRECTORY, QuorumStoreError } from '../../src/log/quorum-store.ts';
 import {
@@ -196,6 +197,15 @@ test('damaged files are set aside with the identity that promised what they held
     assert.is(disk.list('').filter((entry) => isSeatDirectory(entry.slice(0, -1))).length, 2);
     await after.store.close();
   }
+});
+
+test("a topic's partition is not taken for what a vote has left, whatever the topic is called", () => {
+  for (const topic of [
+    '__cluster_metadata-0',
+    '__cluster_metadata-0.damaged',
+    '__cluster_metadata-0.damaged-1',
+  ])
+    assert.not(isSeatDirectory(partitionDirectory(topic, 9_999)), topic);
 });
 
 test("another cluster's, and another broker's, files are not taken for one's own", async () => {

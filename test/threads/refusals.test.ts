@@ -123,6 +123,19 @@ test('a topic is not created with bad arguments, and none is left half-created',
     await cluster.producer().send('u', { value: 'v' });
   }));
 
+for (const durability of ['memory', 'os'] as const) {
+  test(`${durability}: a topic cannot take the place of the metadata, whoever asks for it`, () =>
+    withCluster({ brokers: 1, durability }, async (cluster) => {
+      const client = await connect(cluster.handle);
+      for (const { admin } of [cluster, client]) {
+        const created = admin.createTopic('__cluster_metadata');
+        await assertRefused(created, 'INVALID_TOPIC_EXCEPTION', /is that of the cluster's own metadata/);
+      }
+      await client.close();
+      await cluster.admin.createTopic('u');
+    }));
+}
+
 test('names may have up to 249 characters, and many topics can be created at once', () =>
   withCluster({}, async (cluster) => {
     await cluster.admin.createTopic('x'.repeat(249));

@@ -14,7 +14,7 @@ import { existingTopic } from './lookups.ts';
 import type { PartitionRecord } from './records.ts';
 import { spreadReplicas } from './spread-replicas.ts';
 import { acceptConfig, clusterDefaults } from './topic-config.ts';
-import { checkTopicName } from './topic-name.ts';
+import { checkNewTopicName } from './topic-name.ts';
 
 type Assignments = readonly (readonly number[])[];
 
@@ -26,7 +26,7 @@ export function createTopic(
   context: DecisionContext,
 ): Outcome<AnswerTo<CreateTopic>> {
   const { name, validateOnly } = command;
-  checkTopicName(name);
+  checkNewTopicName(name);
   if (image.topic(name) !== undefined) {
     throw new TidemarkError('TOPIC_ALREADY_EXISTS', `Topic '${name}' exists already.`);
   }

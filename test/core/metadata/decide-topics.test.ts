@@ -100,6 +100,17 @@ test('numbers of partitions that no topic has are refused', () => {
   }
 });
 
+test("the metadata's own name is no name for a topic", () => {
+  const cluster = new TestCluster(1);
+  for (const name of ['__cluster_metadata', '__Cluster_Metadata'])
+    cluster.refuses(
+      creation({ name }),
+      'INVALID_TOPIC_EXCEPTION',
+      /^The name '__cluster_metadata' is that of/,
+    );
+  for (const name of ['__cluster_metadata-0', '__cluster_metadata_']) cluster.run(creation({ name }));
+});
+
 test('a name that is taken, or illegal, is refused', () => {
   const cluster = new TestCluster(1);
   cluster.run(creation());
