@@ -371,7 +371,7 @@ async function identify(
     if (cause instanceof TidemarkError) throw cause;
     const advice =
       cause instanceof CheckpointError && cause.reason === 'damaged'
-        ? ' Restore that file from a copy, or remove it: the next start makes it anew.'
+        ? " Restore that file from a copy. Where there is none, remove it, and the next start makes another, under which this counts as a directory that has none of what the broker had: that is fetched from other brokers, and a partition that only this one has waits for cluster.admin.electLeaders({ type: 'unclean' }), which keeps what lies here."
         : '';
     const sentence = (cause as Error).message.replace(/\.$/, '');
     throw new TidemarkError(

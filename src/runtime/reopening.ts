@@ -23,13 +23,21 @@ export function reasonFor(
   let repair = '';
   for (const broker of info.isr) {
     const opened = findings.get(broker)?.get(info.id);
-    reasons.push(`broker ${broker}: ${opened?.error ?? 'it is not running.'}`);
+    reasons.push(`broker ${broker}: ${whyNot(opened)}`);
     if (opened?.state !== 'damaged') continue;
     const path = join(homeOf(broker), partitionDirectory(info.topic, info.partition));
     repair ||= ` Restore the files, or see with \`npx tidemark log repair ${path}\` what a repair would drop; then start again.`;
   }
   const advice = repair === '' ? ' Mend that, and start again.' : repair;
   return `Partition ${info.partition} of '${info.topic}' has no leader, because no replica that was in sync could be opened: ${reasons.join(' ')}${advice}`;
+}
+
+/** Why a broker that was in sync cannot lead, in a sentence. */
+function whyNot(opened: OpenedReplica | undefined): string {
+  if (opened === undefined) return 'it is not running.';
+  // One that could be opened would lead, if that had been in sync.
+  const { error = 'it came with another directory than the one that was in sync' } = opened;
+  return error.replace(/\.?$/, '.');
 }
 
 /** What a broker had to take out of its files, for people. */

@@ -51,8 +51,12 @@ export async function reopenTopics(cluster: ReopenedCluster): Promise<void> {
   });
   cluster.registered(epochs, findings);
   if (before.size === 0) return;
-  for (const id of leaderless)
-    topics.explain(id, reasonFor(before.get(id) as PartitionInfo, findings, homeOf));
+  for (const id of leaderless) {
+    const info = before.get(id) as PartitionInfo;
+    // Nothing is wrong with the logs, but with whose they are: the metadata say that.
+    if (info.isr.every((broker) => findings.get(broker)?.get(id)?.state === 'online')) continue;
+    topics.explain(id, reasonFor(info, findings, homeOf));
+  }
   for (const [broker, opened] of findings)
     recovery.push(...reportsOf(broker, opened.values(), before, homeOf(broker)));
   const infos = topics.written.flatMap(({ partitions }) => partitions);

@@ -183,10 +183,16 @@ export class Topics {
 
   #infoOf(partition: MetadataPartition): PartitionInfo {
     const { id, leader } = partition;
-    if (leader === -1)
-      return { ...partition, unavailable: this.#reasons.get(id) ?? reasonOf(partition, this.#isVolatile) };
+    if (leader === -1) return { ...partition, unavailable: this.#reasonOf(partition) };
     this.#reasons.delete(id);
     return partition;
+  }
+
+  #reasonOf(partition: MetadataPartition): string {
+    const known = this.#reasons.get(partition.id);
+    if (known === undefined) return reasonOf(partition, this.#isVolatile);
+    // What was found in another directory than the one with the records does not say where those are.
+    return partition.lostDirectory === null ? known : `${known} And ${lossOf(partition, this.#isVolatile)}`;
   }
 
   /** A topic's properties were checked when it was made; what is refused now was changed since, or is unknown by now. */
@@ -203,14 +209,19 @@ export class Topics {
   }
 }
 
-function reasonOf({ topic, partition, isr, lostDirectory }: MetadataPartition, isVolatile: boolean): string {
+function reasonOf(info: MetadataPartition, isVolatile: boolean): string {
+  const { topic, partition, isr, lostDirectory } = info;
   const what = `Partition ${partition} of '${topic}' has no leader`;
   const [one, ...others] = isr;
-  if (lostDirectory !== null && isVolatile)
-    return `${what}: its records were in the memory of broker ${one}, which has ended. Delete the topic, and create it again.`;
-  if (lostDirectory !== null)
-    return `${what}: its records were in the directory that broker ${one} had before. Put that back, and start again, or delete the topic and create it anew.`;
+  if (lostDirectory !== null) return `${what}: ${lossOf(info, isVolatile)}`;
   return others.length === 0
     ? `${what}: broker ${one}, which alone has all of its records, is not running. Start it again, for example with cluster.faults.restart(${one}).`
     : `${what}: none of the brokers ${isr.join(', ')}, which have all of its records, is running. Start one of them again, for example with cluster.faults.restart(${one}).`;
+}
+
+/** Where the records are of a partition whose last member of the ISR came without them, and what helps. */
+function lossOf({ isr: [one], lostDirectory }: MetadataPartition, isVolatile: boolean): string {
+  return isVolatile
+    ? `its records were in the memory of broker ${one}, which has ended. Delete the topic, and create it again.`
+    : `broker ${one}, which alone had all of its records, came with another directory than the one that has them, whose id is ${lostDirectory}. Restore that directory, or its meta.properties, and start again; or call cluster.admin.electLeaders({ type: 'unclean' }), which makes do with what the replicas of now hold, whatever they lack; or delete the topic and create it anew.`;
 }

@@ -216,7 +216,7 @@ test('the directory of another cluster or another broker is refused', () =>
     await assertRefused(
       openAll(one),
       'DATA_DIRECTORY_INVALID',
-      /meta\.properties is damaged.*Restore that file from a copy, or remove it/,
+      /meta\.properties is damaged.*Restore that file from a copy\. .*remove it, .*electLeaders\(\{ type: 'unclean' \}\)/,
     );
     writeFileSync(meta(one, 2), text);
     (await openAll(one)).close();

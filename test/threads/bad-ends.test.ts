@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster } from '../../src/index.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
-import { assertReplicated, numbered, until, withCluster } from './fixtures.ts';
+import { assertReplicated, numbered, partitionOf, until, withCluster } from './fixtures.ts';
 
 const RECORDS = 200;
 const PARTITIONS = 8;
@@ -72,5 +72,37 @@ test('where a broker was lost the lock stays, held by nobody, and the next start
     assert.equal(markers(dataDir), [true, true, true]);
     assert.not.ok(existsSync(join(dataDir, '.lock')));
   }));
+
+for (const way of ['the file comes back', 'what is there is made do with']) {
+  test(`a broker that has lost its meta.properties is told why nobody leads, until ${way}`, () =>
+    withDirectory(async (dataDir) => {
+      const alone = async (run: (cluster: Cluster) => Promise<void>): Promise<void> => {
+        await using cluster = await Cluster.start({ brokers: 1, dataDir });
+        await run(cluster);
+      };
+      await alone(async (cluster) => {
+        await cluster.admin.createTopic('t');
+        await cluster.producer().sendBatch('t', numbered(RECORDS));
+      });
+      const file = join(homeOf(dataDir, 1), 'meta.properties');
+      const text = readFileSync(file, 'utf8');
+      const id = /directory\.id=(.*)/.exec(text)?.[1] as string;
+      rmSync(file);
+      // The first start finds out, and the next one goes by what that has written down.
+      for (let round = 1; round <= 2; round++)
+        await alone(async (cluster) => {
+          const { leader, error = '' } = partitionOf(cluster);
+          assert.is(leader, -1);
+          assert.match(error, /broker 1, which alone had all of its records, came with another directory/);
+          assert.ok(error.includes(`whose id is ${id}. Restore that directory`), error);
+          assert.match(error, /electLeaders\(\{ type: 'unclean' \}\)/);
+        });
+      if (way === 'the file comes back') writeFileSync(file, text);
+      await alone(async (cluster) => {
+        if (way !== 'the file comes back') await cluster.admin.electLeaders({ type: 'unclean' });
+        await assertReplicated(cluster, RECORDS);
+      });
+    }));
+}
 
 test.run();
