@@ -31,3 +31,8 @@ export class CommandError extends Error {
 export class OutputClosed extends Error {
   override readonly name = 'OutputClosed';
 }
+
+/** What the operating system refuses, where nobody has put it into a sentence of ours. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
+}

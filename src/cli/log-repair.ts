@@ -4,7 +4,7 @@ import { inspectPartition } from '../log/inspection.ts';
 import { planRepair, type RepairStep, repairPartition } from '../log/repair.ts';
 import { DirectoryLock } from '../runtime/directory-lock.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
-import { CommandError, ExitCode, type Terminal } from './command-line.ts';
+import { CommandError, ExitCode, isSystemError, type Terminal } from './command-line.ts';
 import { isCompacted, isMetadataLog, type LogDirectory } from './log-paths.ts';
 import { counted, logsAt, metadataOf } from './log-verify.ts';
 import { Progress } from './progress.ts';
@@ -47,13 +47,24 @@ async function repair(path: string, options: RepairOptions, terminal: Terminal):
     );
   }
   // A log that is being written looks torn, and must not change under its writer.
-  const lock = target.dataDirectory === undefined ? undefined : DirectoryLock.acquire(target.dataDirectory);
+  const lock = target.dataDirectory === undefined ? undefined : lockOf(target.dataDirectory);
   try {
     return await repairAll(target, options, terminal);
   } finally {
     // What a dead lock tells the next start is not lost with it: whether the machine went down since.
     if (lock?.isTakenOver === true) lock.leave();
     else lock?.release();
+  }
+}
+
+function lockOf(dataDirectory: string): DirectoryLock {
+  try {
+    return DirectoryLock.acquire(dataDirectory);
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause;
+    throw new CommandError(
+      `The data directory ${dataDirectory} could not be locked, and nothing was changed: a repair needs the right to write there. ${cause.message}.`,
+    );
   }
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TidemarkError } from '../errors.ts';
 import { DiskError } from '../log/disk.ts';
-import { CommandError, ExitCode, OutputClosed, type Terminal } from './command-line.ts';
+import { CommandError, ExitCode, isSystemError, OutputClosed, type Terminal } from './command-line.ts';
 import { logDumpCommand } from './log-dump.ts';
 import { logRepairCommand } from './log-repair.ts';
 import { logVerifyCommand } from './log-verify.ts';
@@ -27,6 +27,10 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     }
     if (error instanceof DiskError || error instanceof TidemarkError) {
       terminal.err(`tidemark: ${error.message}\n`);
+      return ExitCode.USAGE;
+    }
+    if (isSystemError(error)) {
+      terminal.err(`tidemark: ${error.message}.\n`);
       return ExitCode.USAGE;
     }
     throw error;

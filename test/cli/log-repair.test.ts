@@ -1,3 +1,4 @@
+import { symlinkSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DirectoryLock, lockHolder } from '../../src/runtime/directory-lock.ts';
@@ -118,6 +119,25 @@ test('what a cluster knows as compacted is not taken for damaged', async () => {
   const gap = (batch: number): number => (batch === 1 ? 4 : 0);
   await withDataDirectory({ gap, config: { 'cleanup.policy': 'compact' } }, async ({ path }) => {
     assert.is((await tidemark('log', 'repair', path)).out, 'There is nothing to repair.\n');
+  });
+});
+
+test('a directory that cannot be locked is left alone, and that is said in a sentence', async () => {
+  await withDataDirectory({}, async ({ at, path, disk, segments }) => {
+    flip(disk, segments[0].path, 90);
+    const damaged = get(disk, segments[0].path);
+    // Nobody may look through it, whatever rights they have.
+    symlinkSync('.lock', at('.lock'));
+    const { exitCode, err } = await tidemark('log', 'repair', path, '--yes');
+    assert.is(exitCode, 2);
+    assert.match(
+      err,
+      /^tidemark: The data directory .* could not be locked, and nothing was changed: .*ELOOP.*\.\n$/,
+    );
+    assert.equal(get(disk, segments[0].path), damaged);
+    const verified = await tidemark('log', 'verify', path);
+    assert.is(verified.exitCode, 2);
+    assert.match(verified.err, /^tidemark: ELOOP.*\.\n$/);
   });
 });
 
