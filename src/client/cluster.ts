@@ -148,7 +148,7 @@ export class Cluster {
       );
       return new Cluster(coordinator, session, attachment.client, config);
     } catch (error) {
-      await coordinator.close();
+      await coordinator.close().catch(() => undefined);
       throw error;
     }
   }
@@ -236,7 +236,10 @@ export class Cluster {
     return this.#whileOpen(() => this.#coordinator.lives.start(id));
   }
 
-  /** Sends what producers have buffered, then ends the brokers. */
+  /**
+   * Sends what producers have buffered, then ends the brokers. Rejects with KAFKA_STORAGE_ERROR where the files could not
+   * be left in order; all has ended by then, and the next start looks through them.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -251,8 +254,11 @@ export class Cluster {
     this.#unwatch();
     this.#server.announceEnd();
     await this.#session.close('cluster');
-    await this.#coordinator.close();
-    this.#server.close();
+    try {
+      await this.#coordinator.close();
+    } finally {
+      this.#server.close();
+    }
   }
 
   #checkOpen(): void {

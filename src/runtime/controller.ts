@@ -82,8 +82,11 @@ export class Controller {
     for (const pending of this.#queue.splice(0)) settle(pending, () => pending.reject(closedError()));
     this.#wake();
     if (this.#running !== undefined) await this.#within(CLOSE_LIMIT_MS, this.#running);
-    await this.quorum.close();
-    await this.#running;
+    try {
+      await this.quorum.close();
+    } finally {
+      await this.#running;
+    }
   }
 
   /** Its time is over. One that waits has changed nothing; of one that is under way nobody knows that. */

@@ -181,7 +181,8 @@ export class Coordinator {
       return coordinator;
     } catch (error) {
       if (coordinator === undefined) options.directory.close();
-      else await coordinator.close();
+      // What has failed first says more than what fails for it.
+      else await coordinator.close().catch(() => undefined);
       throw error;
     }
   }
@@ -266,8 +267,11 @@ export class Coordinator {
     await this.lives.settled();
     await this.reassignments.settled();
     await Promise.all(this.#members.all.map(({ handle }) => handle.close()));
-    await this.#metadata.close();
-    this.#directory.close();
+    try {
+      await this.#metadata.close();
+    } finally {
+      this.#directory.close();
+    }
   }
 
   async #start(): Promise<void> {

@@ -163,7 +163,7 @@ export class DataDirectory {
 
   /** Lets go of it, and leaves word where a broker has not ended clean; a temporary one is removed. */
   close(): void {
-    this.#place?.close();
+    if (this.#place !== undefined) guarded('let go of', this.#place.path, this.#place.close);
   }
 
   #disk(broker: number): Disk {

@@ -3,6 +3,7 @@ import type { MetadataImage } from '../core/metadata/image.ts';
 import type { MetadataRecord } from '../core/metadata/records.ts';
 import { nextQuorumChange, type VoterCandidate } from '../core/quorum-shape.ts';
 import { isUndecided, TidemarkError } from '../errors.ts';
+import { DiskError } from '../log/disk.ts';
 import { QuorumStoreError } from '../log/quorum-store.ts';
 import type { QuorumStatus } from '../types.ts';
 import { Controller } from './controller.ts';
@@ -180,10 +181,16 @@ export class Metadata {
     this.#retire(broker);
   }
 
+  /** All voters end, also where one of them could not write down how it did: then it rejects, with KAFKA_STORAGE_ERROR. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#controller.close();
-    await this.#shaping?.catch(() => undefined);
+    try {
+      await this.#controller.close();
+    } catch (cause) {
+      throw cause instanceof DiskError ? unwritten(cause) : cause;
+    } finally {
+      await this.#shaping?.catch(() => undefined);
+    }
   }
 
   /** Whether no other broker has a vote. */
@@ -268,6 +275,14 @@ function refused(cause: unknown): TidemarkError {
   return new TidemarkError(
     'DATA_DIRECTORY_INVALID',
     `The metadata of the cluster cannot be used: ${sentence} Nothing was changed; restore the directories from a copy, and start again.`,
+    { cause },
+  );
+}
+
+function unwritten(cause: DiskError): TidemarkError {
+  return new TidemarkError(
+    'KAFKA_STORAGE_ERROR',
+    `The cluster has ended, but how its metadata stood could not be written down: ${cause.message}. Look at what has become of that directory; the next start checks what lies there.`,
     { cause },
   );
 }

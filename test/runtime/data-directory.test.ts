@@ -20,7 +20,7 @@ import {
   openDataDirectory,
   refuseOtherBrokers,
 } from '../../src/runtime/data-directory.ts';
-import { assertRefused } from '../client/refusals.ts';
+import { assertRefused, refusal } from '../client/refusals.ts';
 import { until } from '../threads/fixtures.ts';
 import { withDirectory } from './directory-fixtures.ts';
 import { clusterRecords, writeEntries } from './seat-fixtures.ts';
@@ -220,6 +220,22 @@ test('the directory of another cluster or another broker is refused', () =>
     );
     writeFileSync(meta(one, 2), text);
     (await openAll(one)).close();
+  }));
+
+test('a lock that cannot be let go of is told as what it is', () =>
+  withDirectory(async (root) => {
+    const directory = await open(root, 1);
+    const lock = join(root, '.lock');
+    rmSync(lock);
+    // Nobody may look through it, whatever rights they have.
+    symlinkSync('.lock', lock);
+    assert.throws(
+      () => directory.close(),
+      refusal(
+        'DATA_DIRECTORY_INVALID',
+        /could not be let go of \(ELOOP\): its symbolic links lead to each other/,
+      ),
+    );
   }));
 
 test('what is no place for a directory is refused with what it is', () =>

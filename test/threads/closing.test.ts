@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connect, type Producer, type TidemarkError } from '../../src/index.ts';
+import { Cluster, connect, type Producer, type TidemarkError } from '../../src/index.ts';
 import { assertRefused, outcomeOf, refusal } from '../client/refusals.ts';
+import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { numbered, until, withCluster } from './fixtures.ts';
 
 interface Ended {
@@ -150,6 +153,29 @@ test('clusters of one process keep apart', () =>
       assert.is((await one.read('t', { partition: 0, offset: 0 })).nextOffset, 5);
     }),
   ));
+
+for (const brokers of [1, 3]) {
+  test(`${brokers} brokers whose directory was taken away end all the same, and their cluster says what it could not write`, () =>
+    withDirectory(async (root) => {
+      const dataDir = join(root, 'data');
+      const listeners = process.listenerCount('exit');
+      const cluster = await Cluster.start({ brokers, dataDir });
+      await cluster.admin.createTopic('t');
+      await cluster.producer().send('t', { value: 'v' });
+      rmSync(dataDir, { recursive: true });
+      for (let round = 1; round <= 2; round++)
+        await assertRefused(
+          cluster.close(),
+          'KAFKA_STORAGE_ERROR',
+          /^The cluster has ended, but .*__cluster_metadata-0.*: ENOENT, it does not exist\. Look/,
+        );
+      assert.ok(cluster.status().brokers.every(({ state }) => state === 'closed' || state === 'failed'));
+      assert.is(process.listenerCount('exit'), listeners, 'the directory was not let go of');
+      await assertRefused(connect(cluster.handle), 'CLOSED');
+      await using next = await Cluster.start({ brokers, dataDir });
+      assert.equal(next.status().topics, []);
+    }));
+}
 
 test('nothing is left of a cluster that was closed', () =>
   withCluster({}, async (cluster) => {
