@@ -83,23 +83,28 @@ const MEANINGS: ReadonlyMap<string, string> = new Map([
   ['EROFS', 'the file system is read-only'],
 ]);
 
-/** What helps a broker whose disk has refused something, in a sentence. */
-export function remedyOf({ code }: { readonly code: string }, broker: number): string {
-  const again = `then start the broker again, with \`cluster.faults.restart(${broker})\` or with the cluster.`;
+/** What helps where a disk has refused something: the beginning of a sentence. */
+export function helpFor({ code }: { readonly code: string }): string {
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return `Make room on the disk, ${again}`;
+      return 'Make room on the disk';
     case 'EMFILE':
     case 'ENFILE':
-      return `Raise the limit, ${again}`;
+      return 'Raise the limit';
     case 'EACCES':
     case 'EPERM':
+      return 'Give this user the permission';
     case 'EROFS':
-      return `Restore the permission, ${again}`;
+      return 'Make the file system writable';
     default:
-      return `Check the disk, ${again}`;
+      return 'Check the disk';
   }
+}
+
+/** The same for a broker, in a whole sentence. */
+export function remedyOf(refused: { readonly code: string }, broker: number): string {
+  return `${helpFor(refused)}, then start the broker again, with \`cluster.faults.restart(${broker})\` or with the cluster.`;
 }
 
 /** What a disk refused, and where. `code` is the operating system's: ENOSPC, EIO, EACCES, EMFILE, ... */

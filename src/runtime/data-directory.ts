@@ -23,7 +23,7 @@ import {
   replaceFile,
   replaceFileNow,
 } from '../log/checkpoint-files.ts';
-import type { Disk } from '../log/disk.ts';
+import { type Disk, DiskError, helpFor } from '../log/disk.ts';
 import { MemoryDisk } from '../log/memory-disk.ts';
 import type { Durability } from '../types.ts';
 import { CLUSTER_FILE, type ClusterOrigin, decodeClusterOrigin, writeClusterFile } from './cluster-file.ts';
@@ -49,6 +49,9 @@ const LITTER = new Set(['lost+found', '.DS_Store', 'desktop.ini', 'Thumbs.db']);
 
 /** Names that a sentence about a foreign directory shows. */
 const SHOWN_MAX = 3;
+
+const IDENTITY_ADVICE =
+  " Restore that file from a copy. Where there is none, remove it, and the next start makes another, under which this counts as a directory that has none of what the broker had: that is fetched from other brokers, and a partition that only this one has waits for cluster.admin.electLeaders({ type: 'unclean' }), which keeps what lies here.";
 
 const BROKER_NAME = /^broker-([1-9]\d*)$/;
 
@@ -348,7 +351,6 @@ async function identify(
   nodeId: number,
 ): Promise<{ readonly directoryId: string; readonly isNew: boolean }> {
   const disk = place.disk(nodeId);
-  const path = disk.locate('');
   try {
     const found = readDecoded(disk, META_PROPERTIES_FILE, decodeMetaProperties);
     if (found === undefined) {
@@ -359,24 +361,22 @@ async function identify(
       return { directoryId, isNew: true };
     } else if (found.clusterId !== clusterId) {
       throw invalid(
-        `The directory ${path} belongs to another cluster, ${found.clusterId}, and not to ${clusterId}: put back the one that belongs here, or, where ${CLUSTER_FILE} beside it is the wrong one, the right ${CLUSTER_FILE}.`,
+        `The directory ${disk.locate('')} belongs to another cluster, ${found.clusterId}, and not to ${clusterId}: put back the one that belongs here, or, where ${CLUSTER_FILE} beside it is the wrong one, the right ${CLUSTER_FILE}.`,
       );
     } else if (found.nodeId !== nodeId) {
       throw invalid(
-        `The directory ${path} is that of broker ${found.nodeId}, and not of broker ${nodeId}: put the directories back as they were.`,
+        `The directory ${disk.locate('')} is that of broker ${found.nodeId}, and not of broker ${nodeId}: put the directories back as they were.`,
       );
     }
     return { directoryId: found.directoryId, isNew: false };
   } catch (cause) {
     if (cause instanceof TidemarkError) throw cause;
-    const advice =
-      cause instanceof CheckpointError && cause.reason === 'damaged'
-        ? " Restore that file from a copy. Where there is none, remove it, and the next start makes another, under which this counts as a directory that has none of what the broker had: that is fetched from other brokers, and a partition that only this one has waits for cluster.admin.electLeaders({ type: 'unclean' }), which keeps what lies here."
-        : '';
-    const sentence = (cause as Error).message.replace(/\.$/, '');
+    const help = cause instanceof DiskError ? ` ${helpFor(cause)}, and start again.` : '';
+    const advice = cause instanceof CheckpointError && cause.reason === 'damaged' ? IDENTITY_ADVICE : help;
+    const sentence = (cause as Error).message.replace(/\.?$/, '.');
     throw new TidemarkError(
       'DATA_DIRECTORY_INVALID',
-      `The directory of broker ${nodeId} cannot be used: ${sentence}.${advice}`,
+      `The directory of broker ${nodeId} cannot be used: ${sentence}${advice}`,
       { cause },
     );
   }

@@ -3,7 +3,7 @@ import type { MetadataImage } from '../core/metadata/image.ts';
 import type { MetadataRecord } from '../core/metadata/records.ts';
 import { nextQuorumChange, type VoterCandidate } from '../core/quorum-shape.ts';
 import { isUndecided, TidemarkError } from '../errors.ts';
-import { DiskError } from '../log/disk.ts';
+import { DiskError, helpFor } from '../log/disk.ts';
 import { QuorumStoreError } from '../log/quorum-store.ts';
 import type { QuorumStatus } from '../types.ts';
 import { Controller } from './controller.ts';
@@ -95,7 +95,7 @@ export class Metadata {
     const { directory } = this.#setup;
     const damages: string[] = [];
     const damaged: number[] = [];
-    const { seats, lostSeats } = directory;
+    const { seats, lostSeats } = seatsIn(directory);
     for (const broker of seats) {
       try {
         await this.#open(broker);
@@ -270,11 +270,21 @@ export class Metadata {
   }
 }
 
+function seatsIn(directory: DataDirectory): Pick<DataDirectory, 'seats' | 'lostSeats'> {
+  try {
+    const { seats, lostSeats } = directory;
+    return { seats, lostSeats };
+  } catch (cause) {
+    throw refused(cause);
+  }
+}
+
 function refused(cause: unknown): TidemarkError {
   const sentence = (cause as Error).message.replace(/\.?$/, '.');
+  const remedy = cause instanceof DiskError ? helpFor(cause) : 'Restore the directories from a copy';
   return new TidemarkError(
     'DATA_DIRECTORY_INVALID',
-    `The metadata of the cluster cannot be used: ${sentence} Nothing was changed; restore the directories from a copy, and start again.`,
+    `The metadata of the cluster cannot be used: ${sentence} Nothing was changed. ${remedy}, and start again.`,
     { cause },
   );
 }

@@ -1,9 +1,10 @@
 // A start that is refused, or a broker that is lost, makes nothing worse: the next start has what it has to go by.
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster } from '../../src/index.ts';
+import { assertRefused } from '../client/refusals.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, until, withCluster } from './fixtures.ts';
 
@@ -71,6 +72,23 @@ test('where a broker was lost the lock stays, held by nobody, and the next start
     await (await start(dataDir)).close();
     assert.equal(markers(dataDir), [true, true, true]);
     assert.not.ok(existsSync(join(dataDir, '.lock')));
+  }));
+
+test('a file or a directory that the system does not open is told at the start, with what helps', () =>
+  withDirectory(async (dataDir) => {
+    await (await start(dataDir)).close();
+    for (const name of ['', 'meta.properties', '__cluster_metadata-0/voter-id']) {
+      const path = join(homeOf(dataDir, 1), name);
+      renameSync(path, `${dataDir}-aside`);
+      // Nobody may look through it, whatever rights they have.
+      symlinkSync(path, path);
+      const sentence =
+        /cannot be used: [a-z]+ .*: ELOOP\. (Nothing was changed\. )?Check the disk, and start again\.$/;
+      await assertRefused(start(dataDir), 'DATA_DIRECTORY_INVALID', sentence);
+      rmSync(path);
+      renameSync(`${dataDir}-aside`, path);
+    }
+    await (await start(dataDir)).close();
   }));
 
 for (const way of ['the file comes back', 'what is there is made do with']) {
