@@ -9,6 +9,7 @@ import type {
   TopicConfigDescription,
   TopicRequest,
 } from './admin.ts';
+import { unknownTopic } from './unknown-topic.ts';
 
 /** The cluster's side of what administrators ask, from whichever thread. */
 export class AdminRequests {
@@ -112,11 +113,4 @@ export class AdminRequests {
     });
     return new Map(await Promise.all(starts));
   }
-}
-
-function unknownTopic(name: string): TidemarkError {
-  return new TidemarkError(
-    'UNKNOWN_TOPIC_OR_PARTITION',
-    `There is no topic '${name}'. Create it first, for example with cluster.admin.createTopic('${name}').`,
-  );
 }

@@ -19,6 +19,7 @@ import {
   type PartitionName,
   type PartitionReplicas,
 } from './replica-check.ts';
+import { requireTopicName } from './unknown-topic.ts';
 
 /** What every change of topics takes. */
 export interface ChangeTopicOptions {
@@ -203,12 +204,14 @@ export class Admin {
     options: ReassignOptions & { readonly replicationFactor?: number } = {},
   ): Promise<void> {
     const isTopic = typeof what === 'string';
+    // What is neither is told before what its options would have to be.
+    const targets = isTopic ? [] : checkReassignments(what);
     const names = ['throttleBytesPerSecond', 'timeoutMs'];
     requireOptions('reassign options', options, isTopic ? ['replicationFactor', ...names] : names);
     const throttle = checkThrottle(options.throttleBytesPerSecond);
     const timeoutMs = checkTimeout(options);
     if (!isTopic) {
-      await this.#ask({ type: 'reassign', targets: checkReassignments(what), throttle, timeoutMs });
+      await this.#ask({ type: 'reassign', targets, throttle, timeoutMs });
       return;
     }
     checkTopicName(what);
@@ -254,6 +257,7 @@ export class Admin {
     topic: string,
     offsets: { readonly [partition: number]: number },
   ): Promise<Record<number, number>> {
+    requireTopicName(topic);
     const request = { type: 'delete-records', topic, offsets: checkOffsets(offsets) } as const;
     return Object.fromEntries((await this.#ask(request)) as Map<number, number>);
   }

@@ -62,9 +62,11 @@ export function checkThrottle(given: unknown): number | undefined {
 
 function checkList<T>(call: string, given: unknown, check: (each: unknown) => T): T[] {
   if (Array.isArray(given) && given.length > 0) return given.map(check);
+  const [orElse, replicas] =
+    call === 'reassign' ? ['the name of a topic, or ', ', replicas: [1, 2]'] : ['', ''];
   throw new TidemarkError(
     'INVALID_ARGUMENT',
-    `${call} takes an array of partitions, such as [{ topic: 'orders', partition: 0${call === 'reassign' ? ', replicas: [1, 2]' : ''} }]; got ${show(given)}.`,
+    `${call} takes ${orElse}an array of partitions, such as [{ topic: 'orders', partition: 0${replicas} }]; got ${show(given)}.`,
   );
 }
 

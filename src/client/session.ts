@@ -1,6 +1,6 @@
 import type { Kernels } from '../../native-free/kernels/index.ts';
 import { Sleeper } from '../../native-free/sharedarraybuffer-utils/index.ts';
-import { show, TidemarkError } from '../errors.ts';
+import { TidemarkError } from '../errors.ts';
 import { YIELD_EVERY_MS } from '../limits.ts';
 import { type ArenaView, kernelsOver } from '../runtime/arena.ts';
 import type { Attachment, ClientEndpoint } from '../runtime/attachments.ts';
@@ -12,6 +12,7 @@ import { BrokerLink } from './broker-link.ts';
 import { type Closed, closedError, cutOffError } from './closed.ts';
 import type { ReasonRequest } from './reasons.ts';
 import { Retries } from './retries.ts';
+import { requireTopicName, unknownTopic } from './unknown-topic.ts';
 
 const EXPIRY_CHECK_MS = 500;
 
@@ -99,16 +100,11 @@ export class Session {
 
   /** The topic, or an error that says what to do. */
   async topic(name: string): Promise<TopicInfo> {
-    if (typeof name !== 'string') {
-      throw new TidemarkError('INVALID_ARGUMENT', `A topic is named by a string; got ${show(name)}.`);
-    }
+    requireTopicName(name);
     this.requireOpen();
     const topic = this.directory.known(name) ?? (await this.directory.find(name));
     if (topic !== undefined) return topic;
-    throw new TidemarkError(
-      'UNKNOWN_TOPIC_OR_PARTITION',
-      `There is no topic ${show(name)}. Create it first, for example with cluster.admin.createTopic(${show(name)}).`,
-    );
+    throw unknownTopic(name);
   }
 
   /** As the directory says, or nothing once the cluster is gone. */

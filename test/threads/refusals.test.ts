@@ -195,6 +195,35 @@ test('a bad record is refused, and the producer goes on', () =>
     assert.is(partitionOf(cluster).hwm, 2);
   }));
 
+test('what can be no name of a topic is refused as such, and not with the advice to create it', () =>
+  withCluster({ brokers: 1 }, async (cluster) => {
+    const { admin } = cluster;
+    const client = await connect(cluster.handle);
+    const [own, attached] = [cluster.producer(), client.producer()];
+    const calls: ((name: string) => Promise<unknown>)[] = [
+      (name) => own.send(name, { value: 'v' }),
+      (name) => attached.send(name, { value: 'v' }),
+      (name) => cluster.read(name, { partition: 0, offset: 0 }),
+      (name) => client.read(name, { partition: 0, offset: 0 }),
+      (name) => cluster.inspect(name, { broker: 1, partition: 0 }),
+      (name) => admin.deleteRecords(name, { 0: 0 }),
+    ];
+    for (const call of calls)
+      for (const name of ['', '../x', 'a/b'])
+        await assertRefused(call(name), 'INVALID_TOPIC_EXCEPTION', /^A topic's name must have 1 to 249 /);
+    for (const none of [null, 5]) {
+      const got = new RegExp(`; got ${none}\\.$`);
+      await assertRefused(admin.deleteRecords(anything(none), { 0: 0 }), 'INVALID_ARGUMENT', got);
+      const reassigned = admin.reassign(anything(none), { replicationFactor: 2 });
+      await assertRefused(
+        reassigned,
+        'INVALID_ARGUMENT',
+        /^reassign takes the name of a topic, or an array of/,
+      );
+    }
+    await client.close();
+  }));
+
 test('the exact bound of max.message.bytes is taken by the broker too', () =>
   withCluster({ topicConfig: { 'max.message.bytes': 1_000 } }, async (cluster) => {
     const producer = cluster.producer();
