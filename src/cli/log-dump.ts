@@ -104,6 +104,7 @@ function dumpPartition({ root, partitions }: LogDirectory, options: DumpOptions,
   const disk = new FileDisk(root);
   const [directory] = partitions;
   const bases = segmentBases(disk, directory);
+  if (bases.length === 0) output.line(`${directory} is empty: it has no segment yet.`, { segments: 0 });
   const first = Math.max(
     0,
     bases.findLastIndex((base) => base <= options.from),

@@ -291,6 +291,23 @@ test("what has the name of a metadata log and is not Tidemark's is printed as an
   });
 });
 
+test('of a partition without records is said that it is empty', async () => {
+  await withDataDirectory({}, async ({ at, disk }) => {
+    disk.makeDirectory('broker-1/empty-0');
+    put(
+      disk,
+      'broker-1/empty-0/partition.metadata',
+      Buffer.from(`version: 0\ntopic_id: ${'V'.repeat(22)}\n`),
+    );
+    const { exitCode, out } = await tidemark('log', 'dump', at('broker-1/empty-0'));
+    assert.is(exitCode, 0);
+    assert.is(out, 'empty-0 is empty: it has no segment yet.\n');
+    assert.equal(linesOf((await tidemark('log', 'dump', at('broker-1/empty-0'), '--json')).out), [
+      { segments: 0 },
+    ]);
+  });
+});
+
 test('a directory of several logs is refused with one of them', async () => {
   await withDataDirectory({}, async ({ at, path }) => {
     const { exitCode, err } = await tidemark('log', 'dump', path);
