@@ -33,6 +33,8 @@ export interface LogSettings {
   readonly logStart: number;
   /** As far as the log is known to have gone: one that ends before it has lost something, however clean it looks. */
   readonly knownEnd?: number;
+  /** After a clean end, where the log certainly began: one that begins behind it has lost something. */
+  readonly knownStart?: number | undefined;
 }
 
 /** Bytes that opening a log took out of it. */
@@ -182,6 +184,8 @@ class Opening {
     const { directory, config } = this.#settings;
     const names = this.#names();
     const bases = baseOffsets(names);
+    const late = await this.#lateStart(bases[0]);
+    if (late !== undefined) return { log: undefined, damage: late, cuts: [] };
     const stored = readEpochs(this.#disk, directory);
     let firstScanned = stored === undefined ? 0 : this.#adopt(bases, names);
     if (!this.#areTrue(stored ?? [])) firstScanned = 0;
@@ -221,6 +225,20 @@ class Opening {
     const file = `${directory}/${segmentFile(leo, LOG_SUFFIX)}`;
     const sentence = `The log ends there, and is known to have gone up to ${knownEnd}.`;
     return { file, baseOffset: leo, position: 0, fromOffset: leo, sentence };
+  }
+
+  /**
+   * Nor does a first segment that is gone. Only this start knows of the clean end, so an empty file takes its place:
+   * the next ones, after whatever end, find the gap behind it. In a compacted log gaps say nothing, there too.
+   */
+  async #lateStart(first: number | undefined): Promise<LogDamage | undefined> {
+    const { directory, knownStart: start } = this.#settings;
+    if (start === undefined || first === undefined || first <= start || this.#gapsAllowed) return undefined;
+    const file = `${directory}/${segmentFile(start, LOG_SUFFIX)}`;
+    this.#disk.open(file, 'create').close();
+    await this.#disk.syncDirectory(directory);
+    const sentence = `The log is known to begin there, and its first segment begins at ${first}: what lay before that is missing.`;
+    return { file, baseOffset: start, position: 0, fromOffset: start, sentence };
   }
 
   /** Whether the epochs that were written down are those of the batches: their file has no checksum. */

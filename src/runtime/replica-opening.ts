@@ -85,6 +85,8 @@ export class ReplicaOpening {
   /** Since this thread began: others get their turn every so many. */
   #asked = 0;
   #isClean = false;
+  /** Whether `logStarts` says of every log where it begins: after a clean end, if its file is there and sound. */
+  #areStartsKnown = false;
   #isPrepared = false;
   /** Logs that are to be opened or mended and were neither opened nor found at fault: one whose opening failed stays. */
   #unsettled = 0;
@@ -288,6 +290,7 @@ export class ReplicaOpening {
     ];
     // Who cannot say how far the logs go believes none of them.
     if (tables.includes('damaged')) this.#isClean = false;
+    this.#areStartsKnown = this.#isClean && tables[1] === 'sound';
     this.#load(CLEANER_OFFSETS_FILE, this.cleanedOffsets);
     const closed = this.#isClean ? readWhole(disk, CLOSED_LOGS_FILE) : undefined;
     if (closed !== undefined) {
@@ -302,11 +305,12 @@ export class ReplicaOpening {
   }
 
   /** These files save time, and what they say is found out otherwise: a damaged one counts as missing. */
-  #load(file: string, table: OffsetTable): 'sound' | 'damaged' {
+  #load(file: string, table: OffsetTable): 'sound' | 'damaged' | 'missing' {
     try {
-      for (const { topic, partition, offset } of readDecoded(this.disk, file, decodeOffsets) ?? [])
+      const entries = readDecoded(this.disk, file, decodeOffsets);
+      for (const { topic, partition, offset } of entries ?? [])
         table.set(partitionDirectory(topic, partition), offset);
-      return 'sound';
+      return entries === undefined ? 'missing' : 'sound';
     } catch (error) {
       if (error instanceof CheckpointError && error.reason === 'damaged') return 'damaged';
       throw error;
@@ -376,13 +380,15 @@ export class ReplicaOpening {
       (doneBytes, totalBytes) =>
         this.#notify({ notice: 'recovering', topic, partition, doneBytes, totalBytes }),
     );
+    const logStart = this.logStarts.get(directory) ?? 0;
     const settings = {
       directory,
       config: assignment.config,
       isClean: this.#isClean,
       wasPowerLost: this.#home?.wasPowerLost === true,
       recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
-      logStart: this.logStarts.get(directory) ?? 0,
+      logStart,
+      knownStart: this.#areStartsKnown ? logStart : undefined,
       knownEnd: knownEnd(this.recoveryPoints.get(directory), this.highWatermarks.get(directory)),
     };
     const { log, damage, cuts } = await openLog(this.files, settings, (...file) => scans.scan(...file));

@@ -263,6 +263,57 @@ test('a segment that is missing between two others is damage', async () => {
   assert.match(opened.damage?.sentence ?? '', 'the next segment begins at');
 });
 
+/** A log that was closed, without its first segment; where the second begins. */
+async function beheaded(withIndexes: boolean): Promise<{ disk: MemoryDisk; first: string; second: number }> {
+  const { files } = await closedLog();
+  const [first, second] = [...files.keys()].filter((name) => name.endsWith('.log')).sort();
+  files.delete(first);
+  for (const suffix of ['.index', '.timeindex'])
+    if (!withIndexes) files.delete(first.replace('.log', suffix));
+  return { disk: diskOf(files), first: `${DIRECTORY}/${first}`, second: Number(second.slice(0, 20)) };
+}
+
+for (const withIndexes of [true, false])
+  test(`a log that begins behind where it was known to begin is damaged, also for later starts, ${withIndexes ? 'with the indexes' : 'without indexes'}`, async () => {
+    const { disk, first, second } = await beheaded(withIndexes);
+    const known = { disk, recoveryPoint: 900, knownEnd: 900 };
+    const opened = await tryOpen({ ...known, isClean: true, knownStart: 0 });
+    assert.is(opened.log, undefined);
+    assert.equal([opened.damage?.file, opened.damage?.baseOffset, opened.damage?.fromOffset], [first, 0, 0]);
+    assert.match(opened.damage?.sentence ?? '', `its first segment begins at ${second}`);
+    for (const wasPowerLost of [false, true]) {
+      const again = await tryOpen({ ...known, wasPowerLost });
+      assert.equal([again.damage?.file, again.damage?.fromOffset], [first, 0]);
+      assert.match(again.damage?.sentence ?? '', `the next segment begins at ${second}`);
+    }
+  });
+
+test('once it was set aside, such a log is empty where it began', async () => {
+  const { disk } = await beheaded(true);
+  const files = new OpenFiles(disk, 100);
+  const { damage } = await tryOpen({ disk, isClean: true, knownStart: 0 });
+  const cuts = setAside(files, DIRECTORY, damage as NonNullable<typeof damage>);
+  assert.equal(
+    cuts.map(({ action }) => action),
+    ['set aside', ...cuts.slice(1).map(() => 'removed' as const)],
+  );
+  const { log } = await openTestLog({ disk, isClean: true, knownStart: 0 });
+  assert.equal([log.logStart, log.leo, segmentFiles(disk)], [0, 0, []]);
+});
+
+test('where a log may begin behind what was written down of it, it begins with its first segment', async () => {
+  const { disk, second } = await beheaded(false);
+  // After an unclean end, or without the table, nobody knows; and where it is known, it is as it should be.
+  for (const knownStart of [undefined, second, second + 1]) {
+    const logStart = knownStart ?? 0;
+    const { log } = await openTestLog({ disk, isClean: true, logStart, knownStart });
+    assert.is(log.logStart, Math.max(second, logStart));
+  }
+  const config = { 'cleanup.policy': 'compact' } as const;
+  const { log } = await openTestLog({ disk, isClean: true, knownStart: 0, config });
+  assert.is(log.logStart, second);
+});
+
 test('after a power cut the log ends at its first gap above the recovery point', async () => {
   const { files, written } = await closedLog();
   const names = [...files.keys()].filter((name) => name.endsWith('.log')).sort();
