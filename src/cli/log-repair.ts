@@ -125,6 +125,7 @@ const verbs: Readonly<Record<RepairStep['action'], readonly [string, string]>> =
   renumber: ['would correct the number in the header of', 'correcting the number in the header of'],
   rebuild: ['would make anew', 'making anew'],
   remove: ['would remove', 'removing'],
+  begin: ['would let the log begin at offset', 'letting the log begin at offset'],
   shorten: ['would let the log end there', 'letting the log end there'],
   impossible: ['cannot repair', 'cannot repair'],
 };
@@ -134,13 +135,15 @@ function stepText({ root }: LogDirectory, step: RepairStep, isDone: boolean): st
   const verb = verbs[action][isDone ? 1 : 0];
   const end = toOffset === -1 ? 'up to the end of what was there' : `to ${toOffset - 1}`;
   const lost = toOffset === fromOffset ? 'no records are lost' : `lost: offsets ${fromOffset} ${end}`;
-  const at = action === 'shorten' || action === 'remove' ? '' : `, byte ${position}`;
+  const at = ['begin', 'shorten', 'remove'].includes(action) ? '' : `, byte ${position}`;
   return `${join(root, step.file)}${at}: ${step.sentence} ${capital(`${verb}${objectOf(step)}`)}; ${lost}.`;
 }
 
 /** What a repair is done to. */
-function objectOf({ action, bytes }: RepairStep): string {
+function objectOf({ action, bytes, toOffset }: RepairStep): string {
   switch (action) {
+    case 'begin':
+      return ` ${toOffset}`;
     case 'shorten':
       return '';
     case 'rebuild':

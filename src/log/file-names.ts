@@ -20,6 +20,12 @@ export function partitionDirectory(topic: string, partition: number): string {
   return `${topic}-${partition}`;
 }
 
+/** Whose directory has this name. */
+export function partitionOf(name: string): { topic: string; partition: number } {
+  const dash = name.lastIndexOf('-');
+  return { topic: name.slice(0, dash), partition: Number(name.slice(dash + 1)) };
+}
+
 /** A segment's file: its base offset in twenty digits, so that names sort as offsets do. */
 export function segmentFile(baseOffset: number, suffix: string): string {
   return `${String(baseOffset).padStart(OFFSET_DIGITS, '0')}${suffix}`;

@@ -2,7 +2,9 @@
 // changed.
 import {
   CheckpointError,
+  CLEAN_SHUTDOWN_FILE,
   CLEANER_OFFSETS_FILE,
+  CLOSED_LOGS_FILE,
   decodeEpochs,
   decodeMetaProperties,
   decodeOffsets,
@@ -56,6 +58,9 @@ export interface InspectedPartition {
   readonly areEpochsDamaged: boolean;
   /** Indexes whose segment is not there, and snapshots of producers that cannot be read: nobody misses them. */
   readonly orphans: readonly Problem[];
+  /** Where the first segment begins that holds anything, and where the log is known to begin, if that is before it. */
+  readonly startOffset: number;
+  readonly knownStart: number;
   /** Where the log ends, and as far as the broker's checkpoints know that it went. */
   readonly endOffset: number;
   readonly knownEnd: number;
@@ -87,7 +92,9 @@ export function inspectPartition(
   decoded(disk, `${directory}/${PARTITION_METADATA_FILE}`, decodePartitionMetadata, problems);
   const areEpochsDamaged = problems.some(({ file }) => file.endsWith(EPOCHS_FILE));
   const epochCheck = new EpochCheck(epochs ?? []);
-  const bases = segmentBases(disk, directory);
+  const { bases, startOffset, knownStart } = beginOf(disk, directory, options);
+  if (knownStart < startOffset)
+    problems.push({ file: directory, position: undefined, sentence: lateBy(startOffset, knownStart) });
   const wanted = bases.filter((base) => options.segment === undefined || base === options.segment);
   const segments = wanted.map((base) => {
     const following = bases[bases.indexOf(base) + 1];
@@ -122,10 +129,51 @@ export function inspectPartition(
     segments,
     areEpochsDamaged,
     orphans,
+    startOffset,
+    knownStart,
     endOffset,
     knownEnd: known,
     problems,
   };
+}
+
+/**
+ * The segments of a log, and where it should begin. An empty one before others stands for what a start has missed:
+ * there were records, or the next one would not begin behind it. Of compacted logs gaps say nothing.
+ */
+function beginOf(
+  disk: Disk,
+  directory: string,
+  { gapsAllowed, segment }: InspectionOptions,
+): { bases: readonly number[]; startOffset: number; knownStart: number } {
+  const bases = segmentBases(disk, directory);
+  const [first = 0] = bases;
+  if (gapsAllowed || segment !== undefined || bases.length === 0)
+    return { bases, startOffset: first, knownStart: first };
+  const file = disk.open(`${directory}/${segmentFile(first, LOG_SUFFIX)}`);
+  const isHollow = file.size === 0 && bases.length > 1;
+  file.close();
+  if (isHollow) bases.shift();
+  return { bases, startOffset: bases[0], knownStart: Math.min(first, cleanStart(disk, directory) ?? first) };
+}
+
+/**
+ * Where a log began at a clean end, the last thing that happened to it. One of ours: Kafka's table of log starts leaves
+ * out those that begin with their first segment, and retention may have dropped segments before a crash.
+ */
+function cleanStart(disk: Disk, directory: string): number | undefined {
+  const isClean = [CLEAN_SHUTDOWN_FILE, CLOSED_LOGS_FILE].every(
+    (name) => readWhole(disk, besides(directory, name)) !== undefined,
+  );
+  // The tables know nothing of a voter's log, which begins at 1.
+  const isKnown = checkpointed(disk, RECOVERY_POINTS_FILE, directory) !== undefined;
+  const starts =
+    isClean && isKnown ? decoded(disk, besides(directory, LOG_STARTS_FILE), decodeOffsets, []) : undefined;
+  return starts === undefined ? undefined : (starts.find((entry) => isOf(entry, directory))?.offset ?? 0);
+}
+
+export function lateBy(startOffset: number, known: number): string {
+  return `The log is known to begin at offset ${known}, and begins at ${startOffset}: what lay before that is missing.`;
 }
 
 export function shortOf(endOffset: number, known: number): string {

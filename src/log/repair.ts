@@ -7,6 +7,7 @@ import {
   decodeOffsets,
   encodeOffsets,
   HIGH_WATERMARKS_FILE,
+  LOG_STARTS_FILE,
   RECOVERY_POINTS_FILE,
   readDecoded,
   replaceFile,
@@ -14,8 +15,22 @@ import {
 import type { Disk, DiskFile } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
 import { writeEpochs } from './epoch-list.ts';
-import { EPOCHS_FILE, INDEX_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
-import { besides, type InspectedPartition, type InspectedSegment, isOf, shortOf } from './inspection.ts';
+import {
+  EPOCHS_FILE,
+  INDEX_SUFFIX,
+  LOG_SUFFIX,
+  partitionOf,
+  segmentFile,
+  TIME_INDEX_SUFFIX,
+} from './file-names.ts';
+import {
+  besides,
+  type InspectedPartition,
+  type InspectedSegment,
+  isOf,
+  lateBy,
+  shortOf,
+} from './inspection.ts';
 import {
   BATCH_HEADER_BYTES,
   CRC_FROM,
@@ -32,7 +47,7 @@ export interface RepairStep {
   /** On the disk. */
   readonly file: string;
   /** 'impossible': what no rule of this file can mend. */
-  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'remove' | 'shorten' | 'impossible';
+  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'remove' | 'begin' | 'shorten' | 'impossible';
   readonly position: number;
   /** That go. */
   readonly bytes: number;
@@ -71,7 +86,11 @@ export function planRepair(partition: InspectedPartition): RepairStep[] {
   }
   for (const { file, sentence } of partition.orphans)
     steps.push({ file, action: 'remove', position: 0, bytes: 0, fromOffset: 0, toOffset: 0, sentence });
-  const { directory: file, endOffset: fromOffset, knownEnd: toOffset } = partition;
+  const { directory: file, startOffset, knownStart, endOffset: fromOffset, knownEnd: toOffset } = partition;
+  if (knownStart < startOffset) {
+    const lost = { position: 0, bytes: 0, fromOffset: knownStart, toOffset: startOffset };
+    steps.push({ file, action: 'begin', ...lost, sentence: lateBy(startOffset, knownStart) });
+  }
   if (fromOffset < toOffset) {
     const sentence = shortOf(fromOffset, toOffset);
     steps.push({ file, action: 'shorten', position: 0, bytes: 0, fromOffset, toOffset, sentence });
@@ -141,9 +160,26 @@ export async function repairPartition(
   }
   if (partition.areEpochsDamaged) await rebuildEpochs(disk, partition);
   for (const { file } of partition.orphans) disk.remove(file);
+  if (partition.knownStart < partition.startOffset) await raiseLogStart(disk, partition);
   if (partition.endOffset < partition.knownEnd) await lowerCheckpoints(disk, partition);
   await disk.syncDirectory(partition.directory);
   return kept;
+}
+
+/** The log begins no earlier than what is left of it: what a start has put in the place of the rest goes last. */
+async function raiseLogStart(
+  disk: Disk,
+  { directory, startOffset, knownStart }: InspectedPartition,
+): Promise<void> {
+  const path = besides(directory, LOG_STARTS_FILE);
+  const entries = readDecoded(disk, path, decodeOffsets) ?? [];
+  const others = entries.filter((entry) => !isOf(entry, directory));
+  const before = entries.find((entry) => isOf(entry, directory))?.offset ?? 0;
+  const name = directory.slice(directory.lastIndexOf('/') + 1);
+  const raised = { ...partitionOf(name), offset: Math.max(before, startOffset) };
+  await replaceFile(disk, path, encodeOffsets([...others, raised]));
+  for (const suffix of [INDEX_SUFFIX, TIME_INDEX_SUFFIX, LOG_SUFFIX])
+    disk.remove(`${directory}/${segmentFile(knownStart, suffix)}`);
 }
 
 /** The log goes no further than it goes now: otherwise a start would miss the rest, and not open it. */

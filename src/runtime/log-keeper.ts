@@ -18,7 +18,7 @@ import {
   replaceFile,
 } from '../log/checkpoint-files.ts';
 import type { ClosedLog } from '../log/closed-logs.ts';
-import { partitionDirectory } from '../log/file-names.ts';
+import { partitionDirectory, partitionOf } from '../log/file-names.ts';
 import type { SegmentLog } from '../log/segment-log.ts';
 import type { BackgroundClient } from './background-client.ts';
 import type { BrokerHome, BrokerNotice, BrokerThreadData, DeletedRecords } from './directory.ts';
@@ -251,11 +251,6 @@ export async function deleteRecords(
     return answer('KAFKA_STORAGE_ERROR');
   }
   return answer('NONE');
-}
-
-function partitionOf(directory: string): { topic: string; partition: number } {
-  const dash = directory.lastIndexOf('-');
-  return { topic: directory.slice(0, dash), partition: Number(directory.slice(dash + 1)) };
 }
 
 /** Whether storing would save the next start more than a few small segments, which may be dropped before that. */

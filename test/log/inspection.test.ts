@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeEpochs } from '../../src/log/checkpoint-files.ts';
+import { encodeEpochs, encodeOffsets } from '../../src/log/checkpoint-files.ts';
 import { inspectBrokerFiles, inspectPartition } from '../../src/log/inspection.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { flip, get, put, writePartition } from './partition-fixtures.ts';
@@ -117,6 +117,41 @@ test('a torn end, a hole, and a missing segment are told with their place and th
     `${first.path} ${first.bytes.length} The segment ends at offset 18, and the next one begins at 36.`,
   ]);
   assert.equal(problemsOf(disk, true), []);
+});
+
+test('a first segment that is missing after a clean end of ours is told, and no other', () => {
+  const disk = new MemoryDisk();
+  const [first] = writePartition(disk, { directory: 'broker-1/t-0' });
+  for (const suffix of ['.log', '.index', '.timeindex']) disk.remove(first.path.replace('.log', suffix));
+  const problems = (gapsAllowed = false): string[] =>
+    inspectPartition(disk, 'broker-1/t-0', { gapsAllowed }).problems.map(({ sentence }) => sentence);
+  const starts = 'broker-1/log-start-offset-checkpoint';
+  const [marker, closed] = ['broker-1/.kafka_cleanshutdown', 'broker-1/closed-logs-checkpoint'];
+  put(disk, starts, encodeOffsets([]));
+  assert.equal(problems(), []);
+  put(disk, marker, Buffer.from('x'));
+  assert.equal(problems(), []);
+  put(disk, closed, Buffer.from('x'));
+  // One of which the tables know nothing, as a voter's, may begin anywhere.
+  assert.equal(problems(), []);
+  put(
+    disk,
+    'broker-1/recovery-point-offset-checkpoint',
+    encodeOffsets([{ topic: 't', partition: 0, offset: 54 }]),
+  );
+  const late = 'The log is known to begin at offset 0, and begins at 18: what lay before that is missing.';
+  assert.equal([problems(), problems(true)], [[late], []]);
+  put(disk, starts, encodeOffsets([{ topic: 't', partition: 0, offset: 18 }]));
+  assert.equal(problems(), []);
+  for (const table of [Buffer.from('0\n1\n'), undefined]) {
+    disk.remove(starts);
+    if (table !== undefined) put(disk, starts, table);
+    assert.equal(problems(), []);
+  }
+  for (const path of [marker, closed]) disk.remove(path);
+  // As a start has left it that missed the segment.
+  disk.open(first.path, 'create').close();
+  assert.equal(problems(), [late]);
 });
 
 test('segments that overlap are told', () => {

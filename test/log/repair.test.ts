@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decodeOffsets, encodeOffsets } from '../../src/log/checkpoint-files.ts';
 import { inspectPartition } from '../../src/log/inspection.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { batchBytes, readBaseOffset, readRecordCount } from '../../src/log/record-batch.ts';
@@ -147,6 +148,34 @@ test('a segment that is missing leaves its offsets to the one before it', async 
   assert.equal(found.problems, []);
   assert.is(found.segments[0].nextOffset, 36);
 });
+
+for (const wasStarted of [false, true])
+  test(`a log whose first segment is missing begins where it begins, ${wasStarted ? 'also once a start has missed it' : 'after a clean end'}`, async () => {
+    const disk = new MemoryDisk();
+    const [first, second] = writePartition(disk);
+    const starts = 'log-start-offset-checkpoint';
+    const other = { topic: 'u', partition: 0, offset: 7 };
+    put(disk, 'recovery-point-offset-checkpoint', encodeOffsets([{ topic: 't', partition: 0, offset: 54 }]));
+    put(disk, starts, encodeOffsets([other, { topic: 't', partition: 0, offset: 4 }]));
+    for (const name of ['.kafka_cleanshutdown', 'closed-logs-checkpoint'])
+      if (!wasStarted) put(disk, name, Buffer.from('x'));
+    disk.remove(first.path);
+    if (wasStarted) disk.open('t-0/00000000000000000004.log', 'create').close();
+    const steps = planRepair(inspectPartition(disk, 't-0', strict));
+    assert.equal(
+      steps
+        .filter(({ action }) => action !== 'remove')
+        .map(({ action, fromOffset, toOffset }) => [action, fromOffset, toOffset]),
+      [['begin', 4, 18]],
+    );
+    await repair(disk);
+    assert.equal(inspectPartition(disk, 't-0', strict).problems, []);
+    assert.equal(decodeOffsets(starts, get(disk, starts)), [other, { topic: 't', partition: 0, offset: 18 }]);
+    assert.equal(
+      disk.list('t-0').filter((name) => name < second.path.slice(4, 24)),
+      [],
+    );
+  });
 
 test('in a compacted log a batch whose number went up is found by the one behind it', async () => {
   const disk = new MemoryDisk();

@@ -14,8 +14,12 @@ const RECORDS = 50;
 const BROKERS = [1, 2, 3];
 const VOTE = '__cluster_metadata-0';
 
-async function withKept(dataDir: string, run: (cluster: Cluster) => Promise<void>): Promise<void> {
-  const cluster = await Cluster.start({ brokers: 3, dataDir });
+async function withKept(
+  dataDir: string,
+  run: (cluster: Cluster) => Promise<void>,
+  brokers = 3,
+): Promise<void> {
+  const cluster = await Cluster.start({ brokers, dataDir });
   try {
     await run(cluster);
   } finally {
@@ -53,6 +57,73 @@ async function filled(dataDir: string): Promise<void> {
     await assertReplicated(cluster, RECORDS);
   });
 }
+
+/** In several segments; the leader. */
+async function filledSegments(dataDir: string, brokers = 3): Promise<number> {
+  let leader = -1;
+  const fill = async (cluster: Cluster): Promise<void> => {
+    const config = { 'segment.bytes': 16_384 };
+    await cluster.admin.createTopic('t', { replicationFactor: brokers, config });
+    const producer = cluster.producer();
+    for (let from = 0; from < RECORDS; from += 10) await producer.sendBatch('t', numbered(10, 1000, from));
+    await assertReplicated(cluster, RECORDS);
+    leader = partitionOf(cluster).leader;
+  };
+  await withKept(dataDir, fill, brokers);
+  return leader;
+}
+
+/** As a whole, or its records alone. */
+function loseFirstSegment(home: string, withIndexes = true): void {
+  const first = '0'.repeat(20);
+  for (const name of readdirSync(join(home, 't-0')))
+    if (name === `${first}.log` || (withIndexes && name.startsWith(first))) rmSync(join(home, 't-0', name));
+}
+
+for (const withIndexes of [true, false])
+  for (const role of ['leader', 'follower'])
+    test(`a ${role} that has lost its first segment gets it from another, ${withIndexes ? 'and its indexes' : 'whose indexes are there'}`, () =>
+      withDirectory(async (dataDir) => {
+        const leader = await filledSegments(dataDir);
+        const lost = role === 'leader' ? leader : (leader % 3) + 1;
+        loseFirstSegment(join(dataDir, `broker-${lost}`), withIndexes);
+        await withKept(dataDir, async (cluster) => {
+          assert.is.not(partitionOf(cluster).leader, lost);
+          await until('all are in sync', () => partitionOf(cluster).isr.length === 3);
+          assert.is(cluster.recovery[0]?.broker, lost);
+          await assertReplicated(cluster, RECORDS);
+        });
+        await withKept(dataDir, async (cluster) => {
+          assert.equal(cluster.recovery, []);
+          await assertReplicated(cluster, RECORDS);
+        });
+      }));
+
+for (const brokers of [1, 3])
+  test(`where ${brokers === 1 ? 'the only replica has' : 'all replicas have'} lost the first segment, nobody leads until a repair lets the log begin behind it`, () =>
+    withDirectory(async (dataDir) => {
+      await filledSegments(dataDir, brokers);
+      for (let id = 1; id <= brokers; id++) loseFirstSegment(join(dataDir, `broker-${id}`));
+      const verified = await tidemark('log', 'verify', dataDir);
+      assert.is(verified.exitCode, 1);
+      assert.match(verified.out, /t-0: The log is known to begin at offset 0, and begins at 10/);
+      const refuse = async (cluster: Cluster): Promise<void> => {
+        assert.is(partitionOf(cluster).leader, -1);
+        assert.match(partitionOf(cluster).error ?? '', /segment begins at 10.* log repair /);
+      };
+      for (let start = 0; start < 2; start++) await withKept(dataDir, refuse, brokers);
+      const shown = await tidemark('log', 'repair', dataDir);
+      assert.match(shown.out, /Would let the log begin at offset 10; lost: offsets 0 to 9\./);
+      assert.is((await tidemark('log', 'repair', dataDir, '--yes')).exitCode, 0);
+      assert.is((await tidemark('log', 'verify', dataDir)).exitCode, 0);
+      const goOn = async (cluster: Cluster): Promise<void> => {
+        assert.is.not(partitionOf(cluster).leader, -1);
+        for (const offset of [10, RECORDS - 1])
+          assert.is((await cluster.read('t', { partition: 0, offset })).records[0].offset, offset);
+        await assertRefused(cluster.read('t', { partition: 0, offset: 9 }), 'OFFSET_OUT_OF_RANGE', /./);
+      };
+      for (let start = 0; start < 2; start++) await withKept(dataDir, goOn, brokers);
+    }));
 
 for (const [what, lose] of Object.entries({ ...losses, ...losesVote })) {
   test(`a replica that has lost ${what} gets it from its leader, and is not in sync before`, () =>
