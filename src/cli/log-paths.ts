@@ -4,9 +4,11 @@ import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { MetadataImage } from '../core/metadata/image.ts';
 import { META_PROPERTIES_FILE, PARTITION_METADATA_FILE } from '../log/checkpoint-files.ts';
-import { EPOCHS_FILE, LOG_SUFFIX } from '../log/file-names.ts';
+import { EPOCHS_FILE, LOG_SUFFIX, partitionDirectory, partitionOf } from '../log/file-names.ts';
+import { knownPartitions } from '../log/inspection.ts';
 import { QUORUM_DIRECTORY } from '../log/quorum-store.ts';
 import { CLUSTER_FILE } from '../runtime/cluster-file.ts';
+import { FileDisk } from '../runtime/file-disk.ts';
 import { isSeatDirectory } from '../runtime/quorum-seats.ts';
 import { CommandError } from './command-line.ts';
 
@@ -69,6 +71,43 @@ export function classify(path: string): FilePath | LogDirectory {
   throw new CommandError(
     `${path} holds no log: expected a data directory (with ${CLUSTER_FILE}), a broker's directory (with ${META_PROPERTIES_FILE} or partitions such as orders-0), or a partition's (with files such as ${'0'.repeat(20)}${LOG_SUFFIX}).`,
   );
+}
+
+/** A partition's directory that is missing, or empty, of which its broker's checkpoints know: no log is found there. */
+export function lostPartition(path: string): LogDirectory | undefined {
+  const absolute = resolve(path);
+  const root = dirname(absolute);
+  const dataDirectory = dataDirectoryOf(dirname(root));
+  const stats = statSync(absolute, { throwIfNoEntry: false });
+  const isLog = stats?.isDirectory() === false || (stats !== undefined && isPartition(list(absolute)));
+  if (isLog || dataDirectory === undefined) return undefined;
+  const name = basename(absolute);
+  const isKnown = knownNames(root, '').includes(name);
+  return isKnown ? { kind: 'partition', root, partitions: [name], brokers: [], dataDirectory } : undefined;
+}
+
+/** With those that brokers should have, as the metadata and their own checkpoints say, and that are not there. */
+export function partitionsAt(
+  { root, partitions, brokers }: LogDirectory,
+  image: MetadataImage | undefined,
+): string[] {
+  const lost = brokers.flatMap((broker) => {
+    const id = Number(basename(join(root, broker)).slice('broker-'.length));
+    return knownNames(root, broker)
+      .filter((name) => isHeld(image, name, id))
+      .map((name) => (broker === '' ? name : `${broker}/${name}`));
+  });
+  return [...new Set([...partitions, ...lost])].sort();
+}
+
+function knownNames(root: string, broker: string): string[] {
+  const known = knownPartitions(new FileDisk(root), broker);
+  return known.map(({ topic, partition }) => partitionDirectory(topic, partition));
+}
+
+function isHeld(image: MetadataImage | undefined, directory: string, broker: number): boolean {
+  const { topic, partition } = partitionOf(directory);
+  return image?.partitionOf(topic, partition)?.replicas.includes(broker) === true;
 }
 
 function classifyFile(absolute: string): FilePath {

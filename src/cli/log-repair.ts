@@ -5,7 +5,7 @@ import { planRepair, type RepairStep, repairPartition } from '../log/repair.ts';
 import { DirectoryLock } from '../runtime/directory-lock.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
 import { CommandError, ExitCode, isSystemError, type Terminal } from './command-line.ts';
-import { isCompacted, isMetadataLog, type LogDirectory } from './log-paths.ts';
+import { isCompacted, isMetadataLog, type LogDirectory, partitionsAt } from './log-paths.ts';
 import { counted, logsAt, metadataOf } from './log-verify.ts';
 import { Progress } from './progress.ts';
 
@@ -79,7 +79,7 @@ async function repairAll(
   const progress = new Progress(terminal);
   let open = 0;
   let done = 0;
-  for (const directory of target.partitions) {
+  for (const directory of partitionsAt(target, image)) {
     const gapsAllowed = options.compacted === true || isCompacted(image, directory);
     const inspect = () =>
       inspectPartition(disk, directory, { gapsAllowed, progress: (bytes) => progress.add(bytes) });
@@ -125,6 +125,7 @@ const verbs: Readonly<Record<RepairStep['action'], readonly [string, string]>> =
   renumber: ['would correct the number in the header of', 'correcting the number in the header of'],
   rebuild: ['would make anew', 'making anew'],
   remove: ['would remove', 'removing'],
+  found: ['would begin with an empty log', 'beginning with an empty log'],
   begin: ['would let the log begin at offset', 'letting the log begin at offset'],
   shorten: ['would let the log end there', 'letting the log end there'],
   impossible: ['cannot repair', 'cannot repair'],
@@ -135,7 +136,7 @@ function stepText({ root }: LogDirectory, step: RepairStep, isDone: boolean): st
   const verb = verbs[action][isDone ? 1 : 0];
   const end = toOffset === -1 ? 'up to the end of what was there' : `to ${toOffset - 1}`;
   const lost = toOffset === fromOffset ? 'no records are lost' : `lost: offsets ${fromOffset} ${end}`;
-  const at = ['begin', 'shorten', 'remove'].includes(action) ? '' : `, byte ${position}`;
+  const at = ['found', 'begin', 'shorten', 'remove'].includes(action) ? '' : `, byte ${position}`;
   return `${join(root, step.file)}${at}: ${step.sentence} ${capital(`${verb}${objectOf(step)}`)}; ${lost}.`;
 }
 
@@ -144,6 +145,7 @@ function objectOf({ action, bytes, toOffset }: RepairStep): string {
   switch (action) {
     case 'begin':
       return ` ${toOffset}`;
+    case 'found':
     case 'shorten':
       return '';
     case 'rebuild':

@@ -13,7 +13,7 @@ import { lockHolder } from '../runtime/directory-lock.ts';
 import { FileDisk } from '../runtime/file-disk.ts';
 import { readMetadata } from '../runtime/metadata-reading.ts';
 import { CommandError, ExitCode, type Terminal } from './command-line.ts';
-import { classify, isCompacted, type LogDirectory } from './log-paths.ts';
+import { classify, isCompacted, type LogDirectory, lostPartition, partitionsAt } from './log-paths.ts';
 import { Progress } from './progress.ts';
 
 interface VerifyOptions {
@@ -55,7 +55,8 @@ async function verify(path: string, options: VerifyOptions, terminal: Terminal):
   const { image, problem, seats } = await metadataOf(target);
   if (problem !== undefined) report(problem);
   for (const broker of target.brokers) for (const found of inspectBrokerFiles(disk, broker)) report(found);
-  for (const directory of target.partitions) {
+  const all = partitionsAt(target, image);
+  for (const directory of all) {
     const gapsAllowed = options.compacted === true || isCompacted(image, directory);
     const inspected = inspectPartition(disk, directory, {
       gapsAllowed,
@@ -71,7 +72,7 @@ async function verify(path: string, options: VerifyOptions, terminal: Terminal):
   }
   for (const [file, sentence] of seats) report({ file, position: undefined, sentence });
   if (!options.json) {
-    const partitions = counted(target.partitions.length, 'partition');
+    const partitions = counted(all.length, 'partition');
     terminal.out(`${partitions}: ${problems === 0 ? 'nothing is wrong' : counted(problems, 'problem')}.\n`);
   }
   return problems;
@@ -79,7 +80,7 @@ async function verify(path: string, options: VerifyOptions, terminal: Terminal):
 
 /** The directory with the logs, and the base offset of the one segment that was meant, if it was one. */
 export function logsAt(path: string): { target: LogDirectory; segment: number | undefined } {
-  const target = classify(path);
+  const target = lostPartition(path) ?? classify(path);
   if (target.kind !== 'file') return { target, segment: undefined };
   if (target.segment?.suffix !== '.log' || !target.name.endsWith('.log')) {
     throw new CommandError(

@@ -17,7 +17,7 @@ import {
   RECOVERY_POINTS_FILE,
   readWhole,
 } from './checkpoint-files.ts';
-import type { Disk } from './disk.ts';
+import { type Disk, DiskError } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
 import {
   baseOffsetOf,
@@ -35,6 +35,9 @@ import { decodeProducers } from './producer-snapshot.ts';
 import { readBaseOffset, readLeaderEpoch, readRecordCount } from './record-batch.ts';
 import { type WalkResult, walkSegment } from './segment-walk.ts';
 
+/** Both tell how far logs have gone. */
+const END_FILES = [RECOVERY_POINTS_FILE, HIGH_WATERMARKS_FILE] as const;
+
 export interface Problem {
   /** On the disk. */
   readonly file: string;
@@ -51,6 +54,8 @@ export interface InspectedSegment extends WalkResult {
 
 export interface InspectedPartition {
   readonly directory: string;
+  /** Whether there is no such directory. */
+  readonly isMissing: boolean;
   readonly gapsAllowed: boolean;
   /** In the order of their offsets. */
   readonly segments: readonly InspectedSegment[];
@@ -87,6 +92,7 @@ export function inspectPartition(
   directory: string,
   options: InspectionOptions,
 ): InspectedPartition {
+  if (!isThere(disk, directory)) return missing(disk, directory, options);
   const problems: Problem[] = [];
   const epochs = decoded(disk, `${directory}/${EPOCHS_FILE}`, decodeEpochs, problems);
   decoded(disk, `${directory}/${PARTITION_METADATA_FILE}`, decodePartitionMetadata, problems);
@@ -113,10 +119,7 @@ export function inspectPartition(
   if (segments.every(({ damages }) => damages.length === 0)) problems.push(...epochCheck.problems);
   // Of a log whose records have all been deleted nothing is left but where it begins.
   const endOffset = segments.at(-1)?.nextOffset ?? checkpointed(disk, LOG_STARTS_FILE, directory) ?? 0;
-  const ends = [RECOVERY_POINTS_FILE, HIGH_WATERMARKS_FILE].map((name) =>
-    checkpointed(disk, name, directory),
-  );
-  const known = options.segment === undefined ? knownEnd(...ends) : 0;
+  const known = options.segment === undefined ? endKnownOf(disk, directory) : 0;
   if (endOffset < known)
     problems.push({ file: directory, position: undefined, sentence: shortOf(endOffset, known) });
   const orphans =
@@ -125,6 +128,7 @@ export function inspectPartition(
   const { gapsAllowed } = options;
   return {
     directory,
+    isMissing: false,
     gapsAllowed,
     segments,
     areEpochsDamaged,
@@ -135,6 +139,55 @@ export function inspectPartition(
     knownEnd: known,
     problems,
   };
+}
+
+/** A log that is missing with its directory: nothing is left of it but what the broker's checkpoints say. */
+function missing(disk: Disk, directory: string, { gapsAllowed }: InspectionOptions): InspectedPartition {
+  const endOffset = checkpointed(disk, LOG_STARTS_FILE, directory) ?? 0;
+  const known = Math.max(endOffset, endKnownOf(disk, directory));
+  return {
+    directory,
+    isMissing: true,
+    gapsAllowed,
+    segments: [],
+    areEpochsDamaged: false,
+    orphans: [],
+    startOffset: endOffset,
+    knownStart: endOffset,
+    endOffset,
+    knownEnd: known,
+    problems: [{ file: directory, position: undefined, sentence: missingUpTo(known) }],
+  };
+}
+
+export function missingUpTo(known: number): string {
+  return `The directory is missing, and its log is known to have gone up to ${known}.`;
+}
+
+function isThere(disk: Disk, directory: string): boolean {
+  try {
+    disk.list(directory);
+    return true;
+  } catch (error) {
+    if (error instanceof DiskError && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+function endKnownOf(disk: Disk, directory: string): number {
+  const [recoveryPoint, highWatermark] = END_FILES.map((name) => checkpointed(disk, name, directory));
+  return knownEnd(recoveryPoint, highWatermark);
+}
+
+/** The partitions of a broker that its checkpoints know of. */
+export function knownPartitions(disk: Disk, broker: string): PartitionOffset[] {
+  const found = new Map<string, PartitionOffset>();
+  for (const name of END_FILES) {
+    const path = broker === '' ? name : `${broker}/${name}`;
+    for (const entry of decoded(disk, path, decodeOffsets, []) ?? [])
+      found.set(partitionDirectory(entry.topic, entry.partition), entry);
+  }
+  return [...found.values()];
 }
 
 /**

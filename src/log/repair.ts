@@ -29,6 +29,7 @@ import {
   type InspectedSegment,
   isOf,
   lateBy,
+  missingUpTo,
   shortOf,
 } from './inspection.ts';
 import {
@@ -47,7 +48,16 @@ export interface RepairStep {
   /** On the disk. */
   readonly file: string;
   /** 'impossible': what no rule of this file can mend. */
-  readonly action: 'cut' | 'bridge' | 'renumber' | 'rebuild' | 'remove' | 'begin' | 'shorten' | 'impossible';
+  readonly action:
+    | 'cut'
+    | 'bridge'
+    | 'renumber'
+    | 'rebuild'
+    | 'remove'
+    | 'begin'
+    | 'found'
+    | 'shorten'
+    | 'impossible';
   readonly position: number;
   /** That go. */
   readonly bytes: number;
@@ -64,6 +74,11 @@ const OFFSETS_A_BATCH_MAX = 0x7fff_ffff;
 
 export function planRepair(partition: InspectedPartition): RepairStep[] {
   const steps: RepairStep[] = [];
+  if (partition.isMissing) {
+    const { directory: file, endOffset: fromOffset, knownEnd: toOffset } = partition;
+    const sentence = missingUpTo(toOffset);
+    return [{ file, action: 'found', position: 0, bytes: 0, fromOffset, toOffset, sentence }];
+  }
   for (const segment of partition.segments) {
     const isLast = segment === partition.segments.at(-1);
     for (const damage of segment.damages) steps.push(stepOf(segment, damage, isLast));
@@ -144,6 +159,7 @@ export async function repairPartition(
   { keepDropped }: RepairOptions,
 ): Promise<string[]> {
   const kept: string[] = [];
+  if (partition.isMissing) disk.makeDirectory(partition.directory);
   let epoch = -1;
   for (const segment of partition.segments) {
     const { damages, file } = segment;
@@ -163,6 +179,7 @@ export async function repairPartition(
   if (partition.knownStart < partition.startOffset) await raiseLogStart(disk, partition);
   if (partition.endOffset < partition.knownEnd) await lowerCheckpoints(disk, partition);
   await disk.syncDirectory(partition.directory);
+  if (partition.isMissing) await disk.syncDirectory(besides(partition.directory, '').slice(0, -1));
   return kept;
 }
 

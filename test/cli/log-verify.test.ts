@@ -1,6 +1,8 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { encodeOffsets } from '../../src/log/checkpoint-files.ts';
 import { DirectoryLock } from '../../src/runtime/directory-lock.ts';
 import { FileDisk } from '../../src/runtime/file-disk.ts';
 import { openSeat } from '../../src/runtime/quorum-seats.ts';
@@ -25,6 +27,23 @@ test('a sound directory is fine, from whichever of its levels it is looked at', 
     }
     const one = await tidemark('log', 'verify', at(segments[1].path));
     assert.match(one.out, /t-0: fine; offsets 18 to 36 \(exclusive\), 1 segment, /);
+  });
+});
+
+test('a partition that is missing is told where its broker should have it, and no other', async () => {
+  await withDataDirectory({}, async ({ path, at, disk }) => {
+    const known = ['t', 'gone'].map((topic) => ({ topic, partition: 0, offset: 54 }));
+    for (const name of ['recovery-point', 'replication'])
+      put(disk, `broker-1/${name}-offset-checkpoint`, encodeOffsets(known));
+    assert.match((await tidemark('log', 'verify', path)).out, /2 partitions: nothing is wrong/);
+    rmSync(at('broker-1/t-0'), { recursive: true });
+    const missing = `${at('broker-1/t-0')}: The directory is missing, and its log is known to have gone up to 54.`;
+    for (const level of ['', 'broker-1', 'broker-1/t-0']) {
+      const { out, exitCode } = await tidemark('log', 'verify', at(level));
+      assert.is(exitCode, 1);
+      assert.ok(out.includes(missing) && out.includes(': 1 problem.'), out);
+    }
+    assert.match((await tidemark('log', 'verify', at('broker-1/u-0'))).err, /There is no .*u-0\./);
   });
 });
 

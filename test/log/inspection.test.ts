@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeEpochs, encodeOffsets } from '../../src/log/checkpoint-files.ts';
-import { inspectBrokerFiles, inspectPartition } from '../../src/log/inspection.ts';
+import { inspectBrokerFiles, inspectPartition, knownPartitions } from '../../src/log/inspection.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
 import { flip, get, put, writePartition } from './partition-fixtures.ts';
 
@@ -152,6 +152,26 @@ test('a first segment that is missing after a clean end of ours is told, and no 
   // As a start has left it that missed the segment.
   disk.open(first.path, 'create').close();
   assert.equal(problems(), [late]);
+});
+
+test('a directory that is missing is told with what the checkpoints say of its log', () => {
+  const disk = new MemoryDisk();
+  disk.makeDirectory('broker-1');
+  const table = (offset: number): Buffer => encodeOffsets([{ topic: 't', partition: 0, offset }]);
+  assert.equal(knownPartitions(disk, 'broker-1'), []);
+  put(disk, 'broker-1/recovery-point-offset-checkpoint', table(60));
+  put(disk, 'broker-1/replication-offset-checkpoint', table(54));
+  put(disk, 'broker-1/log-start-offset-checkpoint', table(18));
+  assert.equal(
+    knownPartitions(disk, 'broker-1').map(({ topic, partition }) => [topic, partition]),
+    [['t', 0]],
+  );
+  const found = inspectPartition(disk, 'broker-1/t-0', strict);
+  assert.equal([found.isMissing, found.endOffset, found.knownEnd], [true, 18, 54]);
+  assert.equal(
+    found.problems.map(({ sentence }) => sentence),
+    ['The directory is missing, and its log is known to have gone up to 54.'],
+  );
 });
 
 test('segments that overlap are told', () => {

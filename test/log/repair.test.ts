@@ -177,6 +177,23 @@ for (const wasStarted of [false, true])
     );
   });
 
+test('a log whose directory is missing begins empty, where it began', async () => {
+  const disk = new MemoryDisk();
+  const table = (offset: number): Buffer => encodeOffsets([{ topic: 't', partition: 0, offset }]);
+  const ends = ['recovery-point-offset-checkpoint', 'replication-offset-checkpoint'];
+  for (const name of ends) put(disk, name, table(54));
+  put(disk, 'log-start-offset-checkpoint', table(18));
+  const steps = planRepair(inspectPartition(disk, 't-0', strict));
+  assert.equal(
+    steps.map(({ action, fromOffset, toOffset }) => [action, fromOffset, toOffset]),
+    [['found', 18, 54]],
+  );
+  await repair(disk);
+  assert.equal(disk.list('t-0'), []);
+  for (const name of ends) assert.equal(get(disk, name), table(18));
+  assert.equal(planRepair(inspectPartition(disk, 't-0', strict)), []);
+});
+
 test('in a compacted log a batch whose number went up is found by the one behind it', async () => {
   const disk = new MemoryDisk();
   const written = writePartition(disk, { gap: (batch) => (batch % 3 === 2 ? 4 : 0) });

@@ -207,6 +207,39 @@ test('a partition that was never written is empty, and no loss', () =>
     }
   }));
 
+for (const brokers of [1, 3])
+  for (const what of ['the directory', 'all files'])
+    test(`where ${what} of a partition ${brokers === 1 ? 'is lost' : 'are lost everywhere'}, a repair lets it begin empty`, () =>
+      withDirectory(async (dataDir) => {
+        await filledSegments(dataDir, brokers);
+        const homes = BROKERS.slice(0, brokers).map((id) => join(dataDir, `broker-${id}`));
+        for (const home of homes) {
+          losses['the directory of a partition'](home);
+          if (what === 'all files') mkdirSync(join(home, 't-0'));
+        }
+        const refuse = async (cluster: Cluster): Promise<void> => {
+          assert.is(partitionOf(cluster).leader, -1);
+          assert.match(partitionOf(cluster).error ?? '', ` log repair ${join(homes[0], 't-0')}\``);
+        };
+        await withKept(dataDir, refuse, brokers);
+        for (const path of [dataDir, homes[0], join(homes[0], 't-0')]) {
+          const { out, exitCode } = await tidemark('log', 'verify', path);
+          assert.is(exitCode, 1);
+          assert.match(out, /t-0: .*known to have gone up to 50/);
+          const shown = await tidemark('log', 'repair', path);
+          assert.match(shown.out, /; lost: offsets 0 to 49\./);
+        }
+        await withKept(dataDir, refuse, brokers);
+        for (const home of homes)
+          assert.is((await tidemark('log', 'repair', join(home, 't-0'), '--yes')).exitCode, 0);
+        assert.is((await tidemark('log', 'verify', dataDir)).exitCode, 0);
+        const goOn = async (cluster: Cluster): Promise<void> => {
+          await cluster.producer().sendBatch('t', numbered(RECORDS));
+          await assertReplicated(cluster, RECORDS);
+        };
+        await withKept(dataDir, goOn, brokers);
+      }));
+
 test('log verify tells of what is missing, and log repair lets a log end where it does', () =>
   withDirectory(async (dataDir) => {
     await filled(dataDir);
