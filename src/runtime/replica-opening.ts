@@ -388,7 +388,7 @@ export class ReplicaOpening {
       wasPowerLost: this.#home?.wasPowerLost === true,
       recoveryPoint: this.recoveryPoints.get(directory) ?? 0,
       logStart,
-      knownStart: this.#areStartsKnown ? logStart : undefined,
+      knownStart: this.#areStartsKnown && this.recoveryPoints.has(directory) ? logStart : undefined,
       knownEnd: knownEnd(this.recoveryPoints.get(directory), this.highWatermarks.get(directory)),
     };
     const { log, damage, cuts } = await openLog(this.files, settings, (...file) => scans.scan(...file));

@@ -5,6 +5,7 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -212,6 +213,30 @@ test('a directory that says it is of another topic is refused as ever', () =>
     const { found } = await open(path, 0, OTHER_ID);
     assert.is(found.opened.state, 'damaged');
     assert.match(found.opened.error ?? '', /belongs to another topic 't'/);
+  }));
+
+test('a first segment that is gone is missed as long as it is known where the log began', () =>
+  withDirectory(async (path) => {
+    const table = join(path, 'log-start-offset-checkpoint');
+    const unsettling: readonly [state: string, change: () => void][] = [
+      ['damaged', () => {}],
+      ['online', () => rmSync(table)],
+      ['online', () => writeFileSync(table, '0\n1\n')],
+      ['online', () => rmSync(join(path, MARKER))],
+    ];
+    for (const [state, change] of unsettling) {
+      await live(path);
+      rmSync(logFile(path));
+      change();
+      const { found } = await open(path);
+      assert.is(found.opened.state, state);
+      if (state === 'damaged') {
+        assert.match(found.opened.error ?? '', /from offset 0 on: .* its first segment begins at \d+/);
+        assert.is((await open(path)).found.opened.state, 'damaged');
+      } else assert.ok(found.opened.logStart > 0 && found.opened.leo === RECORDS);
+      rmSync(path, { recursive: true });
+      mkdirSync(path);
+    }
   }));
 
 test('what becomes unreadable after the start is told by the first read, and names the file', () =>
