@@ -79,7 +79,10 @@ export class OpenFiles {
   /** One that was used since its last turn gets another: so nobody who uses a file has to put it in another place. */
   #closeUnused(): void {
     for (const [path, open] of this.#files) {
-      if (!open.isUsed) return this.#close(path);
+      if (!open.isUsed) {
+        this.#close(path);
+        return;
+      }
       open.isUsed = false;
       this.#files.delete(path);
       this.#files.set(path, open);
