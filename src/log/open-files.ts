@@ -1,13 +1,15 @@
 import { type Disk, DiskError, type DiskFile } from './disk.ts';
 
+/** One of a ring in the order of their last uses: taking another place costs no memory, as it would in a Map. */
 interface OpenFile {
-  readonly file: DiskFile;
-  /** Since it was last looked at as one that could be closed. */
-  isUsed: boolean;
+  path: string;
+  readonly file: DiskFile | undefined;
+  before: OpenFile;
+  after: OpenFile;
 }
 
 /**
- * The files that a broker's logs keep open, at most so many: one that was not used lately is closed for the next. What
+ * The files that a broker's logs keep open, at most so many: the least recently used one is closed for the next. What
  * get() gives may be closed by any later call for another path, so it is used at once and never kept.
  *
  * A file may be closed while bytes that were written to it are not on the device yet. Nothing is lost by that: a sync
@@ -18,9 +20,8 @@ export class OpenFiles {
   readonly disk: Disk;
   readonly #max: number;
   readonly #files = new Map<string, OpenFile>();
-  /** Of the most recently used file, which is asked for again and again: that changes no order. '' is none. */
-  #latestPath = '';
-  #latest: DiskFile | undefined;
+  /** Behind the most recently used file, and before the least recently used one. */
+  readonly #end = newRing();
 
   constructor(disk: Disk, max: number) {
     if (!(max >= 1)) throw new Error(`at least one file must be allowed open, not ${max}`);
@@ -34,12 +35,12 @@ export class OpenFiles {
 
   /** ENOENT where the file is missing. */
   get(path: string): DiskFile {
-    return path === this.#latestPath && this.#latest !== undefined ? this.#latest : this.#use(path);
+    return this.#use(path);
   }
 
   /** Makes the file if it is missing. */
   create(path: string): DiskFile {
-    return path === this.#latestPath && this.#latest !== undefined ? this.#latest : this.#use(path, 'create');
+    return this.#use(path, 'create');
   }
 
   /** Closes the file: before it is removed, or handed to somebody else. */
@@ -52,11 +53,11 @@ export class OpenFiles {
     if (from === to) return;
     // What had the name before is on its way out of the disk.
     this.forget(to);
-    const file = this.#files.get(from);
-    if (file === undefined) return;
+    const open = this.#files.get(from);
+    if (open === undefined) return;
     this.#files.delete(from);
-    this.#files.set(to, file);
-    if (this.#latestPath === from) this.#latestPath = to;
+    this.#files.set(to, open);
+    open.path = to;
   }
 
   closeAll(): void {
@@ -64,29 +65,29 @@ export class OpenFiles {
   }
 
   #use(path: string, mode?: 'create'): DiskFile {
-    let open = this.#files.get(path);
-    if (open === undefined) {
-      // Before it is opened, so that there are never more than allowed.
-      if (this.#files.size >= this.#max) this.#closeUnused();
-      open = { file: this.#open(path, mode), isUsed: false };
-      this.#files.set(path, open);
-    } else open.isUsed = true;
-    this.#latestPath = path;
-    this.#latest = open.file;
-    return open.file;
+    const latest = this.#end.before;
+    if (latest.path === path && latest.file !== undefined) return latest.file;
+    const known = this.#files.get(path);
+    if (known?.file !== undefined) {
+      unlink(known);
+      this.#append(known);
+      return known.file;
+    }
+    // Before it is opened, so that there are never more than allowed.
+    if (this.#files.size >= this.#max) this.#close(this.#end.after.path);
+    const file = this.#open(path, mode);
+    const open = { path, file, before: this.#end, after: this.#end };
+    this.#files.set(path, open);
+    this.#append(open);
+    return file;
   }
 
-  /** One that was used since its last turn gets another: so nobody who uses a file has to put it in another place. */
-  #closeUnused(): void {
-    for (const [path, open] of this.#files) {
-      if (!open.isUsed) {
-        this.#close(path);
-        return;
-      }
-      open.isUsed = false;
-      this.#files.delete(path);
-      this.#files.set(path, open);
-    }
+  #append(open: OpenFile): void {
+    const end = this.#end;
+    open.before = end.before;
+    open.after = end;
+    end.before.after = open;
+    end.before = open;
   }
 
   /** Others share the process's descriptors: where they have run out, this cache is where some can be spared. */
@@ -97,18 +98,28 @@ export class OpenFiles {
       const isOut = error instanceof DiskError && (error.code === 'EMFILE' || error.code === 'ENFILE');
       if (!isOut || this.#files.size === 0) throw error;
     }
-    const spared = [...this.#files.keys()].slice(0, Math.ceil(this.#files.size / 2));
-    for (const open of spared) this.#close(open);
+    for (let spared = Math.ceil(this.#files.size / 2); spared > 0; spared--)
+      this.#close(this.#end.after.path);
     return this.disk.open(path, mode);
   }
 
   #close(path: string): void {
     const open = this.#files.get(path);
+    if (open === undefined) return;
     this.#files.delete(path);
-    if (path === this.#latestPath) {
-      this.#latestPath = '';
-      this.#latest = undefined;
-    }
-    open?.file.close();
+    unlink(open);
+    open.file?.close();
   }
+}
+
+function newRing(): OpenFile {
+  const end = { path: '', file: undefined } as OpenFile;
+  end.before = end;
+  end.after = end;
+  return end;
+}
+
+function unlink({ before, after }: OpenFile): void {
+  before.after = after;
+  after.before = before;
 }

@@ -32,7 +32,7 @@ function limitedDisk(descriptors = Number.POSITIVE_INFINITY) {
   return { disk: limited, open, opened: () => opened };
 }
 
-test('a file that was not used lately is closed for the next one', () => {
+test('the least recently used file is closed for the next one', () => {
   const { disk, open, opened } = limitedDisk();
   const files = new OpenFiles(disk, 3);
   for (const path of ['a', 'b', 'c']) files.create(path);
