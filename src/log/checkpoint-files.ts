@@ -272,6 +272,15 @@ export function readWhole(disk: Disk, path: string): Buffer | undefined {
   }
 }
 
+/**
+ * The bytes become all of an open file. One that served before is never emptied first: ext4 takes that for the begin of
+ * a replacement, and brings it to the device when the file is closed, where nobody asked for it.
+ */
+export function writeWhole(file: DiskFile, bytes: Uint8Array): void {
+  if (bytes.length > 0) file.write(0, [bytes]);
+  if (file.size > bytes.length) file.truncate(bytes.length);
+}
+
 /** What a file says, by one of the decoders above; undefined where there is none. */
 export function readDecoded<T>(
   disk: Disk,
@@ -336,8 +345,7 @@ function writeTemporary(disk: Disk, path: string, bytes: Uint8Array): string {
   const temporary = `${path}.tmp`;
   const file = disk.open(temporary, 'create');
   try {
-    file.truncate(0);
-    file.write(0, [bytes]);
+    writeWhole(file, bytes);
   } finally {
     file.close();
   }

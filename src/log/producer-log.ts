@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { ProducerStates } from '../core/producer-states.ts';
 import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
-import { readWhole } from './checkpoint-files.ts';
+import { readWhole, writeWhole } from './checkpoint-files.ts';
 import type { Disk } from './disk.ts';
 import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
 import { decodeProducers, encodeProducers } from './producer-snapshot.ts';
@@ -269,8 +269,7 @@ export class ProducerLog implements KnownProducers {
     if (stray !== undefined) this.#disk.rename(this.#path(stray), this.#path(offset));
     const file = this.#disk.open(this.#path(offset), 'create');
     try {
-      file.truncate(0);
-      file.write(0, [encodeProducers(states, { offset, leaderEpoch })]);
+      writeWhole(file, encodeProducers(states, { offset, leaderEpoch }));
       if (this.#disk.isKept) await file.sync();
     } finally {
       file.close();

@@ -11,6 +11,7 @@ import {
   RECOVERY_POINTS_FILE,
   readDecoded,
   replaceFile,
+  writeWhole,
 } from './checkpoint-files.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
@@ -313,8 +314,7 @@ async function rebuildIndexes(
 async function replace(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   const file = disk.open(path, 'create');
   try {
-    file.truncate(0);
-    file.write(0, [bytes]);
+    writeWhole(file, bytes);
     await file.sync();
   } finally {
     file.close();

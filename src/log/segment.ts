@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { isCompacted, type TopicConfig } from '../config.ts';
 import type { Extent, Guard } from '../types.ts';
+import { writeWhole } from './checkpoint-files.ts';
 import type { ClosedSegment } from './closed-logs.ts';
 import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
@@ -339,9 +340,7 @@ export class Segment {
   }
 
   #store(suffix: string, bytes: Buffer): void {
-    const file = this.#files.create(this.pathOf(suffix));
-    if (bytes.length > 0) file.write(0, [bytes]);
-    if (file.size > bytes.length) file.truncate(bytes.length);
+    writeWhole(this.#files.create(this.pathOf(suffix)), bytes);
   }
 
   #loadIndex(): SegmentIndex | undefined {

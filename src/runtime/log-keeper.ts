@@ -29,6 +29,9 @@ import { type OffsetTable, type ReplicaOpening, segmentLogOf } from './replica-o
 /** Kafka's controller numbers the lives of its brokers, and they write it down; ours have no such number. */
 const BROKER_EPOCH = 0;
 
+/** Logs that are looked after before the broker has its turn: with files to be renamed that is a millisecond or two. */
+const TENDED_A_TURN = 16;
+
 /** What the housekeeping asks of its broker. */
 export interface KeeperHost extends CareHost {
   readonly table: PartitionTable;
@@ -143,17 +146,22 @@ export class LogKeeper {
 
   async #tend(): Promise<void> {
     if (this.#state !== 'open') return;
-    const nowMs = this.#host.clock.wallClockMs();
+    const { clock } = this.#host;
+    const nowMs = clock.wallClockMs();
+    let tended = 0;
     for (const replica of this.#host.replicas) {
-      if (replica === undefined || replica.state !== 'online') continue;
+      if (++tended % TENDED_A_TURN === 0) await clock.turn();
+      if (replica?.state !== 'online') continue;
       this.#adopt(replica);
       const before = replica.log.logStart;
       await this.care.damages.guard(replica, () => segmentLogOf(replica)?.retain(nowMs));
       if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
     }
-    for (const { log, replica } of this.#kept())
+    for (const { log, replica } of this.#kept()) {
+      if (++tended % TENDED_A_TURN === 0) await clock.turn();
       if (replica.state === 'online')
         await this.care.damages.guard(replica, () => log.store(isWorthStoring(log) ? undefined : []));
+    }
     await this.#checkpoint();
   }
 

@@ -18,6 +18,7 @@ import {
   readWhole,
   replaceFile,
   replaceFileNow,
+  writeWhole,
 } from '../../src/log/checkpoint-files.ts';
 import { DiskError } from '../../src/log/disk.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
@@ -255,6 +256,23 @@ test('a file is read whole, in memory of its own; a missing one is undefined', (
     (error: unknown) => error instanceof CheckpointError && error.path === 'memory:large',
   );
   file.close();
+});
+
+test('a file that served before is written over, shorter or longer, and never emptied for it', () => {
+  const file = new MemoryDisk().open('served', 'create');
+  const sizes: number[] = [];
+  const truncate = file.truncate.bind(file);
+  file.truncate = (size) => {
+    sizes.push(size);
+    truncate(size);
+  };
+  for (const text of ['three', 'four and more', 'five', 'sixth']) {
+    writeWhole(file, Buffer.from(text));
+    assert.is(file.read(0, file.size).toString(), text);
+  }
+  assert.equal(sizes, [4]);
+  writeWhole(file, Buffer.alloc(0));
+  assert.is(file.size, 0);
 });
 
 test('a file is replaced whole, shorter or longer, whatever a crash has left beside it', async () => {

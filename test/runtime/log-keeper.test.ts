@@ -100,4 +100,27 @@ test('many small segments are stored, however few bytes they have', async () => 
   assert.ok((found.at(-1) as number) >= 8, `${found}`);
 });
 
+test('a broker has its turns while very many logs are looked after', () =>
+  withDirectory(async (path) => {
+    const homeOf = () => ({ path, isTemporary: true, wasPowerLost: false });
+    const clock = new PlayedClock();
+    await withBrokers({ count: 1, durability: 'os', homeOf, clock }, async (brokers) => {
+      const partitions = Array.from({ length: 100 }, (_, id) => ({
+        info: { ...assigned.info, id, partition: id },
+        topicId: assigned.topicId,
+        config: topicConfig({}),
+        isKept: false,
+      }));
+      await brokers.get(1).assign(partitions, new Map());
+      let turns = 0;
+      clock.turn = () => {
+        turns++;
+        return sleep(0);
+      };
+      clock.pass(CHECKPOINT_EVERY_MS);
+      await sleep(100);
+      assert.ok(turns >= 10, `${turns}`);
+    });
+  }));
+
 test.run();
