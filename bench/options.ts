@@ -20,13 +20,13 @@ Scenarios:
 
 /** The options, or undefined after help or a complaint was printed and the exit code was set. */
 export function benchOptions(args: string[], names: readonly string[]): BenchOptions | undefined {
-  let values: { quick?: boolean; only?: string; json?: string; help?: boolean };
+  let values: { quick?: boolean; only?: string[]; json?: string; help?: boolean };
   try {
     ({ values } = parseArgs({
       args,
       options: {
         quick: { type: 'boolean' },
-        only: { type: 'string' },
+        only: { type: 'string', multiple: true },
         json: { type: 'string' },
         help: { type: 'boolean' },
       },
@@ -42,7 +42,7 @@ export function benchOptions(args: string[], names: readonly string[]): BenchOpt
     console.log(`${HELP}${names.map((name) => `  ${name}`).join('\n')}`);
     return undefined;
   }
-  const only = values.only === undefined ? names : values.only.split(',').map((name) => name.trim());
+  const only = values.only?.flatMap((list) => list.split(',').map((name) => name.trim())) ?? names;
   for (const name of only) {
     if (names.includes(name)) continue;
     console.error(

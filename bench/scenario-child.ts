@@ -11,6 +11,7 @@ async function perform(task: Task): Promise<Partial<Reply>> {
       await scenario.start();
       return {};
     case 'round': {
+      if (task.runInMs > 0) await scenario.round(task.runInMs, task.recordsPerSecond);
       const before = process.cpuUsage();
       const round = await scenario.round(task.durationMs, task.recordsPerSecond);
       const { user, system } = process.cpuUsage(before);

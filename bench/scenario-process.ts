@@ -8,7 +8,13 @@ const HAS_STOP = process.platform !== 'win32';
 
 export type Task =
   | { readonly do: 'start' | 'forget' | 'finish' | 'close' }
-  | { readonly do: 'round'; readonly durationMs: number; readonly recordsPerSecond: number };
+  | {
+      readonly do: 'round';
+      readonly durationMs: number;
+      readonly recordsPerSecond: number;
+      /** It runs for so long before, uncounted. */
+      readonly runInMs: number;
+    };
 
 export interface Reply {
   readonly error?: string;
@@ -38,8 +44,8 @@ export class ScenarioProcess {
     await this.#ask({ do: 'start' });
   }
 
-  async round(durationMs: number, recordsPerSecond: number): Promise<RoundResult> {
-    const { round } = await this.#ask({ do: 'round', durationMs, recordsPerSecond });
+  async round(durationMs: number, recordsPerSecond: number, runInMs = 0): Promise<RoundResult> {
+    const { round } = await this.#ask({ do: 'round', durationMs, recordsPerSecond, runInMs });
     this.#halt();
     return round as RoundResult;
   }

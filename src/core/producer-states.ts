@@ -42,6 +42,13 @@ export class ProducerStates {
     return this.#producers.entries();
   }
 
+  /** Whether there is a producer whose last batch lies below an offset: what comes from there on does not tell of it. */
+  reachesBelow(offset: number): boolean {
+    for (const { batches } of this.#producers.values())
+      if (batches.length === 0 || batches[batches.length - 1].baseOffset < offset) return true;
+    return false;
+  }
+
   /** As they are now, whatever comes: it costs little until the producers write on. */
   copy(): ProducerStates {
     const copy = new ProducerStates();

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { ProducerStates } from '../core/producer-states.ts';
 import type { KnownProducers, ProducedBatch, SequenceVerdict } from '../types.ts';
 import { readWhole, writeWhole } from './checkpoint-files.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, DiskFile } from './disk.ts';
 import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
 import { decodeProducers, encodeProducers } from './producer-snapshot.ts';
 import {
@@ -35,6 +35,8 @@ interface Kept {
   readonly leaderEpoch: number;
   /** A file of it may be there already. */
   isBegun: boolean;
+  /** The file is whole, and only the device may not have it. */
+  isWritten: boolean;
 }
 
 /** The batch there as a partition remembers it; undefined where its producer is not idempotent. */
@@ -80,9 +82,10 @@ export class ProducerLog implements KnownProducers {
     return this.#states;
   }
 
-  /** Whether there is one of this offset, and the disk does not have it. */
-  isUnwritten(offset: number): boolean {
-    return this.#snapshots?.get(offset) !== undefined;
+  /** Whether a producer is known of whom neither the log's batches nor a snapshot on the device tell. */
+  get isOwed(): boolean {
+    const { segments, written } = this.#log;
+    return this.#states !== undefined && this.#isOwed(segments[0]?.baseOffset ?? written, 'synced');
   }
 
   judge(bytes: Uint8Array, at: number): SequenceVerdict {
@@ -159,6 +162,24 @@ export class ProducerLog implements KnownProducers {
     return hasWritten;
   }
 
+  /**
+   * The log is about to drop its oldest batches, and to begin at `offset`. A producer of whom they alone tell is written
+   * down before, so that a kill does not take it. Of others an earlier batch may be forgotten then, which is gone anyway.
+   */
+  leaves(offset: number): void {
+    if (this.#disk.isVolatile || !this.#isOwed(offset, 'written')) return;
+    let at = Math.max(...this.#listed().keys());
+    if (at < offset) {
+      at = this.#log.written;
+      this.#find(at);
+    }
+    const kept = this.#listed().get(at);
+    if (kept === undefined) return;
+    this.#begin(at, kept).close();
+    if (this.#disk.isKept) kept.isWritten = true;
+    else this.#listed().set(at, undefined);
+  }
+
   /** The log's oldest batches are gone. */
   dropBelow(offset: number): void {
     for (const [known, kept] of this.#listed()) {
@@ -187,7 +208,12 @@ export class ProducerLog implements KnownProducers {
     this.#states = decoded?.states ?? new ProducerStates();
     if (decoded === undefined) return;
     const { leaderEpoch } = decoded.place ?? { leaderEpoch: -1 };
-    this.#listed().set(offset, { states: this.#states.copy(), leaderEpoch, isBegun: false });
+    this.#listed().set(offset, {
+      states: this.#states.copy(),
+      leaderEpoch,
+      isBegun: false,
+      isWritten: false,
+    });
   }
 
   #statesAt(end: number): ProducerStates {
@@ -228,6 +254,20 @@ export class ProducerLog implements KnownProducers {
     return undefined;
   }
 
+  /** Of a log that begins at `first`. */
+  #isOwed(first: number, least: 'written' | 'synced'): boolean {
+    for (const [offset, kept] of this.#listed()) {
+      if (offset < first) continue;
+      if (kept === undefined || (kept.isWritten && least === 'written')) return false;
+    }
+    try {
+      return this.states.reachesBelow(first);
+    } catch (error) {
+      if (error instanceof DamagedSegmentError) return false;
+      throw error;
+    }
+  }
+
   #find(offset: number): void {
     try {
       // From here on they are known where segments begin, and nothing has to be read again.
@@ -242,7 +282,12 @@ export class ProducerLog implements KnownProducers {
   #keep(offset: number, states: ProducerStates): void {
     const listed = this.#listed();
     const isBegun = listed.has(offset) && listed.get(offset)?.isBegun !== false;
-    listed.set(offset, { states: states.copy(), leaderEpoch: this.#log.epochAt(offset - 1), isBegun });
+    listed.set(offset, {
+      states: states.copy(),
+      leaderEpoch: this.#log.epochAt(offset - 1),
+      isBegun,
+      isWritten: false,
+    });
   }
 
   /** Those that are neither where a segment begins nor where the log ended last. */
@@ -263,6 +308,18 @@ export class ProducerLog implements KnownProducers {
   }
 
   async #write(offset: number, kept: Kept): Promise<void> {
+    const file = this.#begin(offset, kept);
+    try {
+      if (this.#disk.isKept) await file.sync();
+    } finally {
+      file.close();
+    }
+    // A truncation may have removed it meanwhile.
+    if (this.#snapshots?.get(offset) === kept) this.#snapshots.set(offset, undefined);
+  }
+
+  /** Its file, which the system has. */
+  #begin(offset: number, kept: Kept): DiskFile {
     kept.isBegun = true;
     const { states, leaderEpoch } = kept;
     const stray = this.#strays.pop();
@@ -270,12 +327,11 @@ export class ProducerLog implements KnownProducers {
     const file = this.#disk.open(this.#path(offset), 'create');
     try {
       writeWhole(file, encodeProducers(states, { offset, leaderEpoch }));
-      if (this.#disk.isKept) await file.sync();
-    } finally {
+    } catch (error) {
       file.close();
+      throw error;
     }
-    // A truncation may have removed it meanwhile.
-    if (this.#snapshots?.get(offset) === kept) this.#snapshots.set(offset, undefined);
+    return file;
   }
 
   #remove(offset: number): void {

@@ -306,11 +306,11 @@ export class SegmentLog implements PartitionLog, ProducedLog {
   /**
    * In the background: brings what is sealed to the device, with its indexes, so that the next start need not look at
    * it. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough. What is known
-   * of producers goes along, as the log may have dropped the batches that told it.
+   * of producers goes along where the log has dropped the batches that told it.
    */
   async store(sealed = this.sealed.filter(({ isStored }) => !isStored)): Promise<void> {
     const base = this.#segments.at(-1)?.baseOffset ?? this.#leo;
-    if (sealed.length === 0 && !this.producers.isUnwritten(base)) return;
+    if (sealed.length === 0 && !this.producers.isOwed) return;
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
     const known = this.producers.store(base, sealed.length > 0);
@@ -433,9 +433,9 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     if (last?.bytes === 0 && last.baseOffset === baseOffset) return;
     last?.cut();
     const segment = new Segment(this.#files, this.directory, baseOffset, this.config);
+    this.producers.rolled(baseOffset);
     while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#dropOldest();
     segment.begin(this.#spares.take());
-    this.producers.rolled(baseOffset);
     this.#directory.changed();
     this.#segments.push(segment);
   }
@@ -454,6 +454,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
   }
 
   #dropOldest(): void {
+    this.producers.leaves(this.#segments[1]?.baseOffset ?? this.#segments[0].nextOffset);
     const segment = this.#segments.shift() as Segment;
     this.#bytes -= segment.bytes;
     this.#unsynced.delete(segment);
