@@ -1,7 +1,7 @@
 import type { Disk } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
 import { writeEpochs } from './epoch-list.ts';
-import { EPOCHS_FILE } from './file-names.ts';
+import { DELETED_SUFFIX, EPOCHS_FILE } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 
 /** Of a log that is written to so fast that many are on their way; and of one at rest. */
@@ -59,7 +59,9 @@ export class LogDirectory {
 }
 
 interface Spare {
-  readonly path: string;
+  path: string;
+  /** Whether it no longer has the name of the segment that it was, where somebody may look through the directory. */
+  isNamed: boolean;
   /** Whether the device knows the file by this name, and no longer as the segment that it was. */
   isReady: boolean;
 }
@@ -85,7 +87,7 @@ export class SpareFiles {
     this.#disk = files.disk;
     this.#directory = directory;
     // Of those that a killed process left nobody knows whether the device has heard.
-    this.#spares = paths.map((path) => ({ path, isReady: !files.disk.isKept }));
+    this.#spares = paths.map((path) => ({ path, isNamed: true, isReady: !files.disk.isKept }));
     this.#unused = paths.length;
     this.trim();
     if (this.#spares.some(({ isReady }) => !isReady)) this.#settle();
@@ -100,10 +102,25 @@ export class SpareFiles {
     return this.#spares.map(({ path }) => path);
   }
 
+  /** A segment's file, which keeps its name until name(): one that is taken before gets its next one at once. */
   give(path: string): void {
     const isReady = !this.#disk.isKept;
-    this.#spares.push({ path, isReady });
-    if (!isReady && !this.#isSettling) this.#settle();
+    this.#spares.push({ path, isNamed: this.#disk.isVolatile, isReady });
+    if (isReady) return;
+    this.name();
+    if (!this.#isSettling) this.#settle();
+  }
+
+  /** To be called before anything else can happen: a kill until then is one before the segments were dropped. */
+  name(): void {
+    for (let last = this.#spares.length - 1; last >= 0 && !this.#spares[last].isNamed; last--) {
+      const spare = this.#spares[last];
+      const path = `${spare.path}${DELETED_SUFFIX}`;
+      this.#disk.rename(spare.path, path);
+      this.#files.renamed(spare.path, path);
+      spare.path = path;
+      spare.isNamed = true;
+    }
   }
 
   /** The one that was given last, of which more is still in a cache. */

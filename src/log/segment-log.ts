@@ -434,8 +434,9 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     last?.cut();
     const segment = new Segment(this.#files, this.directory, baseOffset, this.config);
     this.producers.rolled(baseOffset);
-    while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#dropOldest();
+    while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#giveOldest();
     segment.begin(this.#spares.take());
+    this.#spares.name();
     this.#directory.changed();
     this.#segments.push(segment);
   }
@@ -454,6 +455,12 @@ export class SegmentLog implements PartitionLog, ProducedLog {
   }
 
   #dropOldest(): void {
+    this.#giveOldest();
+    this.#spares.name();
+  }
+
+  /** Its file may be the next segment's. */
+  #giveOldest(): void {
     this.producers.leaves(this.#segments[1]?.baseOffset ?? this.#segments[0].nextOffset);
     const segment = this.#segments.shift() as Segment;
     this.#bytes -= segment.bytes;

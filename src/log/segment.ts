@@ -3,7 +3,7 @@ import { isCompacted, type TopicConfig } from '../config.ts';
 import type { Extent, Guard } from '../types.ts';
 import { writeWhole } from './checkpoint-files.ts';
 import type { ClosedSegment } from './closed-logs.ts';
-import { DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
+import { INDEX_SUFFIX, LOG_SUFFIX, segmentFile, TIME_INDEX_SUFFIX } from './file-names.ts';
 import type { OpenFiles } from './open-files.ts';
 import {
   BATCH_HEADER_BYTES,
@@ -284,14 +284,10 @@ export class Segment {
     this.staleEnd = this.#files.get(this.path).size;
   }
 
-  /** Gives up its file for another segment: under another name, where somebody may look through the directory. */
+  /** Gives up its file for another segment. */
   retire(): string {
     this.#removeIndexFiles();
-    if (this.#files.disk.isVolatile) return this.path;
-    const spare = `${this.path}${DELETED_SUFFIX}`;
-    this.#files.disk.rename(this.path, spare);
-    this.#files.renamed(this.path, spare);
-    return spare;
+    return this.path;
   }
 
   /** Writes the two index files of a segment that is complete. */

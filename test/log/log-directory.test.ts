@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SegmentLog } from '../../src/log/segment-log.ts';
 import { FaultyDisk } from './faulty-disk.ts';
-import { DIRECTORY, fill, openTestLog, readAll } from './log-fixtures.ts';
+import { bytesOf, DIRECTORY, fill, type ModelBatch, openTestLog, readAll } from './log-fixtures.ts';
 
 const COMMITTED = Number.MAX_SAFE_INTEGER;
 const NOW_MS = 1_700_000_000_000;
@@ -53,6 +53,48 @@ test('a busy log keeps the files that it needs again, and one at rest gives them
   log.retain(NOW_MS);
   const spares = filesOf(disk).filter((name) => name.endsWith('.deleted'));
   assert.is(spares.length, 2);
+});
+
+test('a file that serves again at once is renamed once', async () => {
+  const { disk, log } = await busyLog(false);
+  log.committed = COMMITTED;
+  fill(log, 600);
+  const before = disk.count('rename');
+  const { logStart } = log;
+  const bases = new Set<number>();
+  for (let n = 0; n < 600; n++) {
+    fill(log, 1);
+    bases.add(log.segments.at(-1)?.baseOffset ?? -1);
+  }
+  assert.ok(log.logStart > logStart && bases.size > 5);
+  assert.ok(disk.count('rename') - before <= bases.size, `${disk.count('rename') - before} of ${bases.size}`);
+});
+
+test('whatever a kill interrupts while files serve again, what is left is the log, in its order', async () => {
+  const killed: { disk: FaultyDisk; logStart: number; written: number }[] = [];
+  let log: SegmentLog | undefined;
+  const disk: FaultyDisk = new FaultyDisk({
+    observe: () => {
+      if (log === undefined) return;
+      const { logStart, written } = log;
+      killed.push({ disk: disk.kill(), logStart, written });
+    },
+  });
+  Object.defineProperty(disk, 'isKept', { value: false });
+  ({ log } = await openTestLog({ disk, config: { 'retention.bytes': 20_000 } }));
+  const batches: ModelBatch[] = [];
+  for (let n = 0; n < 150; n++) {
+    batches.push(...fill(log, 1, { valueBytes: 400 }));
+    log.flush();
+    log.committed = log.leo;
+  }
+  assert.ok(log.logStart > 0);
+  for (const { disk: left, logStart, written } of killed) {
+    const { log: again } = await openTestLog({ disk: left });
+    assert.ok(again.logStart <= logStart && again.leo >= written);
+    const there = batches.filter(({ base, next }) => base >= again.logStart && next <= again.leo);
+    assert.ok(readAll(again).equals(bytesOf(there)));
+  }
 });
 
 test.run();
