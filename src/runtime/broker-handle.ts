@@ -11,7 +11,7 @@ import type { Background } from './background.ts';
 import type { TaskMessage, TaskReply } from './background-tasks.ts';
 import type { BrokerNotice, BrokerThreadData, ControlReply, ControlRequest } from './directory.ts';
 import { HeldMessages } from './held-messages.ts';
-import type { BrokerThread, Clock, Port } from './surroundings.ts';
+import type { BrokerThread, Clock } from './surroundings.ts';
 import { timeLimit } from './timers.ts';
 
 /** What does not come from the coordinator, but from clients and from whoever looks after the host. */
@@ -144,11 +144,7 @@ export class BrokerHandle {
   }
 
   /** With an infinite limit, what ends the wait is the answer or the thread's death, and not that it is fenced. */
-  request(
-    request: ControlRequest,
-    limitMs = CONTROL_TIMEOUT_MS,
-    transfer: readonly Port[] = [],
-  ): Promise<unknown> {
+  request(request: ControlRequest, limitMs = CONTROL_TIMEOUT_MS): Promise<unknown> {
     if (this.hasEnded) {
       return Promise.reject(new TidemarkError('BROKER_FAILED', `Broker ${this.id} is not running.`));
     }
@@ -158,7 +154,7 @@ export class BrokerHandle {
     const answered = new Promise<unknown>((resolve, reject) => {
       this.#pending.set(sequence, { resolve, reject, isUnheld, isLimited });
     });
-    const post = (): void => this.#thread.postMessage({ sequence, request }, transfer);
+    const post = (): void => this.#post(sequence, request);
     if (isUnheld) post();
     else this.messages.pass(post);
     const tooLate = () =>
@@ -187,6 +183,19 @@ export class BrokerHandle {
     this.#killed ??= this.#thread.terminate();
     await this.#killed;
     await this.exited;
+  }
+
+  #post(sequence: number, request: ControlRequest): void {
+    if (request.type !== 'welcome' || request.port === undefined) {
+      this.#thread.postMessage({ sequence, request });
+      return;
+    }
+    try {
+      this.#thread.postMessage({ sequence, request }, [request.port]);
+    } catch {
+      // The newcomer has ended while this was held back, and with it the port, which nobody can take now.
+      this.#thread.postMessage({ sequence, request: { ...request, port: undefined } });
+    }
   }
 
   #take(notice: BrokerNotice): void {

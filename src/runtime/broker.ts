@@ -144,7 +144,7 @@ export class Broker implements BrokerHost, RolesHost {
   readonly isLinked = (brokerId: number): boolean => this.#peers.isLinked(brokerId);
 
   /** A broker has come, or come back with other memory: its port serves reads of logs. */
-  welcome(addresses: BrokerAddresses, port: Port): void {
+  welcome(addresses: BrokerAddresses, port: Port | undefined): void {
     this.#peers.add(addresses);
     this.catchUp.connect(addresses.id, port);
     this.#mayCommit = true;

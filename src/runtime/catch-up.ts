@@ -112,12 +112,14 @@ export class CatchUp {
     for (const [peer, port] of ports) this.connect(peer, port);
   }
 
-  /** A broker has come, or come back: what its last life was asked for it does not know. */
-  connect(peer: number, port: Port): void {
+  /** A broker has come, or come back, and may be gone again: what its last life was asked for it does not know. */
+  connect(peer: number, port: Port | undefined): void {
     this.#ports.get(peer)?.close();
-    this.#ports.set(peer, port);
+    this.#ports.delete(peer);
     if (!this.#wanted.has(peer)) this.#wanted.set(peer, new Set());
     this.#asked.delete(peer);
+    if (port === undefined) return;
+    this.#ports.set(peer, port);
     port.on('message', (received) => {
       // Of one that is out of reach nothing arrives. Both ask again when they see each other.
       if (this.#ports.get(peer) !== port || !this.#broker.isLinked(peer)) return;

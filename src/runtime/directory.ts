@@ -131,8 +131,11 @@ export type ControlRequest =
       readonly epoch: number;
       readonly follower: number;
     }
-  /** A broker has come, or come back: its memory, and a port to it. Its last life's memory is used no more. */
-  | { readonly type: 'welcome'; readonly addresses: BrokerAddresses; readonly port: Port }
+  /**
+   * A broker has come, or come back: its memory, and a port to it unless it has ended meanwhile. Its last life's memory is
+   * used no more.
+   */
+  | { readonly type: 'welcome'; readonly addresses: BrokerAddresses; readonly port: Port | undefined }
   /** A broker was removed: its memory is used no more. */
   | { readonly type: 'part'; readonly broker: number }
   /** Set aside what was found damaged of this partition: this broker has left its ISR. Answered with a HealedSegment. */

@@ -143,7 +143,7 @@ export class Members {
     const known = this.all.filter(({ handle }) => handle.id !== id).map((member) => member.addresses);
     const member = this.#spawn(addresses, [...known, addresses], ports, home);
     const told = theirs.map(([handle, port]) =>
-      handle.request({ type: 'welcome', addresses, port }, Number.POSITIVE_INFINITY, [port]),
+      handle.request({ type: 'welcome', addresses, port }, Number.POSITIVE_INFINITY),
     );
     // Whoever ends before it has heard of the newcomer need not hear of it.
     for (const hearing of told) hearing.catch(() => undefined);

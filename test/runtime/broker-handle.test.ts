@@ -1,20 +1,36 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import { MessageChannel, type TransferListItem } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Background } from '../../src/runtime/background.ts';
 import { BrokerHandle } from '../../src/runtime/broker-handle.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import type { BrokerThreadData } from '../../src/runtime/directory.ts';
+import type { BrokerAddresses, BrokerThreadData } from '../../src/runtime/directory.ts';
 import type { BrokerThread } from '../../src/runtime/surroundings.ts';
 import { outcomeOf, refusal } from '../client/refusals.ts';
 
 /** A thread that does nothing, and says what the test says. */
 class SilentThread extends EventEmitter implements BrokerThread {
-  postMessage(): void {}
+  postMessage(_message?: unknown, _transfer?: readonly TransferListItem[]): void {}
 
   terminate(): Promise<unknown> {
     this.emit('exit', 1);
     return Promise.resolve();
+  }
+}
+
+/** Takes what a thread would take, and keeps it. */
+class ListeningThread extends SilentThread {
+  readonly heard: unknown[] = [];
+  readonly #channel = new MessageChannel();
+
+  override postMessage(message: unknown, transfer: readonly TransferListItem[] = []): void {
+    this.#channel.port1.postMessage(message, transfer);
+    this.heard.push(message);
+  }
+
+  close(): void {
+    this.#channel.port1.close();
   }
 }
 
@@ -67,6 +83,30 @@ test('a broker that is fenced because it is cut off goes on with what comes thro
   assert.ok(refusal('BROKER_FAILED', /cut off/)(await held));
   thread.emit('message', { sequence: 2, value: 'bytes' });
   assert.is(await inspected, 'bytes');
+});
+
+test('a port whose other end has ended meanwhile keeps nothing else from a broker that was cut off', async () => {
+  const thread = new ListeningThread();
+  const handle = handleOf(thread);
+  handle.ready();
+  handle.messages.hold();
+  const { port1: port, port2: newcomers } = new MessageChannel();
+  const addresses = { id: 4 } as BrokerAddresses;
+  const welcomed = handle.request({ type: 'welcome', addresses, port }, Number.POSITIVE_INFINITY);
+  const parted = handle.request({ type: 'part', broker: 4 }, Number.POSITIVE_INFINITY);
+  port.ref();
+  newcomers.close();
+  await once(port, 'close');
+  handle.messages.release();
+  thread.emit('message', { sequence: 1, value: 'seen' });
+  thread.emit('message', { sequence: 2, value: 'forgotten' });
+  assert.is(await welcomed, 'seen');
+  assert.is(await parted, 'forgotten');
+  assert.equal(thread.heard, [
+    { sequence: 1, request: { type: 'welcome', addresses, port: undefined } },
+    { sequence: 2, request: { type: 'part', broker: 4 } },
+  ]);
+  thread.close();
 });
 
 test.run();

@@ -185,6 +185,27 @@ test('a broker that is cut off can be killed, and is started again once it can b
     await assertReplicated(cluster, 20);
   }));
 
+test('a broker that was cut off hears all it has missed, also of lives of another one that have ended meanwhile', () =>
+  withCluster({ brokers: 5, durability: 'os', sessionMs: SESSION_MS }, async (cluster) => {
+    const producer = cluster.producer();
+    await producer.sendBatch('t', numbered(10));
+    const { leader, replicas } = partitionOf(cluster);
+    const [cutOff, killed] = replicas.filter((id) => id !== leader);
+    await cluster.faults.isolate([cutOff]);
+    for (let n = 1; n <= 3; n++) {
+      await cluster.faults.kill(killed);
+      await cluster.faults.restart(killed);
+    }
+    await producer.sendBatch('t', numbered(10, 0, 10));
+    await cluster.faults.heal();
+    await allInSync(cluster);
+    // One that leads has to be heard by the other.
+    await cluster.admin.reassign([{ topic: 't', partition: 0, replicas: [killed, cutOff] }]);
+    await cluster.producer().sendBatch('t', numbered(10, 0, 20));
+    await allInSync(cluster);
+    await assertReplicated(cluster, 30);
+  }));
+
 test('brokers that nobody knows are not cut off, nor is nobody', () =>
   withCluster({}, async (cluster) => {
     await assertRefused(cluster.faults.isolate([9]), 'INVALID_ARGUMENT', /no broker 9/);

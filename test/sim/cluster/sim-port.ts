@@ -67,6 +67,13 @@ export class SimPort implements Port {
     this.#isClosed = true;
   }
 
+  /** Hands it to another thread: as with a MessagePort that is too late once either end is closed. */
+  giveTo(owner: Strand): void {
+    if (this.#isClosed || (this.#other as SimPort).#isClosed)
+      throw new Error('A port whose other end is closed cannot be handed over.');
+    this.owner = owner;
+  }
+
   #connect(other: SimPort, scheduler: Scheduler, dice: Dice, delayMs: readonly [number, number]): void {
     this.#other = other;
     const name = (): string => `${this.owner?.name ?? 'nobody'} to ${other.owner?.name ?? 'nobody'}`;

@@ -66,12 +66,10 @@ export class SimThread extends EventEmitter implements BrokerThread {
 
   postMessage(message: unknown): void {
     const { request } = message as Partial<Control>;
+    if (request?.type === 'welcome' && request.port !== undefined) this.#take(request.port as SimPort);
     const copy = cloned(message);
     this.#toThread.send(request?.type ?? 'a message', () =>
-      this.strand.run(() => {
-        if (request?.type === 'welcome') this.#take((copy as { request: { port: SimPort } }).request.port);
-        this.#control?.take(copy as Control);
-      }),
+      this.strand.run(() => this.#control?.take(copy as Control)),
     );
   }
 
@@ -167,7 +165,7 @@ export class SimThread extends EventEmitter implements BrokerThread {
   }
 
   #take(port: SimPort): void {
-    port.owner = this.strand;
+    port.giveTo(this.strand);
     this.#ports.push(port);
   }
 
