@@ -3,10 +3,12 @@ import { benchOptions } from './options.ts';
 import { hostFacts, printReport, type Report } from './report.ts';
 import { median, type Result, type RoundResult, rateOf, summarise } from './scenario.ts';
 import { ScenarioProcess } from './scenario-process.ts';
-import { LAG, LAG_OF, RATIOS, SCENARIOS, WARM_UP_RECORDS } from './scenarios.ts';
+import { groupsOf, LAG, LAG_OF, RATIOS, SCENARIOS, WARM_UP_RECORDS } from './scenarios.ts';
 
-// All scenarios are started first, each in a process of its own, and then run in turn, round by round: on a noisy machine
-// only rates that were taken next to each other can be compared, so a ratio is the median of the ratios within the rounds.
+// Scenarios that are compared with each other are started first, each in a process of its own, and then run in turn, round by
+// round: on a noisy machine only rates that were taken next to each other can be compared, so a ratio is the median of the
+// ratios within the rounds. The others come after them, so that nothing of one lies idle for long between its rounds: what is
+// not touched for half a minute, like the files of a thousand partitions, a system may have put away.
 
 const rounds = new Map<string, RoundResult[]>();
 
@@ -66,42 +68,48 @@ const QUICK_WARM_UP: WarmUp = { ms: 1_200, turnsMax: 1 };
 const ROUNDS: Rounds = { count: 9, ms: 1_200, runInMs: 400 };
 const QUICK_ROUNDS: Rounds = { count: 3, ms: 250, runInMs: 50 };
 
-/** Started and warm; also kept in `started`, to be ended in any case. */
-async function begin(
-  name: string,
-  { ms, turnsMax }: WarmUp,
-  started: ScenarioProcess[],
-  pace = 0,
-): Promise<ScenarioProcess> {
-  progress(`start and warm up  ${name}`);
-  const scenario = new ScenarioProcess(name);
-  started.push(scenario);
+async function begin(scenario: ScenarioProcess, { ms, turnsMax }: WarmUp, pace: number): Promise<void> {
+  progress(`start and warm up  ${scenario.name}`);
   await scenario.start();
-  const enough = WARM_UP_RECORDS[name] ?? 0;
+  const enough = WARM_UP_RECORDS[scenario.name] ?? 0;
   for (let written = 0, turns = 0; turns === 0 || (written < enough && turns < turnsMax); turns++)
     written += (await scenario.round(ms, pace)).records;
   await scenario.forget();
-  return scenario;
 }
 
 async function measure(names: readonly string[], counted: Rounds, warmUp: WarmUp): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const group of groupsOf(names.filter((name) => name !== LAG)))
+    results.push(...(await measureTogether(group, counted, warmUp)));
+  if (names.includes(LAG)) {
+    const pace = median((rounds.get(LAG_OF) ?? []).map(rateOf)) / 2;
+    const aRound = { ms: counted.ms, turnsMax: 1 };
+    results.push(...(await measureTogether([LAG], { ...counted, runInMs: 0 }, aRound, pace)));
+  }
+  progress('');
+  return results.sort((one, other) => names.indexOf(one.scenario) - names.indexOf(other.scenario));
+}
+
+async function measureTogether(
+  names: readonly string[],
+  counted: Rounds,
+  warmUp: WarmUp,
+  pace = 0,
+): Promise<Result[]> {
   const started: ScenarioProcess[] = [];
   try {
-    const together: ScenarioProcess[] = [];
-    for (const name of names) if (name !== LAG) together.push(await begin(name, warmUp, started));
-    await run(together, counted);
-    if (names.includes(LAG)) {
-      const pace = median((rounds.get(LAG_OF) ?? []).map(rateOf)) / 2;
-      const lag = await begin(LAG, { ms: counted.ms, turnsMax: 1 }, started, pace);
-      await run([lag], { ...counted, runInMs: 0 }, pace);
+    for (const name of names) {
+      const scenario = new ScenarioProcess(name);
+      started.push(scenario);
+      await begin(scenario, warmUp, pace);
     }
+    await run(started, counted, pace);
     const results: Result[] = [];
     for (const scenario of started) {
       progress(`compare replicas  ${scenario.name}`);
       const { isVerified, lags } = await scenario.finish();
       results.push({ ...summarise(scenario.name, rounds.get(scenario.name) ?? [], isVerified), ...lags });
     }
-    progress('');
     return results;
   } finally {
     await Promise.all(started.map((scenario) => scenario.close()));

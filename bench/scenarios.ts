@@ -68,6 +68,8 @@ export const RATIOS: readonly (readonly [string, string])[] = [
   ['cluster.acksAll', 'limit.3'],
   ['cluster.acksAll', 'limit.3.whole'],
   ['cluster.acksAll.single', 'limit.3'],
+  ['cluster.acksAll', 'cluster.acks0'],
+  ['cluster.acksAll', 'cluster.acks1'],
   ['cluster.acksAll', 'standalone.acks1'],
   ['standalone.acks1', 'limit.1'],
   ['durability.os', 'limit.3'],
@@ -76,3 +78,23 @@ export const RATIOS: readonly (readonly [string, string])[] = [
   ['fsync.1024', 'fsync.one'],
   ['partitions.1000', 'partitions.3'],
 ];
+
+/** Those of these that are compared with each other, directly or by way of others; what is compared with none comes last. */
+export function groupsOf(names: readonly string[]): string[][] {
+  const groups: string[][] = [];
+  const alone: string[] = [];
+  const left = new Set(names);
+  for (const first of names) {
+    if (!left.delete(first)) continue;
+    const group = [first];
+    for (const name of group) {
+      for (const pair of RATIOS) {
+        const other = pair[0] === name ? pair[1] : pair[0];
+        if (pair.includes(name) && left.delete(other)) group.push(other);
+      }
+    }
+    if (group.length === 1) alone.push(first);
+    else groups.push(names.filter((name) => group.includes(name)));
+  }
+  return alone.length === 0 ? groups : [...groups, alone];
+}
