@@ -17,6 +17,7 @@ import { OwnIdentity } from './producer-identity.ts';
 import { checkFields, checkRecord, type RecordRules, snapshotOf } from './record-check.ts';
 import { type Accumulator, Route, type RouteHost } from './route.ts';
 import type { Session, SessionListener } from './session.ts';
+import { WriterPool } from './writer-pool.ts';
 
 export interface ProducerOptions {
   /** When a send counts as done: 0 handed to the broker, 1 appended by the leader, 'all' (default) committed. */
@@ -104,7 +105,9 @@ export class Producer {
       found: () => this.#identified(),
       failed: (error, failures) => this.#unidentified(error, failures),
     });
-    this.#host = { ...settingsOf(options, session.deliveryTimeoutMs), ...this.#hostCalls() };
+    const settings = settingsOf(options, session.deliveryTimeoutMs);
+    const writers = new WriterPool(settings.batchBytes, this.#bufferBytes);
+    this.#host = { ...settings, writers, ...this.#hostCalls() };
     this.#listener = {
       tick: () => this.#expire(),
       topicsChanged: () => this.#follow(),
@@ -314,7 +317,7 @@ export class Producer {
     );
   }
 
-  #hostCalls(): Omit<RouteHost, keyof Settings> {
+  #hostCalls(): Omit<RouteHost, keyof Settings | 'writers'> {
     return {
       nowMs,
       link: (broker) => this.#session.link(broker),

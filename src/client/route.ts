@@ -1,6 +1,6 @@
 import { isCompacted } from '../config.ts';
 import { TidemarkError } from '../errors.ts';
-import { BatchWriter } from '../log/record-batch-writer.ts';
+import type { BatchWriter } from '../log/record-batch-writer.ts';
 import { wallClockMs } from '../runtime/clock.ts';
 import type { TopicInfo } from '../runtime/topics.ts';
 import type { PartitionInfo, RecordInput } from '../types.ts';
@@ -8,9 +8,7 @@ import { Delivery, type DeliveryHost, type DeliveryOwner } from './delivery.ts';
 import { undelivered } from './delivery-errors.ts';
 import { type BatchCall, type BatchOwner, ProducerBatch, type Resolve } from './outbound.ts';
 import { partitionOfKey } from './partitioner.ts';
-
-/** Writers are used again once their batch is acknowledged: those used last first, which are in the nearest caches. */
-const POOLED_WRITERS_MAX = 64;
+import type { WriterPool } from './writer-pool.ts';
 
 /** What a route asks of its producer. */
 export interface RouteHost extends DeliveryHost {
@@ -18,6 +16,7 @@ export interface RouteHost extends DeliveryHost {
   readonly batchBytes: number;
   readonly deliveryTimeoutMs: number;
   readonly requestTimeoutMs: number;
+  readonly writers: WriterPool;
   /** Whether the producer's buffer has room for another record. */
   hasRoom(): boolean;
   /** Records of this many bytes have come into the buffer. */
@@ -131,7 +130,6 @@ export class Route {
   #maxBytes: number;
   #minInSync: number;
   #version: number;
-  readonly #pool: BatchWriter[] = [];
   /** Where records without a key go until a batch is sent. */
   #sticky = 0;
 
@@ -164,7 +162,7 @@ export class Route {
       else accumulator.delivery.update(info);
     }
     const maxBytes = topic.config['max.message.bytes'];
-    if (maxBytes !== this.#maxBytes) this.#pool.length = 0;
+    if (maxBytes !== this.#maxBytes) this.host.writers.clear();
     this.#maxBytes = maxBytes;
     return true;
   }
@@ -234,7 +232,7 @@ export class Route {
   }
 
   openBatch(accumulator: Accumulator): ProducerBatch {
-    const writer = this.#pool.pop() ?? new BatchWriter(this.#maxBytes);
+    const writer = this.host.writers.take(this.#maxBytes);
     return new ProducerBatch(accumulator, writer, this.host.nowMs() + this.host.deliveryTimeoutMs);
   }
 
@@ -246,10 +244,7 @@ export class Route {
   }
 
   recycle(writer: BatchWriter): void {
-    // A buffer that one large record has grown is not kept.
-    const isKept = writer.bytes <= this.host.batchBytes && this.#pool.length < POOLED_WRITERS_MAX;
-    writer.reset();
-    if (isKept) this.#pool.push(writer);
+    if (writer.capacityBytes === this.#maxBytes) this.host.writers.giveBack(writer);
   }
 
   #accumulatorFor({ key }: RecordInput): Accumulator {

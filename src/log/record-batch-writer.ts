@@ -73,6 +73,11 @@ export class BatchWriter {
     return this.#end;
   }
 
+  /** Of memory, which records make grow. */
+  get allocatedBytes(): number {
+    return this.#bytes.length;
+  }
+
   get isEmpty(): boolean {
     return this.#count === 0;
   }
