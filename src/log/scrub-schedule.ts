@@ -1,35 +1,23 @@
-/** Which sealed segment is checked next: the one that has been due for longest, and none too often. */
+/** Which sealed segments are checked next: those that have been due for longest first, and none too often. */
 export class ScrubSchedule {
   readonly #intervalMs: number;
   /** Since when a segment is due, or will be, by its path: at once where it was never checked. */
-  readonly #dueMs = new Map<string, number>();
+  #dueMs = new Map<string, number>();
 
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs;
   }
 
   /**
-   * Of all sealed segments there are now; undefined while none has its turn. Those that are gone are forgotten, those
-   * that are `busy` keep their place. However many come, an old one has its turn before those that came after it was due.
+   * Of all sealed segments there are now, those that have their turn, the one that is due for longest first. Those that are
+   * gone are forgotten. However many come, an old one has its turn before those that came after it was due.
    */
-  next(
-    paths: Iterable<string>,
-    nowMs: number,
-    busy: (path: string) => boolean = () => false,
-  ): string | undefined {
-    const present = new Set<string>();
-    let chosen: string | undefined;
-    let chosenMs = Number.POSITIVE_INFINITY;
-    for (const path of paths) {
-      present.add(path);
-      const dueMs = this.#dueMs.get(path) ?? nowMs;
-      this.#dueMs.set(path, dueMs);
-      if (dueMs > nowMs || dueMs >= chosenMs || busy(path)) continue;
-      chosen = path;
-      chosenMs = dueMs;
-    }
-    for (const path of this.#dueMs.keys()) if (!present.has(path)) this.#dueMs.delete(path);
-    return chosen;
+  due(paths: Iterable<string>, nowMs: number): string[] {
+    const present = new Map<string, number>();
+    for (const path of paths) present.set(path, this.#dueMs.get(path) ?? nowMs);
+    this.#dueMs = present;
+    const due = [...present].filter(([, dueMs]) => dueMs <= nowMs);
+    return due.sort(([, one], [, other]) => one - other).map(([path]) => path);
   }
 
   /** It was looked at, whatever was found. */

@@ -30,6 +30,8 @@ export class LogScrubber {
   readonly #host: CareHost;
   readonly #tools: ScrubberTools;
   readonly #schedule: ScrubSchedule;
+  /** What was due when all segments were last looked at: who has waited longest is last. */
+  #due: Candidate[] = [];
   #running: Promise<void> | undefined;
   #current: { readonly log: SegmentLog; readonly abort: AbortController } | undefined;
   #stopResting: (() => void) | undefined;
@@ -107,18 +109,27 @@ export class LogScrubber {
     }
   }
 
+  /** Whatever is gone since it was found due, or busy now, is passed over. */
   #next(busy: (log: SegmentLog) => boolean): Candidate | undefined {
+    if (this.#due.length === 0) this.#due = this.#findDue();
+    for (let each = this.#due.pop(); each !== undefined; each = this.#due.pop()) {
+      const { replica, log, segment } = each;
+      const stands = replica.state === 'online' && log.segmentAt(segment.path) === segment;
+      if (stands && !this.#tools.damages.isKnown(segment) && !busy(log)) return each;
+    }
+    return undefined;
+  }
+
+  #findDue(): Candidate[] {
     const candidates = new Map<string, Candidate>();
     for (const replica of this.#host.replicas) {
       if (replica === undefined || replica.state !== 'online') continue;
       const log = segmentLogOf(replica);
-      if (log === undefined) continue;
-      for (const segment of log.sealed)
-        if (!this.#tools.damages.isKnown(segment)) candidates.set(segment.path, { replica, log, segment });
+      for (const segment of log?.sealed ?? [])
+        candidates.set(segment.path, { replica, log: log as SegmentLog, segment });
     }
-    const isBusy = (path: string): boolean => busy((candidates.get(path) as Candidate).log);
-    const path = this.#schedule.next(candidates.keys(), this.#host.clock.nowMs(), isBusy);
-    return path === undefined ? undefined : candidates.get(path);
+    const due = this.#schedule.due(candidates.keys(), this.#host.clock.nowMs());
+    return due.map((path) => candidates.get(path) as Candidate).reverse();
   }
 }
 

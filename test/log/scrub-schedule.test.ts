@@ -7,7 +7,7 @@ test('segments have their turn in order, and again only after the interval', () 
   const schedule = new ScrubSchedule(100);
   const turns: (string | undefined)[] = [];
   for (let nowMs = 0; nowMs <= 120; nowMs += 10) {
-    const path = schedule.next(['a', 'b', 'c'], nowMs);
+    const [path] = schedule.due(['a', 'b', 'c'], nowMs);
     turns.push(path);
     if (path !== undefined) schedule.checked(path, nowMs);
   }
@@ -19,16 +19,16 @@ test('one that was checked just now does not hide one that has waited as long as
   const schedule = new ScrubSchedule(100);
   schedule.checked('a', 50);
   schedule.checked('b', 0);
-  assert.is(schedule.next(['a', 'b'], 99), undefined);
-  assert.is(schedule.next(['a', 'b'], 100), 'b');
-  assert.is(schedule.next(['a', 'b'], 500), 'b');
+  assert.equal(schedule.due(['a', 'b'], 99), []);
+  assert.equal(schedule.due(['a', 'b'], 100), ['b']);
+  assert.equal(schedule.due(['a', 'b'], 500), ['b', 'a']);
 });
 
 test('a segment that is gone is forgotten: another one of its name is new', () => {
   const schedule = new ScrubSchedule(100);
   schedule.checked('a', 0);
-  assert.is(schedule.next([], 10), undefined);
-  assert.is(schedule.next(['a'], 10), 'a');
+  assert.equal(schedule.due([], 10), []);
+  assert.equal(schedule.due(['a'], 10), ['a']);
 });
 
 test('new segments, however many, do not keep an old one from its turn', () => {
@@ -39,7 +39,7 @@ test('new segments, however many, do not keep an old one from its turn', () => {
   for (let nowMs = 10; nowMs < 400 && checkedMs === undefined; nowMs += 10) {
     // Two come while one is checked: there always is one that was never checked.
     paths.push(`new ${nowMs}, one`, `new ${nowMs}, two`);
-    const path = schedule.next(paths, nowMs) as string;
+    const [path] = schedule.due(paths, nowMs);
     if (path === 'old') checkedMs = nowMs;
     schedule.checked(path, nowMs);
   }
@@ -47,22 +47,15 @@ test('new segments, however many, do not keep an old one from its turn', () => {
   assert.is(checkedMs, 190);
 });
 
-test('a segment that is busy keeps its place, and is not forgotten', () => {
+test('a segment that is not checked when it is due keeps its place', () => {
   const schedule = new ScrubSchedule(100);
   schedule.checked('a', 0);
   schedule.checked('b', 5);
-  assert.is(
-    schedule.next(['a', 'b'], 110, (path) => path === 'a'),
-    'b',
-  );
+  assert.equal(schedule.due(['b', 'a'], 110), ['a', 'b']);
   schedule.checked('b', 110);
-  assert.is(schedule.next(['a', 'b'], 111), 'a');
+  assert.equal(schedule.due(['b', 'a', 'c'], 111), ['a', 'c']);
   schedule.checked('a', 111);
-  assert.is(
-    schedule.next(['a', 'b'], 150, () => true),
-    undefined,
-  );
-  assert.is(schedule.next(['a', 'b'], 150), undefined);
+  assert.equal(schedule.due(['b', 'a', 'c'], 150), ['c']);
 });
 
 test('as long as a turn comes soon enough, none waits for longer than the interval and one round', () => {
@@ -72,7 +65,7 @@ test('as long as a turn comes soon enough, none waits for longer than the interv
       const paths = Array.from({ length: count }, (_, index) => `segment ${index}`);
       const lastMs = new Map<string, number>();
       for (let nowMs = 0; nowMs < 5 * count * tickMs; nowMs += tickMs) {
-        const path = schedule.next(paths, nowMs);
+        const [path] = schedule.due(paths, nowMs);
         if (path === undefined) continue;
         assert.ok(nowMs - (lastMs.get(path) ?? Number.NEGATIVE_INFINITY) >= count * tickMs);
         schedule.checked(path, nowMs);
