@@ -133,11 +133,11 @@ export const MAX_BLOCK_DEFAULT_MS = 60_000;
 export const SETTLE_NAMES_MS = 50;
 
 /**
- * Files that the logs of one broker keep open: a thousand partitions that are written to have theirs, and three brokers
- * stay below the 4,096 that nearly all systems allow (Node raises the usual limit to that by itself). Where there are
- * fewer, the cache makes do with them.
+ * Files that the logs of one broker keep open: a thousand partitions that are written to have theirs, and those that they
+ * take next, and three brokers stay below the 8,192 that Windows allows. (Elsewhere Node raises the usual limit to the
+ * highest by itself.) Where there are fewer, the cache makes do with them.
  */
-export const OPEN_FILES_MAX = 1_200;
+export const OPEN_FILES_MAX = 2_500;
 
 /** How often a broker looks after its logs and writes down how far they are; Kafka's interval for its HWM. */
 export const CHECKPOINT_EVERY_MS = 5_000;

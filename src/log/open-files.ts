@@ -18,7 +18,7 @@ interface OpenFile {
  */
 export class OpenFiles {
   readonly disk: Disk;
-  readonly #max: number;
+  #max: number;
   readonly #files = new Map<string, OpenFile>();
   /** Behind the most recently used file, and before the least recently used one. */
   readonly #end = newRing();
@@ -90,7 +90,10 @@ export class OpenFiles {
     end.before = open;
   }
 
-  /** Others share the process's descriptors: where they have run out, this cache is where some can be spared. */
+  /**
+   * Others share the process's descriptors: where they have run out, this cache is where some can be spared. It does with
+   * as few from then on, so that the others do not run out again.
+   */
   #open(path: string, mode: 'create' | undefined): DiskFile {
     try {
       return this.disk.open(path, mode);
@@ -98,8 +101,8 @@ export class OpenFiles {
       const isOut = error instanceof DiskError && (error.code === 'EMFILE' || error.code === 'ENFILE');
       if (!isOut || this.#files.size === 0) throw error;
     }
-    for (let spared = Math.ceil(this.#files.size / 2); spared > 0; spared--)
-      this.#close(this.#end.after.path);
+    this.#max = Math.floor(this.#files.size / 2) + 1;
+    while (this.#files.size >= this.#max) this.#close(this.#end.after.path);
     return this.disk.open(path, mode);
   }
 
