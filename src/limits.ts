@@ -134,8 +134,7 @@ export const SETTLE_NAMES_MS = 50;
 
 /**
  * Files that the logs of one broker keep open: a thousand partitions that are written to have theirs, and those that they
- * take next, and three brokers stay below the 8,192 that Windows allows. (Elsewhere Node raises the usual limit to the
- * highest by itself.) Where there are fewer, the cache makes do with them.
+ * take next. Where a process may open fewer than all brokers want by that, they get a share of them.
  */
 export const OPEN_FILES_MAX = 2_500;
 

@@ -34,6 +34,8 @@ export interface BrokerThreadData {
   readonly durability: Durability;
   /** Where its files lie; undefined where it keeps none. */
   readonly home?: BrokerHome;
+  /** How many files its logs may keep open, where that is not as many as usual. */
+  readonly openFilesMax?: number;
   /** A port to each other broker, for followers that read a leader's log. */
   readonly peers: ReadonlyMap<number, Port>;
   /** What its disk is like, where that is other than sound. */

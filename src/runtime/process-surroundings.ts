@@ -2,6 +2,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { REQUEST_CHANNEL_BYTES, RESPONSE_CHANNEL_BYTES, TAIL_RING_BYTES } from '../limits.ts';
 import { Arena } from './arena.ts';
 import { systemClock } from './clock.ts';
+import { openFilesPerBroker } from './descriptors.ts';
 import type { ClusterSurroundings } from './surroundings.ts';
 import { newUuid } from './uuid.ts';
 
@@ -23,7 +24,7 @@ export const processSurroundings: ClusterSurroundings = {
   startThread: (data) =>
     new Worker(new URL('./broker-thread.js', import.meta.url), {
       name: `tidemark broker ${data.id}`,
-      workerData: data,
+      workerData: { ...data, openFilesMax: openFilesPerBroker(data.brokers.length) },
       transferList: [...data.peers.values()] as unknown as MessagePort[],
       // Loader and inspector flags of the caller are not for a broker.
       execArgv: [],

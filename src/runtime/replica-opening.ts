@@ -96,19 +96,19 @@ export class ReplicaOpening {
   #endsOfLogs: Promise<EndsOfLogs> | undefined;
 
   constructor(
-    { id, durability, home }: Pick<BrokerThreadData, 'id' | 'durability' | 'home'>,
+    data: Pick<BrokerThreadData, 'id' | 'durability' | 'home' | 'openFilesMax'>,
     surroundings: BrokerSurroundings,
     notify: (notice: BrokerNotice) => void,
     background: BackgroundClient | undefined,
   ) {
-    this.#brokerId = id;
+    this.#brokerId = data.id;
     this.surroundings = surroundings;
-    this.#durability = durability;
-    this.#home = home;
+    this.#durability = data.durability;
+    this.#home = data.home;
     this.#notify = notify;
     this.#background = background;
-    this.disk = surroundings.openDisk(home);
-    this.files = new OpenFiles(this.disk, OPEN_FILES_MAX);
+    this.disk = surroundings.openDisk(data.home);
+    this.files = new OpenFiles(this.disk, data.openFilesMax ?? OPEN_FILES_MAX);
   }
 
   /** Lets the disk be like this from now on, as long as this thread lives. */
