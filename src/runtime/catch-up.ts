@@ -61,10 +61,10 @@ const BUSY_MS = 20;
 const WISHES_MAX = 64;
 
 /**
- * A leader that has producers rests so long between two answers to a follower that is in no ISR. Longer ones left no more
+ * A leader that has producers rests so long between two answers to a follower that is in no ISR. Longer ones left hardly more
  * to producers on two cores, since the follower was back later, and 11 ms were too long for it to come nearer at all.
  */
-const REST_MS = 2;
+const REST_MS = 1;
 
 /** How a follower was served last. */
 interface Served {
