@@ -19,6 +19,8 @@ export interface BrokerHost {
   readonly replicas: readonly (Replica | undefined)[];
   /** End of what this broker has published to its tail ring. */
   readonly ringPosition: number;
+  /** Whether anybody waits for something that a pass would do. */
+  hasWork(): boolean;
   tableOf(brokerId: number): PartitionTable;
   /** Whether nothing cuts the two off from each other. */
   isLinked(brokerId: number): boolean;

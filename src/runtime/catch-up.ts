@@ -61,8 +61,9 @@ const BUSY_MS = 20;
 const WISHES_MAX = 64;
 
 /**
- * A leader that has producers rests so long between two answers to a follower that is in no ISR. Longer ones left hardly more
- * to producers on two cores, since the follower was back later, and 11 ms were too long for it to come nearer at all.
+ * A leader that has producers, and work that waits, rests so long between two answers to a follower that is in no ISR. Longer
+ * ones left hardly more to producers on two cores, since the follower was back later, and 11 ms were too long for it to come
+ * nearer at all.
  */
 const REST_MS = 1;
 
@@ -238,7 +239,7 @@ export class CatchUp {
     const startedMs = clock.nowMs();
     const isUrgent = request.partitions.some(({ id }) => this.#broker.replicas[id]?.isAwaited(peer) === true);
     const restMs = (this.#served.get(peer)?.untilMs ?? 0) - startedMs;
-    if (!isUrgent && restMs > 0) {
+    if (!isUrgent && restMs > 0 && this.#broker.hasWork()) {
       clock.schedule(restMs, () => {
         if (this.#ports.get(peer) === port) this.#serveInTurn(peer, port, request);
       });
