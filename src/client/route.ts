@@ -161,9 +161,7 @@ export class Route {
       if (accumulator === undefined) this.accumulators.push(new Accumulator(this, info));
       else accumulator.delivery.update(info);
     }
-    const maxBytes = topic.config['max.message.bytes'];
-    if (maxBytes !== this.#maxBytes) this.host.writers.clear();
-    this.#maxBytes = maxBytes;
+    this.#maxBytes = topic.config['max.message.bytes'];
     return true;
   }
 

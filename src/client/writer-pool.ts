@@ -13,7 +13,7 @@ export class WriterPool {
 
   constructor(batchBytes: number, bytesMax: number) {
     this.#batchBytes = batchBytes;
-    this.#bytesMax = bytesMax;
+    this.#bytesMax = Math.max(batchBytes, bytesMax);
   }
 
   /** An empty writer. */
@@ -27,7 +27,10 @@ export class WriterPool {
   giveBack(writer: BatchWriter): void {
     const bytes = writer.allocatedBytes;
     // Memory that one large record has made grow is not kept.
-    if (writer.bytes > this.#batchBytes || this.#bytes + bytes > this.#bytesMax) return;
+    if (writer.bytes > this.#batchBytes) return;
+    // A topic with batches of another size may be gone, or silent.
+    if (this.#bytes + bytes > this.#bytesMax) this.#keepOnly(writer.capacityBytes);
+    if (this.#bytes + bytes > this.#bytesMax) return;
     writer.reset();
     const known = this.#byCapacity.get(writer.capacityBytes);
     if (known === undefined) this.#byCapacity.set(writer.capacityBytes, [writer]);
@@ -35,9 +38,11 @@ export class WriterPool {
     this.#bytes += bytes;
   }
 
-  /** A topic takes batches of another size from now on. */
-  clear(): void {
-    this.#byCapacity.clear();
-    this.#bytes = 0;
+  #keepOnly(capacityBytes: number): void {
+    for (const [other, writers] of this.#byCapacity) {
+      if (other === capacityBytes) continue;
+      for (const { allocatedBytes } of writers) this.#bytes -= allocatedBytes;
+      this.#byCapacity.delete(other);
+    }
   }
 }

@@ -1,5 +1,8 @@
 import { type Disk, DiskError, type DiskFile } from './disk.ts';
 
+/** However often descriptors have run out, a cache goes on with so many. */
+const FEW_FILES = 16;
+
 /** One of a ring in the order of their last uses: taking another place costs no memory, as it would in a Map. */
 interface OpenFile {
   path: string;
@@ -91,8 +94,8 @@ export class OpenFiles {
   }
 
   /**
-   * Others share the process's descriptors: where they have run out, this cache is where some can be spared. It does with
-   * as few from then on, so that the others do not run out again.
+   * Others share the process's descriptors: where they have run out, this cache is where some can be spared. It holds half
+   * as many at most from then on, so that the others do not run out again.
    */
   #open(path: string, mode: 'create' | undefined): DiskFile {
     try {
@@ -101,8 +104,9 @@ export class OpenFiles {
       const isOut = error instanceof DiskError && (error.code === 'EMFILE' || error.code === 'ENFILE');
       if (!isOut || this.#files.size === 0) throw error;
     }
-    this.#max = Math.floor(this.#files.size / 2) + 1;
-    while (this.#files.size >= this.#max) this.#close(this.#end.after.path);
+    for (let spared = Math.ceil(this.#files.size / 2); spared > 0; spared--)
+      this.#close(this.#end.after.path);
+    if (this.#max > 2 * FEW_FILES) this.#max = Math.floor(this.#max / 2);
     return this.disk.open(path, mode);
   }
 

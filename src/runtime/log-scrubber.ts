@@ -29,7 +29,7 @@ interface Candidate {
 export class LogScrubber {
   readonly #host: CareHost;
   readonly #tools: ScrubberTools;
-  readonly #schedule: ScrubSchedule;
+  readonly #schedule: ScrubSchedule<Segment>;
   /** What was due when all segments were last looked at: who has waited longest is last. */
   #due: Candidate[] = [];
   #running: Promise<void> | undefined;
@@ -93,7 +93,7 @@ export class LogScrubber {
       const fault = await background
         .run({ kind: 'scrub', root, segment: scrubbed, bytesPerSecond }, { signal: abort.signal })
         .catch((error: unknown) => faultOf(error, candidate));
-      this.#schedule.checked(path, this.#host.clock.nowMs());
+      this.#schedule.checked(segment, this.#host.clock.nowMs());
       const stands = log.segmentAt(path) === segment && segment.bytes === bytes;
       if (fault === undefined || !stands || replica.state !== 'online') return true;
       const { position, offset: fromOffset, sentence } = fault;
@@ -109,27 +109,34 @@ export class LogScrubber {
     }
   }
 
-  /** Whatever is gone since it was found due, or busy now, is passed over. */
+  /** Of those that were found due: whatever is busy now keeps its place. */
   #next(busy: (log: SegmentLog) => boolean): Candidate | undefined {
     if (this.#due.length === 0) this.#due = this.#findDue();
+    const passedOver: Candidate[] = [];
     for (let each = this.#due.pop(); each !== undefined; each = this.#due.pop()) {
-      const { replica, log, segment } = each;
-      const stands = replica.state === 'online' && log.segmentAt(segment.path) === segment;
-      if (stands && !this.#tools.damages.isKnown(segment) && !busy(log)) return each;
+      if (busy(each.log)) passedOver.push(each);
+      else if (this.#isToBeChecked(each)) {
+        this.#due.push(...passedOver.reverse());
+        return each;
+      }
     }
     return undefined;
   }
 
+  #isToBeChecked({ replica, log, segment }: Candidate): boolean {
+    const isThere = replica.state === 'online' && log.segmentAt(segment.path) === segment;
+    return isThere && segment !== log.segments.at(-1) && !this.#tools.damages.isKnown(segment);
+  }
+
   #findDue(): Candidate[] {
-    const candidates = new Map<string, Candidate>();
+    const candidates = new Map<Segment, Candidate>();
     for (const replica of this.#host.replicas) {
-      if (replica === undefined || replica.state !== 'online') continue;
-      const log = segmentLogOf(replica);
-      for (const segment of log?.sealed ?? [])
-        candidates.set(segment.path, { replica, log: log as SegmentLog, segment });
+      const log = replica?.state === 'online' ? segmentLogOf(replica) : undefined;
+      if (replica === undefined || log === undefined) continue;
+      for (const segment of log.sealed) candidates.set(segment, { replica, log, segment });
     }
     const due = this.#schedule.due(candidates.keys(), this.#host.clock.nowMs());
-    return due.map((path) => candidates.get(path) as Candidate).reverse();
+    return due.map((segment) => candidates.get(segment) as Candidate).reverse();
   }
 }
 

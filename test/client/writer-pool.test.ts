@@ -42,17 +42,26 @@ test('memory that one large record has made grow is not kept', () => {
   assert.is.not(pool.take(CAPACITY), large);
 });
 
-test('writers for batches of another size are not mixed up, and not kept once they are no longer wanted', () => {
+test('writers for batches of another size are not mixed up, and make room where they are in the way', () => {
   const pool = new WriterPool(16 * KIB, CAPACITY);
-  const small = pool.take(CAPACITY / 2);
-  const large = pool.take(CAPACITY);
+  const small = filled(pool.take(CAPACITY / 2), 15 * KIB);
   pool.giveBack(small);
+  const large = filled(pool.take(CAPACITY), 15 * KIB);
   pool.giveBack(large);
   assert.is(pool.take(CAPACITY / 2), small);
   assert.is(pool.take(CAPACITY), large);
-  pool.giveBack(small);
-  pool.clear();
-  assert.is.not(pool.take(CAPACITY / 2), small);
+  const many = Array.from({ length: 4 }, () => filled(pool.take(CAPACITY / 2), 15 * KIB));
+  for (const writer of many) pool.giveBack(writer);
+  pool.giveBack(large);
+  assert.is(pool.take(CAPACITY), large);
+  assert.is(many.includes(pool.take(CAPACITY / 2)), false);
+});
+
+test('however small the buffer, a batch of the usual size is kept', () => {
+  const pool = new WriterPool(16 * KIB, 1);
+  const writer = filled(pool.take(CAPACITY), 15 * KIB);
+  pool.giveBack(writer);
+  assert.is(pool.take(CAPACITY), writer);
 });
 
 test.run();
