@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { freemem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { Producer } from '../src/client/producer.ts';
 import { Cluster, type Durability } from '../src/index.ts';
 import { batchLoad, pacedLoad } from './load.ts';
@@ -76,10 +77,10 @@ async function load(
  * was seven times as slow as writing there: unprepared, every second replica came back to memory of that kind, in twice
  * the time.
  */
-function touchMemory(): void {
+async function touchMemory(): Promise<void> {
   const times = Math.floor(Math.min(TOUCHED_BYTES, freemem() / 2) / TOUCHED_AT_ONCE);
   const script = `const held = []; while (held.length < ${times}) held.push(Buffer.alloc(${TOUCHED_AT_ONCE}, 1));`;
-  execFileSync(process.execPath, ['-e', script]);
+  await promisify(execFile)(process.execPath, ['-e', script]);
 }
 
 /** What a replica's return came to: its speed, and what producers kept meanwhile. */
@@ -108,7 +109,7 @@ function what(durability: Durability, paced: number | undefined): string {
 }
 
 async function comeBack(durability: Durability, paced: number | undefined): Promise<Shares> {
-  touchMemory();
+  await touchMemory();
   const isMemory = durability === 'memory';
   // What was missed has to be there still. Memory that was never touched before would be most of what is measured.
   const retained = isMemory ? MISSED_BYTES + 2 * SEGMENT_BYTES : -1;
@@ -127,6 +128,8 @@ async function comeBack(durability: Durability, paced: number | undefined): Prom
     while ((written.records - from) * RECORD_BYTES < MISSED_BYTES) await load(producer, PIECE_MS, written);
     const before = await load(producer, WARM_UP_MS, written, paced);
     const speed = await readSpeed(cluster);
+    // What was free at the start is taken away again within seconds.
+    await touchMemory();
     let isBack = false;
     let during = 0;
     const startedMs = performance.now();
