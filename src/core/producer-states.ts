@@ -96,6 +96,12 @@ export class ProducerStates {
     for (const batch of batches) this.#add(batch);
   }
 
+  /** Goes on with what a part of the log says of itself that lies behind all that is known here. */
+  goOn(later: ProducerStates): void {
+    for (const [producerId, state] of later.entries()) this.restore(producerId, state);
+    this.#end = Math.max(this.#end, later.end);
+  }
+
   /** Forgets those that were not heard for so long. */
   expire(nowMs: number, afterMs: number): void {
     for (const [producerId, producer] of this.#producers) {

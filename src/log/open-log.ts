@@ -214,6 +214,7 @@ class Opening {
         .filter((name) => name.endsWith(DELETED_SUFFIX))
         .map((name) => `${directory}/${name}`),
       names,
+      scans: scans.slice(0, this.#segments.length - firstScanned),
     });
     return { log, damage: undefined, cuts: this.#cuts };
   }

@@ -26,6 +26,14 @@ export interface ProducedLog {
   epochAt(offset: number): number;
 }
 
+/** What the batches of a segment say of producers: whoever has checked the segment has seen all of them. */
+export interface ScannedProducers {
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  /** As a snapshot. */
+  readonly producers: Uint8Array;
+}
+
 /** Files that wait for their next use: about as many as a log that keeps little writes between two rounds. */
 const STRAYS_KEPT = 4;
 
@@ -55,7 +63,8 @@ export function producedBatch(bytes: Uint8Array, at: number): ProducedBatch | un
 
 /**
  * What a log knows of its idempotent producers. It is read with the first need of it, from the newest snapshot and the
- * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same.
+ * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same. Of
+ * segments that were scanned when the log was opened nothing is read again.
  */
 export class ProducerLog implements KnownProducers {
   readonly #disk: Disk;
@@ -66,11 +75,19 @@ export class ProducerLog implements KnownProducers {
   #snapshots: Map<number, Kept | undefined> | undefined;
   /** Files of before the log's start, which serve again: they are written far oftener than a file system likes to make any. */
   readonly #strays: number[] = [];
+  /** By base offset, until somebody has asked. */
+  readonly #scanned: Map<number, ScannedProducers>;
 
   /** `names` are those of the directory's files, where they are known. */
-  constructor(disk: Disk, log: ProducedLog, names: Iterable<string> | undefined) {
+  constructor(
+    disk: Disk,
+    log: ProducedLog,
+    names: Iterable<string> | undefined,
+    scanned: readonly ScannedProducers[] = [],
+  ) {
     this.#disk = disk;
     this.#log = log;
+    this.#scanned = new Map(scanned.map((segment) => [segment.baseOffset, segment]));
     if (names !== undefined) this.#snapshots = snapshotsIn(names);
     // From its first batch on nothing has to be read.
     if (this.#snapshots?.size === 0 && log.segments.length === 0) this.#states = new ProducerStates();
@@ -78,7 +95,10 @@ export class ProducerLog implements KnownProducers {
 
   /** At the end of the log. */
   get states(): ProducerStates {
-    this.#states ??= this.#statesAt(this.#log.written);
+    if (this.#states === undefined) {
+      this.#states = this.#statesAt(this.#log.written);
+      this.#scanned.clear();
+    }
     return this.#states;
   }
 
@@ -141,13 +161,13 @@ export class ProducerLog implements KnownProducers {
   }
 
   /**
-   * Brings to the device what was known where the segment begins that is written to, and with `all` where the others do, and
+   * Brings to the device what was known where the segment begins that is written to, and where those up to `end` do, and
    * removes what is of use to nobody. The names of the files are the directory's business.
    */
-  async store(base: number, all: boolean): Promise<void> {
+  async store(base: number, end: number): Promise<void> {
     if (!this.#listed().has(base)) this.#find(base);
     this.#removeStrays();
-    await this.#writeAll(all ? undefined : base);
+    await this.#writeAll((offset) => offset <= end || offset >= base);
     this.#removeFiles(this.#strays.splice(STRAYS_KEPT));
   }
 
@@ -197,11 +217,13 @@ export class ProducerLog implements KnownProducers {
   /** The log has gone back. */
   truncatedTo(end: number): void {
     this.undone(end);
+    for (const [base, { nextOffset }] of this.#scanned) if (nextOffset > end) this.#scanned.delete(base);
     for (const offset of this.#listed().keys()) if (offset > end) this.#remove(offset);
   }
 
   /** The log begins anew at `offset`, of which `snapshot` tells, if anybody does. */
   restartedAt(offset: number, snapshot: Uint8Array | undefined): void {
+    this.#scanned.clear();
     for (const known of this.#listed().keys()) this.#remove(known);
     const bytes = snapshot === undefined ? undefined : Buffer.from(snapshot);
     const decoded = bytes === undefined ? undefined : decodeProducers(bytes);
@@ -230,13 +252,35 @@ export class ProducerLog implements KnownProducers {
       from = firstOffset;
     }
     const found = states ?? new ProducerStates();
+    const begin = from;
+    const active = segments.at(-1)?.baseOffset ?? written;
     const take = (bytes: Uint8Array, at: number): void => {
       const batch = producedBatch(bytes, at);
       if (batch !== undefined) found.note(batch);
     };
-    for (const segment of segments)
-      if (segment.nextOffset > from && segment.baseOffset < end) segment.eachHeader(from, end, take);
+    for (const segment of segments) {
+      const { baseOffset, nextOffset } = segment;
+      // Housekeeping asks for what was known there: what lies before need not be read a second time.
+      if (baseOffset === active && begin < active && active <= end && !this.#listed().has(active))
+        this.#keep(active, found);
+      if (nextOffset <= from || baseOffset >= end) continue;
+      const scanned = from <= baseOffset ? this.#scannedOf(baseOffset, Math.min(nextOffset, end)) : undefined;
+      if (scanned !== undefined) {
+        found.goOn(scanned.states);
+        from = scanned.end;
+      }
+      if (nextOffset > from) segment.eachHeader(from, end, take);
+    }
     return found;
+  }
+
+  /** What is known of the segment that begins at `base` up to where it was scanned, unless that is beyond `end`. */
+  #scannedOf(base: number, end: number): { states: ProducerStates; end: number } | undefined {
+    const scanned = this.#scanned.get(base);
+    if (scanned === undefined || scanned.nextOffset > end) return undefined;
+    const { buffer, byteOffset, length } = scanned.producers;
+    const known = decodeProducers(Buffer.from(buffer, byteOffset, length));
+    return known && { states: known.states, end: scanned.nextOffset };
   }
 
   /** Undefined where it is damaged, or of another log: then it is removed. */
@@ -298,10 +342,10 @@ export class ProducerLog implements KnownProducers {
     for (const offset of offsets) if (offset !== newest && !begins.has(offset)) this.#remove(offset);
   }
 
-  /** Or the one of that offset. True where there was any. */
-  async #writeAll(only?: number): Promise<boolean> {
+  /** Those of the offsets that are wanted. True where there was any. */
+  async #writeAll(isWanted: (offset: number) => boolean = () => true): Promise<boolean> {
     const unwritten = [...(this.#snapshots ?? [])].filter(
-      ([offset, kept]) => kept !== undefined && (only === undefined || only === offset),
+      ([offset, kept]) => kept !== undefined && isWanted(offset),
     );
     await Promise.all(unwritten.map(([offset, kept]) => this.#write(offset, kept as Kept)));
     return unwritten.length > 0;

@@ -6,7 +6,7 @@ import type { EpochList } from './epoch-list.ts';
 import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
 import { LogDirectory, SpareFiles } from './log-directory.ts';
 import type { OpenFiles } from './open-files.ts';
-import { type ProducedLog, ProducerLog, producedBatch } from './producer-log.ts';
+import { type ProducedLog, ProducerLog, producedBatch, type ScannedProducers } from './producer-log.ts';
 import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
 import { indexOfSegment, limitIndexes, Segment } from './segment.ts';
 import { StagedBatches } from './staged-batches.ts';
@@ -31,6 +31,8 @@ export interface LogState {
   readonly spares: readonly string[];
   /** Of the files in the directory; undefined where nobody has looked. */
   readonly names: Iterable<string> | undefined;
+  /** Of those of its segments that were looked through. */
+  readonly scans?: readonly ScannedProducers[];
 }
 
 /** A partition's batches in segment files, on whatever disk. One thread owns it. */
@@ -78,7 +80,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     this.#recoveryPoint = state.recoveryPoint;
     this.#directory = new LogDirectory(files.disk, directory, state.isNew);
     this.#spares = new SpareFiles(files, directory, state.spares);
-    this.producers = new ProducerLog(files.disk, this, state.names);
+    this.producers = new ProducerLog(files.disk, this, state.names, state.scans);
     // What a crash has left of a log that went further.
     if (state.names !== undefined) this.producers.truncatedTo(state.leo);
     if (state.areEpochsStale) this.#writeEpochs();
@@ -308,12 +310,13 @@ export class SegmentLog implements PartitionLog, ProducedLog {
    * it. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough. What is known
    * of producers goes along where the log has dropped the batches that told it.
    */
-  async store(sealed = this.sealed.filter(({ isStored }) => !isStored)): Promise<void> {
+  async store(sealed = this.unstored): Promise<void> {
     const base = this.#segments.at(-1)?.baseOffset ?? this.#leo;
     if (sealed.length === 0 && !this.producers.isOwed) return;
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
-    const known = this.producers.store(base, sealed.length > 0);
+    const behind = this.#segments[this.#segments.indexOf(sealed[sealed.length - 1]) + 1];
+    const known = this.producers.store(base, sealed.length === 0 ? -1 : behind.baseOffset);
     this.#directory.changed();
     await Promise.all([known, this.#settle(sealed)]);
     const first = this.#segments.findIndex(({ isStored }) => !isStored);
@@ -343,6 +346,11 @@ export class SegmentLog implements PartitionLog, ProducedLog {
   /** Those that no append changes any more, oldest first. */
   get sealed(): readonly Segment[] {
     return this.#segments.slice(0, -1);
+  }
+
+  /** Of them, those that the next start would have to look at. */
+  get unstored(): readonly Segment[] {
+    return this.sealed.filter(({ isStored }) => !isStored);
   }
 
   /** The segment whose log file has this path. */

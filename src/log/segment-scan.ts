@@ -1,6 +1,9 @@
 import { Buffer } from 'node:buffer';
+import { ProducerStates } from '../core/producer-states.ts';
 import type { DiskFile } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
+import { producedBatch } from './producer-log.ts';
+import { encodeProducers } from './producer-snapshot.ts';
 import { nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
 import { findSoundBatch, type ScanFault, scan } from './scan.ts';
 import { SegmentIndex } from './segment-index.ts';
@@ -23,6 +26,8 @@ export interface SegmentScan {
   /** The indexes, as they are stored. */
   readonly offsets: Uint8Array;
   readonly times: Uint8Array;
+  /** What its batches alone say of producers, as a snapshot of its end. */
+  readonly producers: Uint8Array;
 }
 
 export interface SegmentScanOptions {
@@ -35,6 +40,7 @@ export function scanSegment(file: DiskFile, options: SegmentScanOptions): Segmen
   const { baseOffset, intervalBytes, gapsAllowed } = options;
   const index = new SegmentIndex(intervalBytes);
   const epochs: EpochStart[] = [];
+  const producers = new ProducerStates();
   let firstTimestamp = -1;
   const result = scan(file, {
     position: 0,
@@ -46,6 +52,8 @@ export function scanSegment(file: DiskFile, options: SegmentScanOptions): Segmen
       const epoch = readLeaderEpoch(bytes, at);
       if (epoch > (epochs.at(-1)?.epoch ?? -1))
         epochs.push({ epoch, startOffset: readBaseOffset(bytes, at) });
+      const produced = producedBatch(bytes, at);
+      if (produced !== undefined) producers.note(produced);
     },
   });
   index.seal();
@@ -63,6 +71,7 @@ export function scanSegment(file: DiskFile, options: SegmentScanOptions): Segmen
     soundBeyond: isTorn ? findSoundBatch(file, position + 1, end) : undefined,
     offsets: index.encodeOffsets(baseOffset),
     times: index.encodeTimes(baseOffset),
+    producers: encodeProducers(producers, { offset: end, leaderEpoch: result.lastEpoch }),
   };
 }
 

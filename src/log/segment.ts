@@ -26,6 +26,9 @@ const END_MARK = Buffer.alloc(BATCH_HEADER_BYTES);
 /** What a read asks of the disk besides the batches: those between an index entry and the first one wanted. */
 const SEARCH_BYTES = 8192;
 
+/** And at most, where many batches follow each other. */
+const SEARCH_MAX_BYTES = 256 << 10;
+
 /** Indexes of sealed segments that a log keeps in memory, beyond those that were not stored yet. */
 const LOADED_INDEXES_MAX = 4;
 
@@ -403,7 +406,8 @@ export class Segment {
 
   /**
    * Goes from batch to batch, by their headers, until one is the one. It comes whole, with what follows up to
-   * `maxBytes` from its beginning on.
+   * `maxBytes` from its beginning on. A long way takes few reads: of batches that are small they are larger and larger,
+   * and of each that is large only the header is read.
    */
   #search(
     from: number,
@@ -412,13 +416,16 @@ export class Segment {
   ): Found | undefined {
     // What lies before it is as good as ever.
     if (this.damage !== undefined && from >= this.damage.position) throw this.damage;
+    if (from >= this.bytes) return undefined;
     const file = this.#files.get(this.path);
-    let bytes = file.read(from, Math.min(SEARCH_BYTES, this.bytes - from));
+    let step = SEARCH_BYTES;
+    let bytes = file.read(from, Math.min(step, this.bytes - from));
     for (let start = from, at = 0; start + at < this.bytes; ) {
       const position = start + at;
       const left = this.bytes - position;
       if (bytes.length - at < BATCH_HEADER_BYTES) {
-        bytes = file.read(position, Math.min(SEARCH_BYTES, left));
+        step = at - bytes.length < step ? Math.min(2 * step, SEARCH_MAX_BYTES) : SEARCH_BYTES;
+        bytes = file.read(position, Math.min(step, left));
         if (bytes.length < BATCH_HEADER_BYTES) this.#damaged(position, 'The file ends there.');
         start = position;
         at = 0;

@@ -270,4 +270,37 @@ test('the same with leaders that follow one another, each of which knows what it
   );
 });
 
+test('what two parts of a log say, one behind the other, is what the log says', () => {
+  const batch = fc.record({
+    producerId: fc.nat({ max: 4 }),
+    epoch: fc.nat({ max: 1 }),
+    records: fc.integer({ min: 1, max: 5 }),
+    startsAgain: fc.nat({ max: 9 }),
+  });
+  fc.assert(
+    fc.property(fc.array(batch, { maxLength: 150 }), fc.nat({ max: 150 }), (offers, cut) => {
+      const partition = new Partition();
+      const epochs = new Map<number, number>();
+      for (const { producerId, epoch: rises, records, startsAgain } of offers) {
+        const known = partition.states.entries();
+        const state = new Map(known).get(producerId);
+        const epoch = (epochs.get(producerId) ?? 0) + (startsAgain === 0 ? rises : 0);
+        epochs.set(producerId, epoch);
+        const last = state?.epoch === epoch ? state.batches.at(-1) : undefined;
+        const sequence = last === undefined ? 0 : last.firstSequence + last.nextOffset - last.baseOffset;
+        assert.is(partition.offer({ producerId, epoch, sequence, records }), 'next');
+      }
+      const [first, second] = [new ProducerStates(), new ProducerStates()];
+      for (const [n, each] of partition.log.entries()) (n < cut ? first : second).note(each);
+      first.goOn(second);
+      assert.equal(first.end, partition.states.end);
+      assert.equal(tails(first), tails(partition.states));
+    }),
+  );
+});
+
+function tails(states: ProducerStates): Map<number, readonly ProducedBatch[]> {
+  return new Map([...states.entries()].map(([id, { batches }]) => [id, batches]));
+}
+
 test.run();

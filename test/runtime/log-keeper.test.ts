@@ -123,4 +123,26 @@ test('a broker has its turns while very many logs are looked after', () =>
     });
   }));
 
+test('a broker has its turns while very many segments of one log are stored', () =>
+  withDirectory(async (path) => {
+    const homeOf = () => ({ path, isTemporary: false, wasPowerLost: false });
+    const clock = new PlayedClock();
+    await withBrokers({ count: 1, durability: 'os', homeOf, clock }, async (brokers) => {
+      const config = topicConfig({ 'segment.bytes': 16_384, 'retention.bytes': -1 });
+      await brokers.get(1).assign([{ ...assigned, config, isKept: false }], new Map());
+      for (let n = 0; n < 120; n++) brokers.append(0, 1, 15_000);
+      await brokers.settle();
+      /** Indexes that are there in each turn. */
+      const seen: number[] = [];
+      clock.turn = () => {
+        seen.push(readdirSync(join(path, 't-0')).filter((name) => name.endsWith('.index')).length);
+        return sleep(0);
+      };
+      clock.pass(CHECKPOINT_EVERY_MS);
+      for (let waited = 0; (seen.at(-1) ?? 0) < 110 && waited < 5_000; waited += 20) await sleep(20);
+      assert.ok((seen.at(-1) as number) >= 110, `${seen}`);
+      for (const [n, count] of seen.entries()) assert.ok(count - (seen[n - 1] ?? 0) <= 8, `${seen}`);
+    });
+  }));
+
 test.run();
