@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process';
-import { freemem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { Producer } from '../src/client/producer.ts';
 import { Cluster, type Durability } from '../src/index.ts';
 import { batchLoad, pacedLoad } from './load.ts';
 import { percentilesOf } from './percentiles.ts';
 import { median, RECORD_BYTES } from './scenario.ts';
+import { Toucher } from './toucher.ts';
 import { replicasEqual } from './verify.ts';
 
 // How a replica comes back that has missed much, and what very many replicas cost. `npm run bench:replication`
@@ -17,6 +15,7 @@ const PIECE_BYTES = 4 << 20;
 const LOAD_MS = 2_000;
 const WARM_UP_MS = 500;
 const PIECE_MS = 250;
+const PIECES = 4;
 const MEMORY_RECORDS_A_SECOND = 1_000_000;
 const FILES_RECORDS_A_SECOND = 400_000;
 /** One passage of the machine's neighbours is not to decide what it can do. */
@@ -24,9 +23,6 @@ const READ_PASSES = 3;
 const RETURNS = 3;
 const RETURN_LIMIT_MS = 60_000;
 const CATCHING_UP = 'catch-up';
-/** More than all of one run has in its logs and in its processes. */
-const TOUCHED_BYTES = 6e9;
-const TOUCHED_AT_ONCE = 1e8;
 
 const mbPerSecond = (bytes: number, elapsedMs: number): string =>
   `${(bytes / 1000 / elapsedMs).toFixed(0)} MB/s`;
@@ -72,21 +68,27 @@ async function load(
   return records / elapsedMs;
 }
 
-/**
- * The host of a virtual machine takes away what nobody uses, and gives it back page by page when it is touched, which
- * was seven times as slow as writing there: unprepared, every second replica came back to memory of that kind, in twice
- * the time.
- */
-async function touchMemory(): Promise<void> {
-  const times = Math.floor(Math.min(TOUCHED_BYTES, freemem() / 2) / TOUCHED_AT_ONCE);
-  const script = `const held = []; while (held.length < ${times}) held.push(Buffer.alloc(${TOUCHED_AT_ONCE}, 1));`;
-  await promisify(execFile)(process.execPath, ['-e', script]);
+/** Records a millisecond, in pieces as they are taken while a replica comes back. */
+async function rateOf(
+  producer: Producer,
+  written: { records: number },
+  isOver: (pieces: number) => boolean,
+  paced?: number,
+): Promise<number> {
+  const first = written.records;
+  const startedMs = performance.now();
+  for (let pieces = 0; !isOver(pieces); pieces++) await load(producer, PIECE_MS, written, paced);
+  return (written.records - first) / (performance.now() - startedMs);
 }
 
-/** What a replica's return came to: its speed, and what producers kept meanwhile. */
+/**
+ * What a replica's return came to: its speed, and what producers kept meanwhile of what they had while all replicas were in
+ * sync, and of what they had while this one was gone: there is a broker less for the same cores then.
+ */
 interface Shares {
   readonly ofReading: number;
-  readonly ofProducing: number;
+  readonly ofWhole: number;
+  readonly ofLess: number;
 }
 
 /**
@@ -100,7 +102,8 @@ async function catchUp(durability: Durability, paced?: number): Promise<void> {
   const percent = (share: (one: Shares) => number): string =>
     `${(100 * median(shares.map(share))).toFixed(0)} %`;
   console.log(
-    `${what(durability, paced)}, median of ${RETURNS}: ${percent(({ ofReading }) => ofReading)} of the read speed, while producers keep ${percent(({ ofProducing }) => ofProducing)}`,
+    `${what(durability, paced)}, median of ${RETURNS}: ${percent(({ ofReading }) => ofReading)} of the read speed, while producers keep ` +
+      `${percent(({ ofWhole }) => ofWhole)} of what they had with all replicas in sync, ${percent(({ ofLess }) => ofLess)} of what they had while it was gone`,
   );
 }
 
@@ -109,7 +112,7 @@ function what(durability: Durability, paced: number | undefined): string {
 }
 
 async function comeBack(durability: Durability, paced: number | undefined): Promise<Shares> {
-  await touchMemory();
+  await toucher.touch();
   const isMemory = durability === 'memory';
   // What was missed has to be there still. Memory that was never touched before would be most of what is measured.
   const retained = isMemory ? MISSED_BYTES + 2 * SEGMENT_BYTES : -1;
@@ -123,22 +126,18 @@ async function comeBack(durability: Durability, paced: number | undefined): Prom
     while (written.records * RECORD_BYTES < 1.5 * retained) await load(producer, PIECE_MS, written);
     const { leader } = partitionOf(cluster, CATCHING_UP);
     const gone = leader === 2 ? 3 : 2;
+    const isEnough = (pieces: number): boolean => pieces === PIECES;
+    const whole = await rateOf(producer, written, isEnough, paced);
     await cluster.faults.kill(gone);
     const from = written.records;
     while ((written.records - from) * RECORD_BYTES < MISSED_BYTES) await load(producer, PIECE_MS, written);
-    const before = await load(producer, WARM_UP_MS, written, paced);
+    const less = await rateOf(producer, written, isEnough, paced);
     const speed = await readSpeed(cluster);
     // What was free at the start is taken away again within seconds.
-    await touchMemory();
+    await toucher.touch();
     let isBack = false;
-    let during = 0;
-    const startedMs = performance.now();
-    const loading = (async () => {
-      const first = written.records;
-      while (!isBack && performance.now() - startedMs < RETURN_LIMIT_MS)
-        await load(producer, PIECE_MS, written, paced);
-      during = (written.records - first) / (performance.now() - startedMs);
-    })();
+    const overMs = performance.now() + RETURN_LIMIT_MS;
+    const loading = rateOf(producer, written, () => isBack || performance.now() > overMs, paced);
     await cluster.faults.restart(gone);
     const openedMs = performance.now();
     const { logStart, hwm } = partitionOf(cluster, CATCHING_UP);
@@ -150,7 +149,7 @@ async function comeBack(durability: Durability, paced: number | undefined): Prom
     }
     const elapsedMs = performance.now() - openedMs;
     isBack = true;
-    await loading;
+    const during = await loading;
     // What came meanwhile had to be fetched as well.
     const bytes = (missed + during * elapsedMs) * RECORD_BYTES;
     const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(0)} %`;
@@ -160,10 +159,10 @@ async function comeBack(durability: Durability, paced: number | undefined): Prom
         `${mbPerSecond(bytes, elapsedMs)}, ${share(bytes / elapsedMs, speed)} of the ${mbPerSecond(speed * 1000, 1000)} at which its leader's log can be read`,
     );
     console.log(
-      `producers meanwhile: ${rate(during)}, ${share(during, before)} of the ${rate(before)} before; ` +
+      `producers meanwhile: ${rate(during)}, ${share(during, whole)} of the ${rate(whole)} with all replicas in sync, ${share(during, less)} of the ${rate(less)} while it was gone; ` +
         `verified: ${(await replicasEqual(cluster, CATCHING_UP, written.records)) ? 'yes' : 'NO'}`,
     );
-    return { ofReading: bytes / elapsedMs / speed, ofProducing: during / before };
+    return { ofReading: bytes / elapsedMs / speed, ofWhole: during / whole, ofLess: during / less };
   } finally {
     await cluster.close();
   }
@@ -205,7 +204,12 @@ function committed(cluster: Cluster, topic: string): number {
   return partitions.reduce((sum, { hwm }) => sum + hwm, 0);
 }
 
-await catchUp('memory', MEMORY_RECORDS_A_SECOND);
-await catchUp('memory');
-await catchUp('os', FILES_RECORDS_A_SECOND);
+const toucher = new Toucher();
+try {
+  await catchUp('memory', MEMORY_RECORDS_A_SECOND);
+  await catchUp('memory');
+  await catchUp('os', FILES_RECORDS_A_SECOND);
+} finally {
+  toucher.close();
+}
 await wide();
