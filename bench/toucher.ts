@@ -1,9 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 
-/** More than all of one run has in its logs and in its processes. */
-const TOUCHED_BYTES = 6e9;
-
 /**
  * Uses memory, and gives it back. The host of a virtual machine takes away what nobody uses, and gives it back page by
  * page when it is touched, which was seven times as slow as writing there: unprepared, every second replica came back to
@@ -16,8 +13,7 @@ export class Toucher {
   readonly #child: ChildProcess;
 
   constructor() {
-    const script = new URL('./toucher-child.js', import.meta.url);
-    this.#child = fork(script, [String(TOUCHED_BYTES)], { execArgv: [] });
+    this.#child = fork(new URL('./toucher-child.js', import.meta.url), { execArgv: [] });
   }
 
   async touch(): Promise<void> {

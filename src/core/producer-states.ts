@@ -3,6 +3,8 @@ import type { ProducedBatch, SequenceVerdict } from '../types.ts';
 
 /** Sequence numbers begin again at 0 behind 2^31 - 1. */
 const SEQUENCES = 2 ** 31;
+/** To find out who has written least lately is to look at all of them: it is done for so many that are too many. */
+const FORGOTTEN_AT_ONCE = 500;
 /** Nobody has looked at the clock since it was heard. */
 const JUST_NOW = -1;
 
@@ -27,6 +29,8 @@ interface Producer extends ProducerState {
  */
 export class ProducerStates {
   readonly #producers = new Map<number, Producer>();
+  /** Who is to be forgotten next, where there are too many. */
+  #oldest: [producerId: number, lastOffset: number][] = [];
   #end = 0;
 
   get size(): number {
@@ -96,10 +100,10 @@ export class ProducerStates {
     for (const batch of batches) this.#add(batch);
   }
 
-  /** Goes on with what a part of the log says of itself that lies behind all that is known here. */
-  goOn(later: ProducerStates): void {
+  /** Goes on with what a part of the log says of itself that lies behind all that is known here, and ends at `end`. */
+  goOn(later: ProducerStates, end: number): void {
     for (const [producerId, state] of later.entries()) this.restore(producerId, state);
-    this.#end = Math.max(this.#end, later.end);
+    this.#end = end;
   }
 
   /** Forgets those that were not heard for so long. */
@@ -134,16 +138,33 @@ export class ProducerStates {
 
   /** The one whose last batch lies furthest back: all replicas forget the same one. */
   #dropOldest(): void {
-    let oldest = -1;
-    let lowest = Number.POSITIVE_INFINITY;
-    for (const [producerId, { batches }] of this.#producers) {
-      const offset = batches.at(-1)?.baseOffset ?? -1;
-      if (offset >= lowest) continue;
-      lowest = offset;
-      oldest = producerId;
+    for (;;) {
+      const next = this.#oldest.pop();
+      if (next === undefined) {
+        this.#oldest = oldestOf(this.#producers);
+        continue;
+      }
+      const [producerId, offset] = next;
+      const producer = this.#producers.get(producerId);
+      // It may have written since, or be forgotten already.
+      if (producer === undefined || lastOffsetOf(producer) !== offset) continue;
+      this.#producers.delete(producerId);
+      return;
     }
-    this.#producers.delete(oldest);
   }
+}
+
+/** Those whose last batches lie furthest back, the very first one last. */
+function oldestOf(producers: ReadonlyMap<number, ProducerState>): [producerId: number, lastOffset: number][] {
+  return [...producers]
+    .map(([producerId, state]): [number, number] => [producerId, lastOffsetOf(state)])
+    .sort(([, one], [, other]) => other - one)
+    .slice(-FORGOTTEN_AT_ONCE);
+}
+
+/** -1 where nothing but its epoch is known. */
+function lastOffsetOf({ batches }: ProducerState): number {
+  return batches.length === 0 ? -1 : batches[batches.length - 1].baseOffset;
 }
 
 function remember(producer: Producer, batch: ProducedBatch): void {

@@ -214,7 +214,9 @@ class Opening {
         .filter((name) => name.endsWith(DELETED_SUFFIX))
         .map((name) => `${directory}/${name}`),
       names,
-      scans: scans.slice(0, this.#segments.length - firstScanned),
+      scanned: scans
+        .slice(0, this.#segments.length - firstScanned)
+        .map(({ baseOffset, nextOffset, producers }) => ({ baseOffset, nextOffset, producers })),
     });
     return { log, damage: undefined, cuts: this.#cuts };
   }

@@ -6,11 +6,9 @@ import type { Disk, DiskFile } from './disk.ts';
 import { baseOffsetOf, SNAPSHOT_SUFFIX, segmentFile } from './file-names.ts';
 import { decodeProducers, encodeProducers } from './producer-snapshot.ts';
 import {
-  nextOffset,
-  readBaseOffset,
+  producedBatch,
   readBaseSequence,
   readLastOffsetDelta,
-  readMaxTimestamp,
   readProducerEpoch,
   readProducerId,
 } from './record-batch.ts';
@@ -30,8 +28,8 @@ export interface ProducedLog {
 export interface ScannedProducers {
   readonly baseOffset: number;
   readonly nextOffset: number;
-  /** As a snapshot. */
-  readonly producers: Uint8Array;
+  /** As a snapshot; undefined where they say nothing. */
+  readonly producers: Uint8Array | undefined;
 }
 
 /** Files that wait for their next use: about as many as a log that keeps little writes between two rounds. */
@@ -47,24 +45,10 @@ interface Kept {
   isWritten: boolean;
 }
 
-/** The batch there as a partition remembers it; undefined where its producer is not idempotent. */
-export function producedBatch(bytes: Uint8Array, at: number): ProducedBatch | undefined {
-  const producerId = readProducerId(bytes, at);
-  if (producerId < 0 || !Number.isSafeInteger(producerId)) return undefined;
-  return {
-    producerId,
-    producerEpoch: readProducerEpoch(bytes, at),
-    firstSequence: readBaseSequence(bytes, at),
-    baseOffset: readBaseOffset(bytes, at),
-    nextOffset: nextOffset(bytes, at),
-    timestamp: readMaxTimestamp(bytes, at),
-  };
-}
-
 /**
  * What a log knows of its idempotent producers. It is read with the first need of it, from the newest snapshot and the
- * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same. Of
- * segments that were scanned when the log was opened nothing is read again.
+ * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same. What
+ * was scanned when the log was opened is not read again, unless the log has gone back before somebody asked.
  */
 export class ProducerLog implements KnownProducers {
   readonly #disk: Disk;
@@ -165,7 +149,7 @@ export class ProducerLog implements KnownProducers {
    * removes what is of use to nobody. The names of the files are the directory's business.
    */
   async store(base: number, end: number): Promise<void> {
-    if (!this.#listed().has(base)) this.#find(base);
+    if (Math.max(-1, ...this.#listed().keys()) < base) this.#find(base);
     this.#removeStrays();
     await this.#writeAll((offset) => offset <= end || offset >= base);
     this.#removeFiles(this.#strays.splice(STRAYS_KEPT));
@@ -202,6 +186,7 @@ export class ProducerLog implements KnownProducers {
 
   /** The log's oldest batches are gone. */
   dropBelow(offset: number): void {
+    for (const base of this.#scanned.keys()) if (base < offset) this.#scanned.delete(base);
     for (const [known, kept] of this.#listed()) {
       if (known >= offset) continue;
       this.#listed().delete(known);
@@ -260,14 +245,16 @@ export class ProducerLog implements KnownProducers {
     };
     for (const segment of segments) {
       const { baseOffset, nextOffset } = segment;
-      // Housekeeping asks for what was known there: what lies before need not be read a second time.
-      if (baseOffset === active && begin < active && active <= end && !this.#listed().has(active))
-        this.#keep(active, found);
+      // What lies before need not be read again, whether for housekeeping or when the log goes back.
+      const isWorthKeeping = baseOffset === active || this.#scanned.has(baseOffset);
+      if (isWorthKeeping && begin < baseOffset && baseOffset <= end && !this.#listed().has(baseOffset))
+        this.#keep(baseOffset, found);
       if (nextOffset <= from || baseOffset >= end) continue;
       const scanned = from <= baseOffset ? this.#scannedOf(baseOffset, Math.min(nextOffset, end)) : undefined;
       if (scanned !== undefined) {
-        found.goOn(scanned.states);
-        from = scanned.end;
+        const { states: later, end: scannedTo } = scanned;
+        if (later !== undefined) found.goOn(later, scannedTo);
+        from = scannedTo;
       }
       if (nextOffset > from) segment.eachHeader(from, end, take);
     }
@@ -275,9 +262,10 @@ export class ProducerLog implements KnownProducers {
   }
 
   /** What is known of the segment that begins at `base` up to where it was scanned, unless that is beyond `end`. */
-  #scannedOf(base: number, end: number): { states: ProducerStates; end: number } | undefined {
+  #scannedOf(base: number, end: number): { states: ProducerStates | undefined; end: number } | undefined {
     const scanned = this.#scanned.get(base);
     if (scanned === undefined || scanned.nextOffset > end) return undefined;
+    if (scanned.producers === undefined) return { states: undefined, end: scanned.nextOffset };
     const { buffer, byteOffset, length } = scanned.producers;
     const known = decodeProducers(Buffer.from(buffer, byteOffset, length));
     return known && { states: known.states, end: scanned.nextOffset };

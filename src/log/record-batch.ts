@@ -18,6 +18,7 @@
 // arena of up to 4 GiB: `at` is therefore never put through bit operations, and no DataView is made. One that
 // already exists reads a 32-bit field as fast as the four byte loads here (3.4 against 2.4 ns on shared memory,
 // Node 20), but one made per call costs 68 ns, and carrying one beside every Uint8Array buys nothing.
+import type { ProducedBatch } from '../types.ts';
 import { BatchFault } from './record-batch-fault.ts';
 
 const BASE_OFFSET = 0;
@@ -145,6 +146,20 @@ export function readProducerEpoch(bytes: Uint8Array, at: number): number {
 /** The sequence number of the first record. */
 export function readBaseSequence(bytes: Uint8Array, at: number): number {
   return readInt32(bytes, at + BASE_SEQUENCE);
+}
+
+/** The batch there as a partition remembers it; undefined where its producer is not idempotent. */
+export function producedBatch(bytes: Uint8Array, at: number): ProducedBatch | undefined {
+  const producerId = readProducerId(bytes, at);
+  if (producerId < 0 || !Number.isSafeInteger(producerId)) return undefined;
+  return {
+    producerId,
+    producerEpoch: readProducerEpoch(bytes, at),
+    firstSequence: readBaseSequence(bytes, at),
+    baseOffset: readBaseOffset(bytes, at),
+    nextOffset: nextOffset(bytes, at),
+    timestamp: readMaxTimestamp(bytes, at),
+  };
 }
 
 /** Producers stamp a batch just before they send it; these fields lie under the CRC. */

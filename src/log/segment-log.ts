@@ -5,35 +5,23 @@ import type { ClosedLog } from './closed-logs.ts';
 import type { EpochList } from './epoch-list.ts';
 import { DAMAGED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX } from './file-names.ts';
 import { LogDirectory, SpareFiles } from './log-directory.ts';
+import type { LogState } from './log-state.ts';
 import type { OpenFiles } from './open-files.ts';
-import { type ProducedLog, ProducerLog, producedBatch, type ScannedProducers } from './producer-log.ts';
-import { batchBytes, nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
+import { type ProducedLog, ProducerLog } from './producer-log.ts';
+import {
+  batchBytes,
+  nextOffset,
+  producedBatch,
+  readBaseOffset,
+  readLeaderEpoch,
+  readMaxTimestamp,
+} from './record-batch.ts';
 import { indexOfSegment, limitIndexes, Segment } from './segment.ts';
 import { StagedBatches } from './staged-batches.ts';
 import { firstRecordSince } from './timestamp-search.ts';
 
 /** Indexes hold offsets as distances from a segment's base in 32 bits. */
 const OFFSETS_A_SEGMENT_MAX = 2 ** 31 - 1;
-
-/** What opening found of a log, or nothing where it is new. */
-export interface LogState {
-  /** Ascending; all but the last are sealed. */
-  readonly segments: Segment[];
-  readonly epochs: EpochList;
-  readonly areEpochsStale: boolean;
-  readonly logStart: number;
-  readonly leo: number;
-  /** Everything below is on the device. */
-  readonly recoveryPoint: number;
-  /** Whether the directory was made just now: then nothing says yet that it is to be found after a power cut. */
-  readonly isNew: boolean;
-  /** Files that segments have left, and that others may take over. */
-  readonly spares: readonly string[];
-  /** Of the files in the directory; undefined where nobody has looked. */
-  readonly names: Iterable<string> | undefined;
-  /** Of those of its segments that were looked through. */
-  readonly scans?: readonly ScannedProducers[];
-}
 
 /** A partition's batches in segment files, on whatever disk. One thread owns it. */
 export class SegmentLog implements PartitionLog, ProducedLog {
@@ -80,7 +68,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     this.#recoveryPoint = state.recoveryPoint;
     this.#directory = new LogDirectory(files.disk, directory, state.isNew);
     this.#spares = new SpareFiles(files, directory, state.spares);
-    this.producers = new ProducerLog(files.disk, this, state.names, state.scans);
+    this.producers = new ProducerLog(files.disk, this, state.names, state.scanned);
     // What a crash has left of a log that went further.
     if (state.names !== undefined) this.producers.truncatedTo(state.leo);
     if (state.areEpochsStale) this.#writeEpochs();
@@ -307,7 +295,7 @@ export class SegmentLog implements PartitionLog, ProducedLog {
 
   /**
    * In the background: brings what is sealed to the device, with its indexes, so that the next start need not look at
-   * it. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough. What is known
+   * it: all of it, or the oldest of what is not stored yet. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough. What is known
    * of producers goes along where the log has dropped the batches that told it.
    */
   async store(sealed = this.unstored): Promise<void> {
@@ -315,8 +303,9 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     if (sealed.length === 0 && !this.producers.isOwed) return;
     if (this.#areEpochsUnwritten) this.#writeEpochs();
     for (const segment of sealed) segment.storeIndex();
-    const behind = this.#segments[this.#segments.indexOf(sealed[sealed.length - 1]) + 1];
-    const known = this.producers.store(base, sealed.length === 0 ? -1 : behind.baseOffset);
+    const last = sealed.at(-1);
+    const end = last === undefined ? -1 : this.#segments[this.#segments.indexOf(last) + 1].baseOffset;
+    const known = this.producers.store(base, end);
     this.#directory.changed();
     await Promise.all([known, this.#settle(sealed)]);
     const first = this.#segments.findIndex(({ isStored }) => !isStored);

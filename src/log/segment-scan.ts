@@ -2,9 +2,14 @@ import { Buffer } from 'node:buffer';
 import { ProducerStates } from '../core/producer-states.ts';
 import type { DiskFile } from './disk.ts';
 import type { EpochStart } from './epoch-list.ts';
-import { producedBatch } from './producer-log.ts';
 import { encodeProducers } from './producer-snapshot.ts';
-import { nextOffset, readBaseOffset, readLeaderEpoch, readMaxTimestamp } from './record-batch.ts';
+import {
+  nextOffset,
+  producedBatch,
+  readBaseOffset,
+  readLeaderEpoch,
+  readMaxTimestamp,
+} from './record-batch.ts';
 import { findSoundBatch, type ScanFault, scan } from './scan.ts';
 import { SegmentIndex } from './segment-index.ts';
 
@@ -26,8 +31,8 @@ export interface SegmentScan {
   /** The indexes, as they are stored. */
   readonly offsets: Uint8Array;
   readonly times: Uint8Array;
-  /** What its batches alone say of producers, as a snapshot of its end. */
-  readonly producers: Uint8Array;
+  /** What its batches alone say of producers, as a snapshot of its end; undefined where they say nothing. */
+  readonly producers: Uint8Array | undefined;
 }
 
 export interface SegmentScanOptions {
@@ -71,7 +76,10 @@ export function scanSegment(file: DiskFile, options: SegmentScanOptions): Segmen
     soundBeyond: isTorn ? findSoundBatch(file, position + 1, end) : undefined,
     offsets: index.encodeOffsets(baseOffset),
     times: index.encodeTimes(baseOffset),
-    producers: encodeProducers(producers, { offset: end, leaderEpoch: result.lastEpoch }),
+    producers:
+      producers.size === 0
+        ? undefined
+        : encodeProducers(producers, { offset: end, leaderEpoch: result.lastEpoch }),
   };
 }
 

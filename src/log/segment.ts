@@ -406,8 +406,8 @@ export class Segment {
 
   /**
    * Goes from batch to batch, by their headers, until one is the one. It comes whole, with what follows up to
-   * `maxBytes` from its beginning on. A long way takes few reads: of batches that are small they are larger and larger,
-   * and of each that is large only the header is read.
+   * `maxBytes` from its beginning on. A long way takes few reads: where batches are small they are larger and larger,
+   * and of those that are larger than a piece little more than the headers is read.
    */
   #search(
     from: number,

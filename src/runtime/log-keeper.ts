@@ -52,6 +52,8 @@ export class LogKeeper {
   /** By file: what it says at present. */
   readonly #written = new Map<string, string>();
   #tending: Promise<void> | undefined;
+  /** What was looked after since the broker's last turn. */
+  #steps = 0;
   #state: 'open' | 'failed' | 'closed' = 'open';
 
   constructor(
@@ -148,32 +150,37 @@ export class LogKeeper {
     if (this.#state !== 'open') return;
     const { clock } = this.#host;
     const nowMs = clock.wallClockMs();
-    let tended = 0;
     for (const replica of this.#host.replicas) {
-      if (++tended % TENDED_A_TURN === 0) await clock.turn();
+      await this.#pace(1);
       if (replica?.state !== 'online') continue;
       this.#adopt(replica);
       const before = replica.log.logStart;
       await this.care.damages.guard(replica, () => segmentLogOf(replica)?.retain(nowMs));
       if (replica.log.logStart !== before) this.#host.table.storeLogStart(replica.id, replica.log.logStart);
     }
-    for (const { log, replica } of this.#kept()) {
-      if (++tended % TENDED_A_TURN === 0) await clock.turn();
-      if (replica.state === 'online')
-        await this.care.damages.guard(replica, () => this.#storeSealed(replica, log));
-    }
+    for (const { log, replica } of this.#kept())
+      await this.care.damages.guard(replica, () => this.#storeSealed(replica, log));
     await this.#checkpoint();
   }
 
   /** What has come since an unclean end, or while nobody could be looked after, may be very many segments. */
   async #storeSealed(replica: Replica, log: SegmentLog): Promise<void> {
-    const wanted = isWorthStoring(log) ? log.unstored.length : 0;
-    await log.store(log.unstored.slice(0, Math.min(wanted, TENDED_A_TURN)));
-    for (let left = wanted - TENDED_A_TURN; left > 0; left -= TENDED_A_TURN) {
-      await this.#host.clock.turn();
-      if (replica.state !== 'online' || replica.log !== log) return;
-      await log.store(log.unstored.slice(0, TENDED_A_TURN));
-    }
+    let left = isWorthStoring(log) ? log.unstored.length : 0;
+    do {
+      const part = Math.min(left, TENDED_A_TURN);
+      await this.#pace(Math.max(part, 1));
+      if (replica.state !== 'online') return;
+      await log.store(log.unstored.slice(0, part));
+      left -= part;
+    } while (left > 0);
+  }
+
+  /** So much more is about to be done: the broker has its turn before that, where enough was done. */
+  async #pace(steps: number): Promise<void> {
+    this.#steps += steps;
+    if (this.#steps <= TENDED_A_TURN) return;
+    this.#steps = steps;
+    await this.#host.clock.turn();
   }
 
   /** A follower's log begins no earlier than its leader's, and may drop what the leader says is committed. */

@@ -271,36 +271,56 @@ test('the same with leaders that follow one another, each of which knows what it
 });
 
 test('what two parts of a log say, one behind the other, is what the log says', () => {
-  const batch = fc.record({
+  const entry = fc.record({
     producerId: fc.nat({ max: 4 }),
-    epoch: fc.nat({ max: 1 }),
+    risesBy: fc.constantFrom(0, 0, 0, 0, 0, 0, 1),
     records: fc.integer({ min: 1, max: 5 }),
-    startsAgain: fc.nat({ max: 9 }),
+    isMarker: fc.constantFrom(false, false, false, false, true),
   });
   fc.assert(
-    fc.property(fc.array(batch, { maxLength: 150 }), fc.nat({ max: 150 }), (offers, cut) => {
-      const partition = new Partition();
+    fc.property(fc.array(entry, { maxLength: 150 }), fc.nat({ max: 150 }), (entries, cut) => {
+      const log: ProducedBatch[] = [];
       const epochs = new Map<number, number>();
-      for (const { producerId, epoch: rises, records, startsAgain } of offers) {
-        const known = partition.states.entries();
-        const state = new Map(known).get(producerId);
-        const epoch = (epochs.get(producerId) ?? 0) + (startsAgain === 0 ? rises : 0);
-        epochs.set(producerId, epoch);
-        const last = state?.epoch === epoch ? state.batches.at(-1) : undefined;
-        const sequence = last === undefined ? 0 : last.firstSequence + last.nextOffset - last.baseOffset;
-        assert.is(partition.offer({ producerId, epoch, sequence, records }), 'next');
+      for (const [n, { producerId, risesBy, records, isMarker }] of entries.entries()) {
+        const producerEpoch = (epochs.get(producerId) ?? 0) + risesBy;
+        epochs.set(producerId, producerEpoch);
+        const baseOffset = log.at(-1)?.nextOffset ?? 0;
+        const firstSequence = isMarker ? -1 : n;
+        const nextOffset = baseOffset + records;
+        log.push({ producerId, producerEpoch, firstSequence, baseOffset, nextOffset, timestamp: 0 });
       }
-      const [first, second] = [new ProducerStates(), new ProducerStates()];
-      for (const [n, each] of partition.log.entries()) (n < cut ? first : second).note(each);
-      first.goOn(second);
-      assert.equal(first.end, partition.states.end);
-      assert.equal(tails(first), tails(partition.states));
+      const [whole, first, second] = [log, log.slice(0, cut), log.slice(cut)].map((batches) => {
+        const states = new ProducerStates();
+        for (const batch of batches) states.note(batch);
+        return states;
+      });
+      first.goOn(second, log.at(-1)?.nextOffset ?? 0);
+      assert.is(first.end, whole.end);
+      assert.equal(new Map(first.entries()), new Map(whole.entries()));
     }),
   );
 });
 
-function tails(states: ProducerStates): Map<number, readonly ProducedBatch[]> {
-  return new Map([...states.entries()].map(([id, { batches }]) => [id, batches]));
-}
+test('of very many producers those who have written least lately are forgotten, one for each that comes', () => {
+  const partition = new Partition();
+  const more = 1_300;
+  for (let producerId = 0; producerId < PRODUCERS_A_PARTITION_MAX; producerId++)
+    partition.offer({ producerId, sequence: 0 });
+  // Every third of those that would be first to go writes on.
+  for (let producerId = 0; producerId < more; producerId += 3) partition.offer({ producerId, sequence: 1 });
+  for (let n = 0; n < more; n++) {
+    partition.offer({ producerId: PRODUCERS_A_PARTITION_MAX + n, sequence: 0 });
+    // One that was to go soon writes on at the last moment.
+    if (n === 400) partition.offer({ producerId: 1_000, sequence: 1 });
+  }
+  assert.is(partition.states.size, PRODUCERS_A_PARTITION_MAX);
+  const silent = (producerId: number): boolean => producerId % 3 !== 0 || producerId >= more;
+  const gone = Array.from({ length: PRODUCERS_A_PARTITION_MAX }, (_, producerId) => producerId)
+    .filter((producerId) => silent(producerId) && producerId !== 1_000)
+    .slice(0, more);
+  const left = new Set([...partition.states.entries()].map(([producerId]) => producerId));
+  for (const producerId of gone) assert.not(left.has(producerId), `${producerId}`);
+  assert.ok(left.has(1_000) && left.has(0));
+});
 
 test.run();

@@ -1,13 +1,11 @@
 // time limit: 120 s
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ProducerStates } from '../../src/core/producer-states.ts';
 import type { Disk } from '../../src/log/disk.ts';
 import { SNAPSHOT_SUFFIX } from '../../src/log/file-names.ts';
 import { MemoryDisk } from '../../src/log/memory-disk.ts';
-import { producedBatch } from '../../src/log/producer-log.ts';
 import type { SegmentLog } from '../../src/log/segment-log.ts';
-import type { Guard, ProducedBatch } from '../../src/types.ts';
+import type { Guard } from '../../src/types.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import {
   append,
@@ -18,26 +16,8 @@ import {
   openTestLog,
   type TestLogOptions,
 } from './log-fixtures.ts';
-import { type Random, seededRandom } from './seeded-random.ts';
-
-type Known = readonly (readonly [producerId: number, epoch: number, batches: readonly ProducedBatch[]])[];
-
-/** In an order of their own, since nobody keeps one. */
-function known(states: ProducerStates): Known {
-  return [...states.entries()]
-    .map(([id, { epoch, batches }]) => [id, epoch, batches] as const)
-    .sort(([one], [other]) => one - other);
-}
-
-/** What the batches say, all that there ever were and that were not cut. */
-function truth(batches: readonly ModelBatch[]): Known {
-  const states = new ProducerStates();
-  for (const { bytes } of batches) {
-    const produced = producedBatch(bytes, 0);
-    if (produced !== undefined) states.note(produced);
-  }
-  return known(states);
-}
+import { appendProduced, type Known, known, Producers, truth } from './producer-fixtures.ts';
+import { seededRandom } from './seeded-random.ts';
 
 /** What is known of batches from an offset on. */
 function since(offset: number, all: Known): Known {
@@ -51,34 +31,6 @@ function since(offset: number, all: Known): Known {
 /** What each of them has to go on from. */
 function lasts(all: Known): Known {
   return all.map(([id, epoch, batches]) => [id, epoch, batches.slice(-1)] as const);
-}
-
-/** Producers that go on one after the other, now and then in a new epoch, and batches of others between. */
-class Producers {
-  readonly #random: Random;
-  readonly #next = new Map<number, { epoch: number; sequence: number }>();
-
-  constructor(seed: number) {
-    this.#random = seededRandom(seed);
-  }
-
-  batch(base: number, leaderEpoch = 0, valueBytes = 400): ModelBatch {
-    const records = 1 + this.#random(4);
-    const id = this.#random(5);
-    if (id === 4) return batchAt(base, { records, epoch: leaderEpoch, valueBytes });
-    const before = this.#next.get(id) ?? { epoch: 0, sequence: 0 };
-    const { epoch, sequence } = this.#random(20) === 0 ? { epoch: before.epoch + 1, sequence: 0 } : before;
-    this.#next.set(id, { epoch, sequence: sequence + records });
-    return batchAt(base, { records, epoch: leaderEpoch, valueBytes, producer: [id, epoch, sequence] });
-  }
-}
-
-function appendProduced(log: SegmentLog, producers: Producers, count: number, epoch = 0): ModelBatch[] {
-  return Array.from({ length: count }, () => {
-    const batch = producers.batch(log.leo, epoch);
-    append(log, batch);
-    return batch;
-  });
 }
 
 function snapshots(disk: Disk): string[] {
@@ -282,39 +234,6 @@ test('a snapshot from before the oldest batch is not gone on from', async () => 
     known(again.producers.states),
     truth(batches.filter(({ base }) => base >= again.segments[0].baseOffset)),
   );
-});
-
-test('what a scan has seen of producers is not read again, whatever the log goes through then', async () => {
-  const disk = new FaultyDisk();
-  const { log: lost } = await openTestLog({ disk });
-  const producers = new Producers(11);
-  const batches = appendProduced(lost, producers, 30);
-  lost.flush();
-  await lost.store();
-  batches.push(...appendProduced(lost, producers, 250));
-  lost.flush();
-  const { recoveryPoint } = lost;
-  assert.ok(recoveryPoint > 0);
-  const killed = disk.kill();
-  const { log } = await openTestLog({ disk: killed, recoveryPoint });
-  assert.ok(log.unstored.length > 10);
-  const before = killed.count('read');
-  batches.push(...appendProduced(log, producers, 10));
-  assert.equal(known(log.producers.states), truth(batches));
-  log.flush();
-  await log.store();
-  // The snapshot where the scans begin, and the batch that was written before anybody asked.
-  assert.is(killed.count('read') - before, 2);
-  assert.equal(known(log.producers.states), truth(batches));
-
-  for (const end of [batches[40].next, batches[200].next]) {
-    const { log: cut } = await openTestLog({ disk: killed.kill(), recoveryPoint });
-    cut.truncateTo(end);
-    const left = batches.filter(({ next }) => next <= end);
-    const more = appendProduced(cut, new Producers(12), 20, 1);
-    cut.flush();
-    assert.equal(known(cut.producers.states), truth([...left, ...more]));
-  }
 });
 
 test('a log that was followed from its beginning, or scanned, is never read for its producers', async () => {

@@ -141,7 +141,7 @@ test('a broker has its turns while very many segments of one log are stored', ()
       clock.pass(CHECKPOINT_EVERY_MS);
       for (let waited = 0; (seen.at(-1) ?? 0) < 110 && waited < 5_000; waited += 20) await sleep(20);
       assert.ok((seen.at(-1) as number) >= 110, `${seen}`);
-      for (const [n, count] of seen.entries()) assert.ok(count - (seen[n - 1] ?? 0) <= 8, `${seen}`);
+      for (const [n, count] of seen.entries()) assert.ok(count - (seen[n - 1] ?? 0) <= 4, `${seen}`);
     });
   }));
 
