@@ -48,7 +48,7 @@ interface Kept {
 /**
  * What a log knows of its idempotent producers. It is read with the first need of it, from the newest snapshot and the
  * headers of the batches behind that; whatever is wrong with a snapshot, an older one and more headers say the same. What
- * was scanned when the log was opened is not read again, unless the log has gone back before somebody asked.
+ * was scanned when the log was opened is not read again, but for the segment in which the log is cut.
  */
 export class ProducerLog implements KnownProducers {
   readonly #disk: Disk;

@@ -295,8 +295,9 @@ export class SegmentLog implements PartitionLog, ProducedLog {
 
   /**
    * In the background: brings what is sealed to the device, with its indexes, so that the next start need not look at
-   * it: all of it, or the oldest of what is not stored yet. Nothing waits for it. Where there is no start after a power cut, the system has it, and that is enough. What is known
-   * of producers goes along where the log has dropped the batches that told it.
+   * it: all of it, or the oldest of what is not stored yet. Nothing waits for it. Where there is no start after a power
+   * cut, the system has it, and that is enough. What is known of producers goes along where the log has dropped the
+   * batches that told it.
    */
   async store(sealed = this.unstored): Promise<void> {
     const base = this.#segments.at(-1)?.baseOffset ?? this.#leo;
