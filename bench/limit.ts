@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { compileKernels } from '../native-free/kernels/index.ts';
 import { channelBytes, POSITION_BYTES, ringBytes } from '../native-free/sharedarraybuffer-utils/index.ts';
 import { Arena } from '../src/runtime/arena.ts';
+import { endingThreads } from '../src/runtime/thread-end.ts';
 import { type TemplateBatch, templateBatch } from './load.ts';
 import type { RoundResult, Scenario } from './scenario.ts';
 
@@ -109,6 +110,6 @@ export class LimitScenario implements Scenario {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.all(this.#workers.map((worker) => endingThreads(() => worker.terminate())));
   }
 }

@@ -13,6 +13,7 @@ import {
   Sleeper,
   storePosition,
 } from '../../native-free/sharedarraybuffer-utils/index.ts';
+import { endingThreads } from '../../src/runtime/thread-end.ts';
 import {
   AT,
   CAPACITY,
@@ -176,7 +177,7 @@ async function measureCrossing(plays: 'channel' | 'ring', size: number): Promise
   console.log(
     `${`${plays} between two threads, ${size} bytes`.padEnd(50)} ${millions.padStart(8)} million messages/s`,
   );
-  await worker.terminate();
+  await endingThreads(() => worker.terminate());
 }
 
 async function measureBells(plays: 'bell sync' | 'bell async'): Promise<void> {
@@ -201,7 +202,7 @@ async function measureBells(plays: 'bell sync' | 'bell async'): Promise<void> {
   console.log(
     `${name.padEnd(50)} ${median?.toFixed(1).padStart(8)} us p50 ${high?.toFixed(1).padStart(8)} us p99`,
   );
-  await worker.terminate();
+  await endingThreads(() => worker.terminate());
 }
 
 export async function run(): Promise<void> {

@@ -13,6 +13,7 @@ import type {
 } from './background-tasks.ts';
 import type { run } from './background-worker.ts';
 import { systemClock } from './clock.ts';
+import { endingThreads } from './thread-end.ts';
 import { timeLimit } from './timers.ts';
 
 /** The pool calls this function by its name. */
@@ -131,7 +132,7 @@ export class Background {
     // What does not end by itself leaves files that the next start drops.
     await timeLimit(systemClock, ended, CLOSE_LIMIT_MS, () => new Error('slow')).catch(() => {});
     for (const { fail } of tasks) fail(new Error('The thread was ended.'));
-    await pool.destroy();
+    await endingThreads(() => pool.destroy());
   }
 
   async #openPool(): Promise<Pool> {
@@ -162,7 +163,7 @@ export class Background {
     this.#pool = undefined;
     const error = new Error(`A thread for background work has failed: ${cause.message}`, { cause });
     for (const { fail } of this.#running) fail(error);
-    void pool.destroy();
+    void endingThreads(() => pool.destroy());
   }
 
   #requireOpen(cause?: unknown): void {

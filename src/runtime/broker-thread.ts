@@ -15,12 +15,14 @@ import { nowMs, systemClock, yieldToEventLoop } from './clock.ts';
 import type { BrokerThreadData } from './directory.ts';
 import { FileDisk } from './file-disk.ts';
 import type { BrokerSurroundings } from './surroundings.ts';
+import { beforeEnd } from './thread-end.ts';
 import { Vitals } from './vitals.ts';
 
 // A broker's thread: passes while there is work, sleeps on one bell while there is none. The parent's port, which
 // is referenced, keeps the thread alive while it sleeps: a pending wait on shared memory does not.
 if (parentPort === null) throw new Error('broker-thread runs as a worker thread of a cluster');
 const parent = parentPort;
+process.once('uncaughtExceptionMonitor', beforeEnd);
 const data = workerData as BrokerThreadData;
 const background = new BackgroundClient((message) => parent.postMessage(message));
 const surroundings: BrokerSurroundings = {

@@ -3,8 +3,37 @@ import { REQUEST_CHANNEL_BYTES, RESPONSE_CHANNEL_BYTES, TAIL_RING_BYTES } from '
 import { Arena } from './arena.ts';
 import { systemClock } from './clock.ts';
 import { openFilesPerBroker } from './descriptors.ts';
+import type { BrokerThreadData } from './directory.ts';
 import type { ClusterSurroundings } from './surroundings.ts';
+import { afterEnd, beforeEnd, endingThreads } from './thread-end.ts';
 import { newUuid } from './uuid.ts';
+
+/** Threads that run, of all clusters. */
+const running = new Set<BrokerWorker>();
+
+class BrokerWorker extends Worker {
+  constructor(data: BrokerThreadData) {
+    super(new URL('./broker-thread.js', import.meta.url), {
+      name: `tidemark broker ${data.id}`,
+      workerData: { ...data, openFilesMax: openFilesPerBroker(data.brokers.length) },
+      transferList: [...data.peers.values()] as unknown as MessagePort[],
+      // Loader and inspector flags of the caller are not for a broker.
+      execArgv: [],
+    });
+    // The process ends its threads when it ends.
+    if (running.size === 0) process.on('exit', beforeEnd);
+    running.add(this);
+    this.once('exit', () => {
+      running.delete(this);
+      if (running.size === 0) process.off('exit', beforeEnd);
+      afterEnd();
+    });
+  }
+
+  override terminate(): Promise<number> {
+    return endingThreads(() => super.terminate());
+  }
+}
 
 /** The real ones: a thread for each broker, and the clock of the process. */
 export const processSurroundings: ClusterSurroundings = {
@@ -21,12 +50,5 @@ export const processSurroundings: ClusterSurroundings = {
     const { port1, port2 } = new MessageChannel();
     return [port1, port2];
   },
-  startThread: (data) =>
-    new Worker(new URL('./broker-thread.js', import.meta.url), {
-      name: `tidemark broker ${data.id}`,
-      workerData: { ...data, openFilesMax: openFilesPerBroker(data.brokers.length) },
-      transferList: [...data.peers.values()] as unknown as MessagePort[],
-      // Loader and inspector flags of the caller are not for a broker.
-      execArgv: [],
-    }),
+  startThread: (data) => new BrokerWorker(data),
 };

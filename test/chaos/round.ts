@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { replicasEqual } from '../../bench/verify.ts';
 import { Cluster } from '../../src/index.ts';
+import { endingThreads } from '../../src/runtime/thread-end.ts';
 import { seededRandom } from '../log/seeded-random.ts';
 import { type Anomaly, check } from './checker.ts';
 import type { WorkerTask } from './client-worker.ts';
@@ -119,7 +120,7 @@ export async function runRound(
       times: watch('checks'),
     };
   } finally {
-    for (const worker of workers) await worker.terminate();
+    for (const worker of workers) await endingThreads(() => worker.terminate());
     await cluster.close();
   }
 }

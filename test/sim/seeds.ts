@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { endingThreads } from '../../src/runtime/thread-end.ts';
 import { type Kind, type Played, play } from './kinds.ts';
 
 export interface SeedsOptions {
@@ -90,7 +91,7 @@ function runThread(
       }
       const seeds = take();
       if (seeds.length > 0) worker.postMessage(seeds);
-      else void worker.terminate().then(() => resolve(), reject);
+      else void endingThreads(() => worker.terminate()).then(() => resolve(), reject);
     });
   });
 }

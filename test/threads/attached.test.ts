@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Client } from '../../src/client/connect.ts';
 import { type Cluster, connect } from '../../src/index.ts';
+import { endingThreads } from '../../src/runtime/thread-end.ts';
 import { assertRefused, outcomeOf, refusal } from '../client/refusals.ts';
 import type { AttachedTask } from './attached-worker.ts';
 import { assertReplicated, numbered, partitionOf, text, until, withCluster } from './fixtures.ts';
@@ -77,7 +78,7 @@ test('while the main thread stands still, an attached thread goes on writing wit
       const during = Atomics.load(acknowledged, 0) - before;
       assert.ok(during > 500, `${during} records were acknowledged`);
     } finally {
-      await worker.terminate();
+      await endingThreads(() => worker.terminate());
     }
   }));
 
@@ -102,7 +103,7 @@ test('a thread that is terminated at any moment does no harm', () =>
       const acknowledged = new Int32Array(new SharedArrayBuffer(4));
       const worker = attach(cluster, { acknowledged, records: 1_000_000 });
       await until('it writes', () => Atomics.load(acknowledged, 0) > 100 * n);
-      await worker.terminate();
+      await endingThreads(() => worker.terminate());
     }
     await quiet(cluster);
     await assertReplicated(cluster, partitionOf(cluster).hwm);

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Cluster, TidemarkError } from '../../src/index.ts';
+import { endingThreads } from '../../src/runtime/thread-end.ts';
 import { assertRefused, outcomeOf } from '../client/refusals.ts';
 import { withDirectory } from '../runtime/directory-fixtures.ts';
 import { assertReplicated, numbered, partitionOf, sleep, until, withCluster } from './fixtures.ts';
@@ -212,7 +213,7 @@ test('a main thread that stands still for five seconds holds up neither data nor
       await cluster.admin.createTopic('u', { replicationFactor: 3 });
       assert.equal(whoDecides(cluster), quorum);
     } finally {
-      await worker.terminate();
+      await endingThreads(() => worker.terminate());
     }
   }));
 

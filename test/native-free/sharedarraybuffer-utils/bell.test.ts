@@ -8,6 +8,7 @@ import {
   ringBell,
   Sleeper,
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
+import { endingThreads } from '../../../src/runtime/thread-end.ts';
 import { dyingAtomics } from './dying-atomics.ts';
 import { isRangeError, isTypeError } from './errors.ts';
 import { endWorkers, startWorker, yieldToEventLoop } from './messages.ts';
@@ -153,7 +154,7 @@ test('a sleeper terminated in its sleep does not swallow its successor’s wake-
   for (let life = 0; life < 20; life += 1) {
     const { worker } = startWorker('./bell-worker.js', { buffer: int32.buffer, mode: 'sleep for ever' });
     while (Atomics.load(int32, 32) !== ASLEEP) await yieldToEventLoop();
-    const exited = worker.terminate();
+    const exited = endingThreads(() => worker.terminate());
     const sleeper = new Sleeper(int32, 32);
     let work = false;
     const slept = sleeper.sleep(() => work);

@@ -1,5 +1,6 @@
 // What the threads of these tests send each other: messages that can be told apart from any mixture of two.
 import { Worker } from 'node:worker_threads';
+import { endingThreads } from '../../../src/runtime/thread-end.ts';
 
 /** A reproducible sequence of 32-bit numbers (xorshift). */
 export class Random {
@@ -76,7 +77,7 @@ const running = new Set<Worker>();
 
 /** For test.after.each: a test that failed half-way leaves no thread behind. */
 export async function endWorkers(): Promise<void> {
-  for (const worker of running) await worker.terminate();
+  for (const worker of running) await endingThreads(() => worker.terminate());
 }
 
 export function yieldToEventLoop(): Promise<void> {

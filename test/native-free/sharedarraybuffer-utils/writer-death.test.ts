@@ -8,6 +8,7 @@ import {
   RingReader,
   ringBytes,
 } from '../../../native-free/sharedarraybuffer-utils/index.ts';
+import { endingThreads } from '../../../src/runtime/thread-end.ts';
 import { type Companion, endWorkers, isWhole, pause, Random, startWorker } from './messages.ts';
 import { isConsistent } from './position-values.ts';
 
@@ -118,7 +119,7 @@ test('writers terminated at 500 random moments leave whole messages in order, an
     const untilMs = performance.now() + (random.below(1000) / 1000) * LIFE_MS;
     while (performance.now() < untilMs) listener.listen();
     let ended = false;
-    void worker.terminate();
+    void endingThreads(() => worker.terminate());
     void exited.then(() => {
       ended = true;
     });
