@@ -6,10 +6,14 @@ import { AbortError, failureOf } from './background-client.ts';
 import type { BackgroundAnswer, BackgroundRequest, BackgroundResult } from './background-tasks.ts';
 import { nowMs } from './clock.ts';
 import { FileDisk } from './file-disk.ts';
+import { beforeEnd } from './thread-end.ts';
 
 /** Shorter sleeps would cost more than they spare. */
 const SLEEP_MIN_MS = 10;
 const REPORT_EVERY_MS = 100;
+
+// The thread ends by that.
+process.once('uncaughtExceptionMonitor', beforeEnd);
 
 /** One task of the pool. Its port takes progress one way; whatever comes the other way ends the task. */
 export async function run(task: {

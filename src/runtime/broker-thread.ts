@@ -22,6 +22,7 @@ import { Vitals } from './vitals.ts';
 // is referenced, keeps the thread alive while it sleeps: a pending wait on shared memory does not.
 if (parentPort === null) throw new Error('broker-thread runs as a worker thread of a cluster');
 const parent = parentPort;
+// The thread ends by that.
 process.once('uncaughtExceptionMonitor', beforeEnd);
 const data = workerData as BrokerThreadData;
 const background = new BackgroundClient((message) => parent.postMessage(message));

@@ -1,4 +1,4 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { isMainThread, MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { REQUEST_CHANNEL_BYTES, RESPONSE_CHANNEL_BYTES, TAIL_RING_BYTES } from '../limits.ts';
 import { Arena } from './arena.ts';
 import { systemClock } from './clock.ts';
@@ -20,8 +20,8 @@ class BrokerWorker extends Worker {
       // Loader and inspector flags of the caller are not for a broker.
       execArgv: [],
     });
-    // The process ends its threads when it ends.
-    if (running.size === 0) process.on('exit', beforeEnd);
+    // The process ends its threads when it ends. Where a worker does, the process lives on, and nobody would call `afterEnd`.
+    if (isMainThread && running.size === 0) process.on('exit', beforeEnd);
     running.add(this);
     this.once('exit', () => {
       running.delete(this);

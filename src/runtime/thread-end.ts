@@ -1,17 +1,24 @@
-/** The V8 of Node 20. Later ones keep at hand what they ask the platform for. */
-const IS_NEEDED = process.versions.v8.startsWith('11.');
+const NAME = 'incremental-marking-task';
+/** The V8 of Node 20, unless whoever began the process has set the flag. Later ones keep at hand what they ask the platform for. */
+const IS_NEEDED =
+  process.versions.v8.startsWith('11.') &&
+  !`${process.execArgv} ${process.env.NODE_OPTIONS}`.replaceAll('_', '-').includes(NAME);
 
-/** How many ends of threads are under way. */
+/** How many ends are under way that this thread has begun. */
 let ends = 0;
 
 /**
  * Wherever threads are ended that have not come to rest. Node 20 takes a thread off V8's platform before it disposes of its
  * heap, and does not wait for what V8 still compiles for it on other threads. Where that needs memory, and the heap is
- * near its limit, V8 asks the platform for a turn of its marking, and Node aborts the process: `Assertion failed:
- * (data.first) != nullptr`. So V8 asks for no such turns meanwhile, and its marking goes on with what is allocated.
+ * near its limit, V8 asks the platform for a task of its marking, and Node aborts the process: `Assertion failed:
+ * (data.first) != nullptr`. So V8 asks for no such tasks meanwhile, and its marking goes on with what is allocated. (A
+ * thread that begins in that time takes some 15 ms longer, as V8's cache of Node's own code is for one set of flags.)
+ *
+ * A thread that ends by itself as it has nothing left to do waits for V8.
  */
 export async function endingThreads<T>(end: () => Promise<T>): Promise<T> {
-  if (ends++ === 0) setTurns(false);
+  ends++;
+  allowMarkingTasks(false);
   try {
     return await end();
   } finally {
@@ -20,18 +27,18 @@ export async function endingThreads<T>(end: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The same in a thread that is about to end by itself; whoever has begun it calls `afterEnd` then. */
+/** The same in a thread that is about to end by itself in the midst of its work; whoever has begun it calls `afterEnd` then. */
 export function beforeEnd(): void {
-  setTurns(false);
+  allowMarkingTasks(false);
 }
 
+/** Does nothing while others end. */
 export function afterEnd(): void {
-  if (ends === 0) setTurns(true);
+  if (ends === 0) allowMarkingTasks(true);
 }
 
-function setTurns(areAsked: boolean): void {
+function allowMarkingTasks(areAllowed: boolean): void {
   if (!IS_NEEDED) return;
-  // Asked for here, as a thread that begins has no time for it.
-  const { setFlagsFromString } = process.getBuiltinModule('node:v8');
-  setFlagsFromString(areAsked ? '--incremental-marking-task' : '--no-incremental-marking-task');
+  // Loaded here, as a thread that begins has no time for it.
+  process.getBuiltinModule('node:v8').setFlagsFromString(areAllowed ? `--${NAME}` : `--no-${NAME}`);
 }

@@ -19,7 +19,7 @@ function work(n: number): void {
   const f = newFunction(n);
   for (let call = 0; call < CALLS; call++) f(outside.length);
   Atomics.store(begun, 0, 1);
-  // What V8 asks the platform for is done between two turns, so that it asks again.
+  // What V8 has asked the platform for is done before the next turn, so that it asks again.
   setImmediate(work, n + 1);
 }
 

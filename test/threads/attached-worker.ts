@@ -1,6 +1,7 @@
 // A thread of a user's program that attaches to the cluster of another thread.
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ClusterHandle, connect } from '../../src/index.ts';
+import { beforeEnd } from '../../src/runtime/thread-end.ts';
 
 export interface AttachedTask {
   readonly handle: ClusterHandle;
@@ -33,6 +34,8 @@ for (let n = 0; n < records; n += 10) {
 if (end === 'desert') {
   for (let n = 0; n < 1_000; n++) void producer.send(topic, { value: `lost ${n}` }).catch(() => {});
   void client.read(topic, { partition: 0, offset: 0, waitMs: 60_000 }).catch(() => {});
+  // The brokers' ends come after this one.
+  beforeEnd();
   process.exit(0);
 }
 const { topics } = await client.status();
