@@ -8,6 +8,7 @@ import {
   becomeFollower,
   becomeLeader,
   becomePreCandidate,
+  campaignSoon,
   giveVote,
   restartElectionTimer,
 } from './roles.ts';
@@ -59,7 +60,14 @@ function tally(state: RaftState, out: RaftOutput): void {
     else lead(state, out);
   } else if (refused >= majorityOf(voters.length)) {
     becomeFollower(state, state.term, undefined, out);
+  } else if (state.role === 'candidate' && isSplit(state)) {
+    campaignSoon(state);
   }
+}
+
+/** No vote is to come any more, as those that have not voted are dead: another candidate has the others. */
+function isSplit({ configuration, votes, lostPeers }: RaftState): boolean {
+  return configuration.voters.every(({ id }) => votes.has(id) || lostPeers.has(id));
 }
 
 function lead(state: RaftState, out: RaftOutput): void {

@@ -12,7 +12,7 @@ import {
   startRound,
 } from './replication.ts';
 import { refusal, refuse } from './results.ts';
-import { becomeFollower } from './roles.ts';
+import { becomeFollower, campaignSoon } from './roles.ts';
 import { appendOwn } from './storage.ts';
 import { isSameMember } from './types.ts';
 
@@ -129,7 +129,10 @@ export function losePeer(state: RaftState, id: number, out: RaftOutput): void {
   if (reign.transfer !== undefined && isSameMember(reign.transfer.to, peer.member)) {
     abandonTransfer(state, out);
   }
-  if (!hasQuorum(state)) becomeFollower(state, state.term, undefined, out);
+  if (hasQuorum(state)) return;
+  becomeFollower(state, state.term, undefined, out);
+  // One that was dead may be back, and not have been heard yet.
+  campaignSoon(state);
 }
 
 /** The host stood still, and nobody else's silence says anything. */

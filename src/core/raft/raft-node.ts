@@ -19,7 +19,7 @@ import type { Message } from './messages.ts';
 import { checkedOptions, type RaftOptions } from './options.ts';
 import { assertSound, RaftState } from './raft-state.ts';
 import { onAppendResponse, onHeartbeatResponse } from './replication.ts';
-import { becomeFollower, followConfiguration, restartElectionTimer } from './roles.ts';
+import { becomeFollower, campaignSoon, followConfiguration, restartElectionTimer } from './roles.ts';
 import { compact } from './storage.ts';
 import {
   type Configuration,
@@ -202,11 +202,11 @@ function dispatch(state: RaftState, event: RaftEvent, out: RaftOutput): void {
   }
 }
 
-/** Whose leader is known to be dead needs not wait for its silence; a little, by chance, for the other voters. */
+/** Whose leader is known to be dead needs not wait for its silence. */
 function loseLeader(state: RaftState, peer: number): void {
   if (state.leader?.id !== peer) return;
   state.leader = undefined;
-  state.electionDueMs = state.nowMs + state.options.lostLeaderDelayMs * state.random();
+  campaignSoon(state);
 }
 
 function resume(state: RaftState, out: RaftOutput): void {

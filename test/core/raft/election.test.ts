@@ -131,6 +131,38 @@ test('whoever is refused by a majority follows again', () => {
   assert.is(lone.node.role, 'follower');
 });
 
+test('votes that split after a death are asked for again at once, since nobody is left whose silence would end', () => {
+  const cluster = new RaftCluster({ options: { lostLeaderDelayMs: 30 } }).start(1, 2, 3).elect(3);
+  cluster.crash(3);
+  for (const id of [1, 2]) cluster.step(id, { kind: 'peer-lost', peer: 3 }, { kind: 'campaign' });
+  cluster.settle();
+  assert.equal([cluster.raft(1).role, cluster.raft(2).role], ['candidate', 'candidate']);
+  cluster.pass(60);
+  assert.equal([cluster.raft(1).role, cluster.raft(2).role].sort(), ['follower', 'leader']);
+});
+
+test('a leader that loses one voter while it has not heard of another’s return asks at once who follows it', () => {
+  const cluster = new RaftCluster({ options: { lostLeaderDelayMs: 30 } }).start(1, 2, 3).elect(1);
+  cluster.crash(2);
+  for (const id of [1, 3]) cluster.step(id, { kind: 'peer-lost', peer: 2 });
+  cluster.pass(100);
+  cluster.restart(2);
+  cluster.crash(3);
+  for (const id of [1, 2]) cluster.step(id, { kind: 'peer-lost', peer: 3 });
+  assert.is(cluster.raft(1).role, 'follower');
+  cluster.pass(60);
+  assert.equal([cluster.raft(1).role, cluster.raft(1).term, cluster.raft(2).role], ['leader', 2, 'follower']);
+});
+
+test('as long as somebody may yet vote, or hears of the candidate only late, it waits', () => {
+  const lone = new LoneNode({ options: { lostLeaderDelayMs: 30 } });
+  lone.step({ kind: 'campaign' });
+  lone.hear(2, { kind: 'vote-response', term: 1, isPreVote: true, isGranted: true });
+  lone.hear(2, { kind: 'vote-response', term: 1, isPreVote: false, isGranted: false });
+  assert.is(lone.node.role, 'candidate');
+  assert.ok(lone.node.dueMs >= lone.nowMs + 200, `${lone.node.dueMs - lone.nowMs} ms`);
+});
+
 test('LESSONS 17: a voter that was cut off comes back without a new term', () => {
   const cluster = new RaftCluster().start(1, 2, 3).elect(1);
   cluster.pass(20_000, cutOff(3));
