@@ -65,7 +65,7 @@ function tally(state: RaftState, out: RaftOutput): void {
   }
 }
 
-/** No vote is to come any more, as those that have not voted are dead: another candidate has the others. */
+/** No vote is to come any more: all others have voted, or are dead. */
 function isSplit({ configuration, votes, lostPeers }: RaftState): boolean {
   return configuration.voters.every(({ id }) => votes.has(id) || lostPeers.has(id));
 }

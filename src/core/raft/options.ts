@@ -4,7 +4,10 @@ export interface RaftOptions {
   /** The least time without a leader before a voter campaigns; it waits up to twice as long, by chance. */
   readonly electionTimeoutMs: number;
   readonly heartbeatMs: number;
-  /** A voter that was told of its leader's death campaigns within this time, by chance, so that votes do not split. */
+  /**
+   * A voter that deaths have left without a leader campaigns within this time, by chance, so that votes do not split:
+   * messages have to be faster than that.
+   */
   readonly lostLeaderDelayMs: number;
   /** Entries and bytes of one append message; a larger entry travels alone. */
   readonly appendMaxEntries: number;

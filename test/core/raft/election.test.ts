@@ -154,13 +154,18 @@ test('a leader that loses one voter while it has not heard of another’s return
   assert.equal([cluster.raft(1).role, cluster.raft(1).term, cluster.raft(2).role], ['leader', 2, 'follower']);
 });
 
-test('as long as somebody may yet vote, or hears of the candidate only late, it waits', () => {
-  const lone = new LoneNode({ options: { lostLeaderDelayMs: 30 } });
-  lone.step({ kind: 'campaign' });
-  lone.hear(2, { kind: 'vote-response', term: 1, isPreVote: true, isGranted: true });
-  lone.hear(2, { kind: 'vote-response', term: 1, isPreVote: false, isGranted: false });
-  assert.is(lone.node.role, 'candidate');
-  assert.ok(lone.node.dueMs >= lone.nowMs + 200, `${lone.node.dueMs - lone.nowMs} ms`);
+test('as long as somebody may yet vote, or nobody would, it waits', () => {
+  const stood = new LoneNode({ options: { lostLeaderDelayMs: 30 } });
+  stood.step({ kind: 'campaign' });
+  stood.hear(2, { kind: 'vote-response', term: 1, isPreVote: true, isGranted: true });
+  stood.hear(2, { kind: 'vote-response', term: 1, isPreVote: false, isGranted: false });
+  assert.is(stood.node.role, 'candidate');
+  assert.ok(stood.node.dueMs >= stood.nowMs + 200, `${stood.node.dueMs - stood.nowMs} ms`);
+  const refused = new LoneNode({ options: { lostLeaderDelayMs: 30 } });
+  refused.step({ kind: 'peer-lost', peer: 3 }, { kind: 'campaign' });
+  refused.hear(2, { kind: 'vote-response', term: 0, isPreVote: true, isGranted: false });
+  assert.is(refused.node.role, 'pre-candidate');
+  assert.ok(refused.node.dueMs >= refused.nowMs + 200, `${refused.node.dueMs - refused.nowMs} ms`);
 });
 
 test('LESSONS 17: a voter that was cut off comes back without a new term', () => {
