@@ -9,7 +9,7 @@ import { afterEnd, beforeEnd, endingThreads } from './thread-end.ts';
 import { newUuid } from './uuid.ts';
 
 /** Threads that run, of all clusters. */
-const running = new Set<BrokerWorker>();
+let running = 0;
 
 class BrokerWorker extends Worker {
   constructor(data: BrokerThreadData) {
@@ -20,12 +20,10 @@ class BrokerWorker extends Worker {
       // Loader and inspector flags of the caller are not for a broker.
       execArgv: [],
     });
-    // The process ends its threads when it ends. Where a worker does, the process lives on, and nobody would call `afterEnd`.
-    if (isMainThread && running.size === 0) process.on('exit', beforeEnd);
-    running.add(this);
+    // The process ends its threads when it ends. A worker does too, but the process lives on, and nobody would call `afterEnd`.
+    if (running++ === 0 && isMainThread) process.on('exit', beforeEnd);
     this.once('exit', () => {
-      running.delete(this);
-      if (running.size === 0) process.off('exit', beforeEnd);
+      if (--running === 0) process.off('exit', beforeEnd);
       afterEnd();
     });
   }

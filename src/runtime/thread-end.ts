@@ -1,5 +1,5 @@
 const NAME = 'incremental-marking-task';
-/** The V8 of Node 20, unless whoever began the process has set the flag. Later ones keep at hand what they ask the platform for. */
+/** The V8 of Node 20, unless the process began with that flag. Later ones keep at hand what they ask the platform for. */
 const IS_NEEDED =
   process.versions.v8.startsWith('11.') &&
   !`${process.execArgv} ${process.env.NODE_OPTIONS}`.replaceAll('_', '-').includes(NAME);
@@ -27,7 +27,7 @@ export async function endingThreads<T>(end: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The same in a thread that is about to end by itself in the midst of its work; whoever has begun it calls `afterEnd` then. */
+/** The same in a thread that ends by itself in the midst of its work; whoever has begun it calls `afterEnd` then. */
 export function beforeEnd(): void {
   allowMarkingTasks(false);
 }
