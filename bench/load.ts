@@ -43,10 +43,13 @@ export function templateBatch(): TemplateBatch {
   return { bytes: writer.bytesView().slice(), valuesAt, values };
 }
 
+/** As large as the calls of somebody who wants throughput. */
+export const CALL_RECORDS = 512;
+
 /** Calls of sendBatch, some of them at a time, each awaited. */
 export async function batchLoad(producer: Producer, topic: string, durationMs: number): Promise<RoundResult> {
   const callers = 64;
-  const records = sampleRecords(512);
+  const records = sampleRecords(CALL_RECORDS);
   const latenciesMs: number[] = [];
   let acknowledged = 0;
   let failed = 0;
@@ -102,19 +105,22 @@ export function singleLoad(callers: number): Load {
 
 const pacer = new Sleeper(new Int32Array(new SharedArrayBuffer(4)), 0);
 const TICK_MS = 0.05;
+/** No answer waits longer than this for the thread that it comes to. */
+const PAUSE_MAX_MS = 0.5;
 
 /** Timers know whole milliseconds only, in which bursts would build up: this blocks for a part of one, then yields. */
-function pause(): Promise<void> {
-  pacer.sleepSync(() => false, TICK_MS);
+function pause(ms: number): Promise<void> {
+  pacer.sleepSync(() => false, Math.min(Math.max(TICK_MS, ms), PAUSE_MAX_MS));
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** As many records as asked for, in small calls spread evenly over the time. */
+/** As many records as asked for, in calls of at least `callRecords` that are spread evenly over the time. */
 export async function pacedLoad(
   producer: Producer,
   topic: string,
   durationMs: number,
   recordsPerSecond: number,
+  callRecords = 1,
 ): Promise<RoundResult> {
   const records = sampleRecords(2048);
   const latenciesMs: number[] = [];
@@ -135,11 +141,13 @@ export async function pacedLoad(
   };
   for (let elapsedMs = 0; elapsedMs < durationMs; elapsedMs = performance.now() - startedMs) {
     const target = Math.floor((elapsedMs * recordsPerSecond) / 1000);
-    const count = Math.min(target - due, records.length);
     // What a stall of this thread has missed is made up for, in calls of bounded size: the rate stays what it is.
-    due += count;
-    if (count > 0) calls.push(call(count));
-    await pause();
+    const count = Math.min(target - due, records.length);
+    if (count >= callRecords) {
+      due += count;
+      calls.push(call(count));
+    }
+    await pause(((callRecords - (target - due)) / recordsPerSecond) * 1000);
   }
   await Promise.all(calls);
   return { records: acknowledged, failed, elapsedMs: performance.now() - startedMs, latenciesMs };

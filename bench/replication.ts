@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Producer } from '../src/client/producer.ts';
 import { Cluster, type Durability } from '../src/index.ts';
-import { batchLoad, pacedLoad } from './load.ts';
+import { batchLoad, CALL_RECORDS, pacedLoad } from './load.ts';
 import { percentilesOf } from './percentiles.ts';
 import { median, RECORD_BYTES } from './scenario.ts';
 import { Toucher } from './toucher.ts';
@@ -52,7 +52,7 @@ async function readOnce(cluster: Cluster): Promise<number> {
   return bytes / (performance.now() - startedMs);
 }
 
-/** As fast as it goes, or so many records a second. */
+/** As fast as it goes, or so many records a second, in calls of the same size. */
 async function load(
   producer: Producer,
   durationMs: number,
@@ -62,7 +62,7 @@ async function load(
   const { records, failed } =
     rate === undefined
       ? await batchLoad(producer, CATCHING_UP, durationMs)
-      : await pacedLoad(producer, CATCHING_UP, durationMs, rate);
+      : await pacedLoad(producer, CATCHING_UP, durationMs, rate, CALL_RECORDS);
   if (failed > 0) throw new Error(`${failed} records failed`);
   written.records += records;
 }

@@ -44,6 +44,8 @@ export interface DiskFile {
    * written, truncated, or gone: removed, or another one renamed over it.
    */
   read(position: number, length: number): Buffer;
+  /** How long it will probably be, where a disk can do something with that. */
+  expect?(bytes: number): void;
   /** Shortens the file, or lengthens it by zeros. */
   truncate(size: number): void;
   /**

@@ -71,6 +71,8 @@ class FileNode extends Node {
   /** What lies beyond it in `bytes` is anything. */
   size = 0;
   handles = 0;
+  /** So many bytes are made room for when it begins to grow: to grow later is to copy all of it. */
+  expectedBytes = 0;
   #isRemoved = false;
 
   constructor(name: string, parent: DirectoryNode, pool: BufferPool) {
@@ -82,7 +84,7 @@ class FileNode extends Node {
   reach(from: number, end: number): void {
     if (end > this.bytes.length) {
       let capacity = Math.max(FILE_START_BYTES, this.bytes.length);
-      while (capacity < end) capacity *= 2;
+      while (capacity < end || capacity < this.expectedBytes) capacity *= 2;
       const larger = this.#pool.take(capacity, this.path);
       this.bytes.copy(larger, 0, 0, this.size);
       if (this.bytes.length > 0) this.#pool.give(this.bytes);
@@ -144,6 +146,10 @@ class MemoryFile implements DiskFile {
   read(position: number, length: number): Buffer {
     const { bytes, size } = this.#checked(position);
     return bytes.subarray(Math.min(position, size), Math.min(position + length, size));
+  }
+
+  expect(bytes: number): void {
+    this.#node.expectedBytes = bytes;
   }
 
   truncate(size: number): void {

@@ -433,7 +433,8 @@ export class SegmentLog implements PartitionLog, ProducedLog {
     const segment = new Segment(this.#files, this.directory, baseOffset, this.config);
     this.producers.rolled(baseOffset);
     while (this.#isTooLarge() && this.#mayDropOldest(0)) this.#giveOldest();
-    segment.begin(this.#spares.take());
+    // Those of a log are mostly alike.
+    segment.begin(this.#spares.take(), last?.bytes ?? 0);
     this.#spares.name();
     this.#directory.changed();
     this.#segments.push(segment);

@@ -277,9 +277,9 @@ export class Segment {
   }
 
   /** Begins in a file of its own: a new one, or one that has served before, which it takes over. */
-  begin(spare: string | undefined): void {
+  begin(spare: string | undefined, expectedBytes: number): void {
     if (spare === undefined) {
-      this.#files.create(this.path);
+      this.#files.create(this.path).expect?.(expectedBytes);
       return;
     }
     this.#files.disk.rename(spare, this.path);

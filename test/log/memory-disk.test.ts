@@ -34,6 +34,21 @@ test('memory that a removed or replaced file held is used again', () => {
   assert.is(memoryOf('d'), second);
 });
 
+test('a file that grows as it was expected to stays where it is', () => {
+  const file = new MemoryDisk().open('a', 'create');
+  file.expect?.(1 << 20);
+  file.write(0, [Buffer.alloc(1024, 1)]);
+  const { buffer } = file.read(0, 1);
+  for (let at = 1024; at < 1 << 20; at += 1024) file.write(at, [Buffer.alloc(1024, 2)]);
+  assert.is(file.read(0, 1).buffer, buffer);
+  // And what was expected is no limit.
+  file.write(1 << 20, [Buffer.alloc(5000, 3)]);
+  assert.is(file.size, (1 << 20) + 5000);
+  assert.is(file.read(1 << 20, 1)[0], 3);
+  assert.is(file.read(1023, 2)[0], 1);
+  file.close();
+});
+
 test("a removed file's memory serves nobody else while the file is open", () => {
   const disk = new MemoryDisk();
   const file = disk.open('a', 'create');

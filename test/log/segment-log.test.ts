@@ -94,6 +94,22 @@ test('many small batches go to the disk in one write', async () => {
   assert.is(writes, 1);
 });
 
+test('in memory, what a segment holds is not copied when it grows, if the one before it was as long', async () => {
+  const { log } = await openTestLog({ config: { 'segment.bytes': 65_536 } });
+  const memoryOf: Set<ArrayBufferLike | undefined>[] = [];
+  for (;;) {
+    const offset = log.leo;
+    fill(log, 1);
+    const segment = log.segments.length - 1;
+    if (segment === 4) break;
+    memoryOf[segment] ??= new Set();
+    memoryOf[segment].add(log.read(offset, 1, log.leo)?.bytes.buffer);
+  }
+  const [first, ...others] = memoryOf.map(({ size }) => size);
+  assert.ok(first > 1, 'of the first one nobody knows how long it will be');
+  assert.equal(others, [1, 1, 1]);
+});
+
 test('a batch that is larger than a segment has a segment to itself', async () => {
   const { log, disk } = await openTestLog();
   const batches = [

@@ -27,7 +27,9 @@ test('it agrees with crc-32 over shared memory, from any place within a word', (
   const shared = new Uint8Array(new SharedArrayBuffer(200_000));
   shared.set(noise(shared.length));
   for (let shift = 0; shift < 9; shift++) {
-    for (const length of [0, 5, 127, 128, 129, 1000, 65_535, 65_536, 65_537, 131_072, 150_001]) {
+    for (const length of [
+      0, 5, 127, 128, 129, 1000, 4095, 4096, 4097, 65_535, 65_536, 65_537, 131_072, 150_001,
+    ]) {
       const bytes = shared.subarray(shift, shift + length);
       assert.is(crc32c(bytes), CRC32C.buf(bytes) >>> 0, `${length} bytes from ${shift}`);
     }
