@@ -70,6 +70,13 @@ function isSplit({ configuration, votes, lostPeers }: RaftState): boolean {
   return configuration.voters.every(({ id }) => votes.has(id) || lostPeers.has(id));
 }
 
+/** Another one is dead: whose leader it was, or whose vote alone was still to come, needs not wait for its silence. */
+export function loseVoter(state: RaftState, id: number): void {
+  const isLeader = state.leader?.id === id;
+  if (isLeader) state.leader = undefined;
+  if (isLeader || (state.role === 'candidate' && isSplit(state))) campaignSoon(state);
+}
+
 function lead(state: RaftState, out: RaftOutput): void {
   becomeLeader(state);
   // The first entry of all says who votes, so that every log can answer for itself.
@@ -89,7 +96,7 @@ export function onVoteRequest(state: RaftState, message: VoteRequest, out: RaftO
     answerPreVote(state, message, out);
     return;
   }
-  const isNeedless = state.hasLiveLeader && !message.isTransfer;
+  const isNeedless = isLedByAnother(state, message) && !message.isTransfer;
   if (message.term > state.term) {
     if (isNeedless) return;
     endOwnTransfer(state, message, out);
@@ -107,10 +114,15 @@ export function onVoteRequest(state: RaftState, message: VoteRequest, out: RaftO
   respond(state, message, isGranted, state.term, out);
 }
 
+/** Whoever asks for votes leads no more, whatever was heard of it a moment ago. */
+function isLedByAnother({ hasLiveLeader, leader }: RaftState, { from }: VoteRequest): boolean {
+  return hasLiveLeader && leader !== undefined && !isSameMember(leader, from);
+}
+
 function answerPreVote(state: RaftState, message: VoteRequest, out: RaftOutput): void {
   const isNewer = message.term > state.term;
   const isUpToDate = state.log.isUpToDate(message.lastIndex, message.lastTerm);
-  const isGranted = isNewer && isUpToDate && !state.hasLiveLeader;
+  const isGranted = isNewer && isUpToDate && !isLedByAnother(state, message);
   respond(state, message, isGranted, isGranted ? message.term : state.term, out);
 }
 

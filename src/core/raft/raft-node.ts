@@ -1,7 +1,7 @@
 // One node of Raft, without clock, timers, randomness or I/O: events in, effects out. See RaftOutput in events.ts for
 // what a host owes it.
 import { assert } from './assert.ts';
-import { campaign, mayCampaign, onTimeoutNow, onVoteRequest, onVoteResponse } from './election.ts';
+import { campaign, loseVoter, mayCampaign, onTimeoutNow, onVoteRequest, onVoteResponse } from './election.ts';
 import { newOutput, type RaftEvent, type RaftOutput } from './events.ts';
 import { onAppend, onHeartbeat, onSnapshot } from './follower.ts';
 import {
@@ -19,7 +19,7 @@ import type { Message } from './messages.ts';
 import { checkedOptions, type RaftOptions } from './options.ts';
 import { assertSound, RaftState } from './raft-state.ts';
 import { onAppendResponse, onHeartbeatResponse } from './replication.ts';
-import { becomeFollower, campaignSoon, followConfiguration, restartElectionTimer } from './roles.ts';
+import { becomeFollower, followConfiguration, restartElectionTimer } from './roles.ts';
 import { compact } from './storage.ts';
 import {
   type Configuration,
@@ -188,7 +188,7 @@ function dispatch(state: RaftState, event: RaftEvent, out: RaftOutput): void {
     case 'peer-lost':
       state.lostPeers.add(event.peer);
       if (state.role === 'leader') losePeer(state, event.peer, out);
-      else loseLeader(state, event.peer);
+      else loseVoter(state, event.peer);
       return;
     case 'resumed':
       resume(state, out);
@@ -200,13 +200,6 @@ function dispatch(state: RaftState, event: RaftEvent, out: RaftOutput): void {
       state.isClosing = true;
       return;
   }
-}
-
-/** Whose leader is known to be dead needs not wait for its silence. */
-function loseLeader(state: RaftState, peer: number): void {
-  if (state.leader?.id !== peer) return;
-  state.leader = undefined;
-  campaignSoon(state);
 }
 
 function resume(state: RaftState, out: RaftOutput): void {

@@ -89,6 +89,14 @@ test('while a leader is heard of votes are refused; after that, or for a transfe
   assert.is(isGranted(told.requestVote(2, 2, [0, 0])), true);
 });
 
+test('a leader that asks for votes leads no more, whatever was heard of it a moment ago', () => {
+  const lone = new LoneNode();
+  lone.append(2, 1, [0, 0], []);
+  lone.nowMs = 5;
+  assert.is(isGranted(askFirst(lone, 2, 0, 0)), true);
+  assert.is(isGranted(lone.requestVote(2, 2, [0, 0])), true);
+});
+
 test('a campaign asks first, then votes for itself in a new term, then leads with an entry of it', () => {
   const lone = new LoneNode({ terms: [1] });
   const asked = lone.step({ kind: 'campaign' });
@@ -152,6 +160,16 @@ test('a leader that loses one voter while it has not heard of another’s return
   assert.is(cluster.raft(1).role, 'follower');
   cluster.pass(60);
   assert.equal([cluster.raft(1).role, cluster.raft(1).term, cluster.raft(2).role], ['leader', 2, 'follower']);
+});
+
+test('votes that had split before the death of whoever had not voted are asked for again at once', () => {
+  const stood = new LoneNode({ options: { lostLeaderDelayMs: 30 } });
+  stood.step({ kind: 'campaign' });
+  stood.hear(2, { kind: 'vote-response', term: 1, isPreVote: true, isGranted: true });
+  stood.hear(2, { kind: 'vote-response', term: 1, isPreVote: false, isGranted: false });
+  stood.step({ kind: 'peer-lost', peer: 3 });
+  assert.is(stood.node.role, 'candidate');
+  assert.ok(stood.node.dueMs <= stood.nowMs + 30, `${stood.node.dueMs - stood.nowMs} ms`);
 });
 
 test('as long as somebody may yet vote, or nobody would, it waits', () => {
