@@ -52,7 +52,7 @@ async function readOnce(cluster: Cluster): Promise<number> {
   return bytes / (performance.now() - startedMs);
 }
 
-/** As fast as it goes, or so many records a second, in calls of the same size. */
+/** As fast as it goes, or so many records a second, in calls that are as large or larger. */
 async function load(
   producer: Producer,
   durationMs: number,

@@ -44,7 +44,7 @@ export interface DiskFile {
    * written, truncated, or gone: removed, or another one renamed over it.
    */
   read(position: number, length: number): Buffer;
-  /** How long it will probably be, where a disk can do something with that. */
+  /** How long it will probably be, for a disk that can do something with that. Nothing fails for it. */
   expect?(bytes: number): void;
   /** Shortens the file, or lengthens it by zeros. */
   truncate(size: number): void;

@@ -71,7 +71,7 @@ class FileNode extends Node {
   /** What lies beyond it in `bytes` is anything. */
   size = 0;
   handles = 0;
-  /** So many bytes are made room for when it begins to grow: to grow later is to copy all of it. */
+  /** Room for so many bytes is made when it begins to grow: to grow later is to copy all of it. */
   expectedBytes = 0;
   #isRemoved = false;
 
@@ -83,14 +83,27 @@ class FileNode extends Node {
   /** Room for bytes up to `end`; what lies between the size and `from` becomes zeros. */
   reach(from: number, end: number): void {
     if (end > this.bytes.length) {
-      let capacity = Math.max(FILE_START_BYTES, this.bytes.length);
-      while (capacity < end || capacity < this.expectedBytes) capacity *= 2;
-      const larger = this.#pool.take(capacity, this.path);
+      const larger = this.#roomFor(end);
       this.bytes.copy(larger, 0, 0, this.size);
       if (this.bytes.length > 0) this.#pool.give(this.bytes);
       this.bytes = larger;
     }
     if (from > this.size) this.bytes.fill(0, this.size, from);
+  }
+
+  /** For all that is expected, or for as much as there has to be. */
+  #roomFor(end: number): Buffer {
+    let capacity = Math.max(FILE_START_BYTES, this.bytes.length);
+    while (capacity < end) capacity *= 2;
+    let expected = capacity;
+    while (expected < this.expectedBytes) expected *= 2;
+    try {
+      return this.#pool.take(expected, this.path);
+    } catch (error) {
+      if (expected === capacity) throw error;
+      this.expectedBytes = 0;
+      return this.#pool.take(capacity, this.path);
+    }
   }
 
   removed(): void {

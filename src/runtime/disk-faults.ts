@@ -116,6 +116,10 @@ class AfflictedFile implements DiskFile {
     return this.#file.size;
   }
 
+  expect(bytes: number): void {
+    this.#file.expect?.(bytes);
+  }
+
   write(position: number, pieces: readonly Uint8Array[]): void {
     this.#meet('write');
     let end = position;

@@ -49,6 +49,14 @@ test('a file that grows as it was expected to stays where it is', () => {
   file.close();
 });
 
+test('a file that cannot have all that it was expected to be has what it needs', () => {
+  const file = new MemoryDisk().open('a', 'create');
+  file.expect?.(2 ** 50);
+  file.write(0, [Buffer.alloc(1000, 1)]);
+  assert.is(file.size, 1000);
+  file.close();
+});
+
 test("a removed file's memory serves nobody else while the file is open", () => {
   const disk = new MemoryDisk();
   const file = disk.open('a', 'create');

@@ -70,7 +70,7 @@ function isSplit({ configuration, votes, lostPeers }: RaftState): boolean {
   return configuration.voters.every(({ id }) => votes.has(id) || lostPeers.has(id));
 }
 
-/** Another one is dead: whose leader it was, or whose vote alone was still to come, needs not wait for its silence. */
+/** Another one is dead. Who followed it, or waited for its vote alone, need not wait for its silence. */
 export function loseVoter(state: RaftState, id: number): void {
   const isLeader = state.leader?.id === id;
   if (isLeader) state.leader = undefined;
@@ -114,7 +114,7 @@ export function onVoteRequest(state: RaftState, message: VoteRequest, out: RaftO
   respond(state, message, isGranted, state.term, out);
 }
 
-/** Whoever asks for votes leads no more, whatever was heard of it a moment ago. */
+/** Whoever asks for votes of a later term leads no more, whatever was heard of it a moment ago; others are refused by their term. */
 function isLedByAnother({ hasLiveLeader, leader }: RaftState, { from }: VoteRequest): boolean {
   return hasLiveLeader && leader !== undefined && !isSameMember(leader, from);
 }

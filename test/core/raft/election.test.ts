@@ -94,6 +94,10 @@ test('a leader that asks for votes leads no more, whatever was heard of it a mom
   lone.append(2, 1, [0, 0], []);
   lone.nowMs = 5;
   assert.is(isGranted(askFirst(lone, 2, 0, 0)), true);
+  // One of the same name that has lost its directory is somebody else.
+  const vote = { kind: 'vote-request', term: 2, isTransfer: false, lastIndex: 0, lastTerm: 0 } as const;
+  const message = { ...vote, isPreVote: true, from: member(2, 1), to: member(1) };
+  assert.is(isGranted(lone.step({ kind: 'message', message })), false);
   assert.is(isGranted(lone.requestVote(2, 2, [0, 0])), true);
 });
 
