@@ -114,7 +114,10 @@ export function onVoteRequest(state: RaftState, message: VoteRequest, out: RaftO
   respond(state, message, isGranted, state.term, out);
 }
 
-/** Whoever asks for votes of a later term leads no more, whatever was heard of it a moment ago; others are refused by their term. */
+/**
+ * Whoever asks for votes of a later term leads no more, whatever was heard of it a moment ago. Of this term it has been elected
+ * in the meantime, and a vote for it changes nothing.
+ */
 function isLedByAnother({ hasLiveLeader, leader }: RaftState, { from }: VoteRequest): boolean {
   return hasLiveLeader && leader !== undefined && !isSameMember(leader, from);
 }
