@@ -39,14 +39,14 @@ type Outcome = { readonly exitCode: number; readonly lines: string[]; readonly t
 
 async function runIn(
   root: string,
-  changes: { only?: string[]; timeLimitMs?: number } = {},
+  changes: { only?: string[]; timeLimitMs?: number; jobs?: number } = {},
 ): Promise<Outcome> {
   const lines: string[] = [];
-  const { only = [], timeLimitMs = 20_000 } = changes;
+  const { only = [], timeLimitMs = 20_000, jobs = 2 } = changes;
   const print = (line: string): void => {
     lines.push(...line.split('\n'));
   };
-  const exitCode = await run({ root, only, jobs: 2, timeLimitMs, print, running: new Set() });
+  const exitCode = await run({ root, only, jobs, timeLimitMs, print, running: new Set() });
   return { exitCode, lines, text: lines.join('\n') };
 }
 
@@ -64,6 +64,21 @@ test('a failing test fails the run, and the output of its file is shown', async 
   assert.is(lines.at(-1), '3 passed, 1 failed');
   assert.match(text, /FAILED test\/failing\.test\.ts .*: 1 of 2 tests failed/);
   assert.match(text, /planted/);
+});
+
+test('what a failing file printed last is shown at once, and not only when all have run', async () => {
+  const failing = `for (let n = 1; n <= 40; n++) console.log('line', n); throw new Error('planted');\n`;
+  // Files are taken in the order of their names.
+  const files = { 'a-failing': failing, 'b-passing': PASSING, 'c-passing': PASSING };
+  const { lines } = await inFixture(files, (root) => runIn(root, { jobs: 1 }));
+  const [failed, passed] = [/^FAILED test\/a-failing/, /^ok {5}test\/b-passing/].map((pattern) =>
+    lines.findIndex((line) => pattern.test(line)),
+  );
+  const shown = lines.slice(failed + 1, passed);
+  assert.is(shown.length, 20);
+  assert.ok(shown.every((line) => line.startsWith('    | ')));
+  assert.ok(shown.includes('    | line 40') && !shown.includes('    | line 1'));
+  assert.match(shown.join('\n'), /Error: planted/);
 });
 
 test('a hanging file is ended at the time limit with all its descendants, and named', async () => {

@@ -44,6 +44,8 @@ export async function run(options: RunOptions): Promise<number> {
         const result = await runTestFile(file, root, options.running);
         results.push(result);
         print(describe(result));
+        // At once too: a run takes minutes, and may be ended before it reports.
+        if (result.failure !== undefined) print(tailOf(result).replace(/^/gm, '    | '));
       }
     };
     await Promise.all(Array.from({ length: Math.min(jobs, queue.length) }, worker));
@@ -65,6 +67,10 @@ function describe({ source, failure, passed, skipped, durationMs }: TestFileResu
   return `${failure === undefined ? 'ok    ' : 'FAILED'} ${source} (${counts}, ${seconds(durationMs)})${ending}`;
 }
 
+function tailOf({ output }: TestFileResult): string {
+  return output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
+}
+
 function seconds(durationMs: number): string {
   return `${(durationMs / 1000).toFixed(1)} s`;
 }
@@ -77,9 +83,8 @@ function report(
   for (const result of results) {
     if (result.failure === undefined) continue;
     print(`\n--- ${result.failure}: ${result.source}`);
-    const lines = result.output.trimEnd().split('\n');
     // Of a hanging file only the end says where it hangs.
-    print((result.failure.startsWith('TIMED OUT') ? lines.slice(-TAIL_LINES) : lines).join('\n'));
+    print(result.failure.startsWith('TIMED OUT') ? tailOf(result) : result.output.trimEnd());
   }
   const slowest = [...results].sort((a, b) => b.durationMs - a.durationMs).slice(0, SLOWEST_SHOWN);
   print(

@@ -150,10 +150,10 @@ test('attached clients learn of a death as well', () =>
     const client = await connect(cluster.handle);
     const producer = client.producer();
     await producer.send('t', { value: 'v' });
-    const poll = client.read('t', { partition: 0, offset: 1, waitMs: 100 });
+    const poll = outcomeOf(client.read('t', { partition: 0, offset: 1, waitMs: 100 }));
     const patient = outcomeOf(client.read('t', { partition: 0, offset: 1, waitMs: 60_000 }));
     await threads[0].terminate();
-    await assertRefused(poll, 'LEADER_NOT_AVAILABLE', /broker 1, which alone has/);
+    await assertRefused(Promise.reject(await poll), 'LEADER_NOT_AVAILABLE', /broker 1, which alone has/);
     await assertRefused(producer.send('t', { value: 'v' }), 'LEADER_NOT_AVAILABLE', /700 ms/);
     const closed = client.close();
     await assertRefused(Promise.reject(await patient), 'CLOSED');
