@@ -65,8 +65,8 @@ export class BrokerLives {
   readonly #faulty = new Map<number, Set<number>>();
   /** Brokers that are being stopped: they are given nothing any more. */
   readonly #leaving = new Set<number>();
-  /** By broker: when it was alive last, as far as was heard. */
-  readonly #heard = new Map<number, number | undefined>();
+  /** By life, of those that are to live: when it was alive last, as far as was heard. */
+  #heard: ReadonlyMap<number, number | undefined> = new Map();
   /** Those that run, and that the metadata do not know of yet. */
   readonly #unregistered = new Set<BrokerHandle>();
   /** By broker: what is being done to it. One thing follows the other. */
@@ -298,18 +298,22 @@ export class BrokerLives {
   }
 
   #lookForSigns(): void {
+    const handles = new Map<number, BrokerHandle>();
     const signs = new Map<number, number | undefined>();
     const { sides } = this.#members;
     const nowMs = this.#cluster.clock.nowMs();
     for (const { handle, vitals } of this.#members.all) {
+      const { id, life } = handle;
       if (handle.state !== 'running' && handle.state !== 'fenced') continue;
-      if (sides.isWithCoordinator(handle.id)) this.#heard.set(handle.id, vitals.lastBeatMs(nowMs));
-      signs.set(handle.id, this.#heard.get(handle.id));
+      handles.set(life, handle);
+      signs.set(life, sides.isWithCoordinator(id) ? vitals.lastBeatMs(nowMs) : this.#heard.get(life));
     }
+    this.#heard = signs;
     const { suspected, back, nextLookMs } = this.#detector.look(signs, nowMs);
     this.#watch.set(nextLookMs);
-    for (const id of suspected) {
-      const { handle } = this.#members.get(id);
+    for (const life of suspected) {
+      const handle = handles.get(life) as BrokerHandle;
+      const { id } = handle;
       const reason = sides.isWithCoordinator(id)
         ? 'something blocks its thread'
         : 'it is cut off until faults.heal()';
@@ -317,11 +321,11 @@ export class BrokerLives {
       handle.fence(sentence);
       // What clients send until they know who leads instead lies in its channel too.
       void this.lose(id).then(() =>
-        this.#cluster.tell((listener) => listener.brokerHangs(id, handle.life, new Error(sentence))),
+        this.#cluster.tell((listener) => listener.brokerHangs(id, life, new Error(sentence))),
       );
     }
-    for (const id of back) {
-      const { handle } = this.#members.get(id);
+    for (const life of back) {
+      const handle = handles.get(life) as BrokerHandle;
       if (handle.state !== 'fenced') continue;
       void this.#comeBack(handle, () => handle.unfence());
     }

@@ -53,14 +53,15 @@ test('a sign that is a session old when it is heard brings nobody back', () => {
   assert.equal(look(detector, 700, [1, 650]), [[], [1], 800]);
 });
 
-test('another life of a broker begins a session of its own', () => {
+test('who was not there begins a session, and one that gives no sign at all is suspected at its end', () => {
   const detector = new FailureDetector(200, 400);
   look(detector, 0, [1, 0]);
-  assert.equal(look(detector, 390, [1, undefined]), [[], [], 490]);
+  // Another life, in the place of the first.
+  assert.equal(look(detector, 390, [2, undefined]), [[], [], 490]);
   assert.equal(look(detector, 490), [[], [], 590]);
-  assert.equal(look(detector, 590, [1, undefined]), [[], [], 690]);
-  for (const nowMs of [690, 790, 890]) assert.equal(look(detector, nowMs, [1, undefined])[0], []);
-  assert.equal(look(detector, 990, [1, undefined])[0], [1]);
+  assert.equal(look(detector, 590, [2, undefined]), [[], [], 690]);
+  for (const nowMs of [690, 790, 890]) assert.equal(look(detector, nowMs, [2, undefined])[0], []);
+  assert.equal(look(detector, 990, [2, undefined])[0], [2]);
 });
 
 test.run();

@@ -160,4 +160,67 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** A broker that runs, in a life after the other, and the looks for its signs, at whatever time they are due. */
+function watchedBroker(): {
+  /** Lets time pass, up to the next look; that finds this life, with its last sign. */
+  look: (life: number, beatMs: number | undefined) => void;
+  nowMs: () => number;
+  /** Lives that were taken for one that hangs. */
+  fenced: number[];
+} {
+  let nowMs = 0;
+  let due: { readonly atMs: number; readonly wake: () => void } | undefined;
+  let present: { readonly life: number; readonly beatMs: number | undefined } = {
+    life: 1,
+    beatMs: undefined,
+  };
+  const fenced: number[] = [];
+  const memberOf = ({ life, beatMs }: typeof present) => ({
+    handle: { id: 1, life, state: 'running', fence: () => fenced.push(life) },
+    vitals: { lastBeatMs: () => beatMs },
+  });
+  const cluster = {
+    clock: {
+      nowMs: () => nowMs,
+      schedule: (delayMs: number, wake: () => void) => {
+        due = { atMs: nowMs + delayMs, wake };
+        return () => undefined;
+      },
+    },
+    members: {
+      get all() {
+        return [memberOf(present)];
+      },
+      get: () => memberOf(present),
+      sides: { isWithCoordinator: () => true },
+    },
+    tell: () => undefined,
+    sessionMs: 1_000,
+  };
+  const lives = new BrokerLives(cluster as unknown as LivesCluster);
+  lives.watch();
+  const look = (life: number, beatMs: number | undefined): void => {
+    present = { life, beatMs };
+    nowMs = due?.atMs ?? nowMs;
+    due?.wake();
+  };
+  return { look, nowMs: () => nowMs, fenced };
+}
+
+test('a broker that is restarted again and again, each time before it has given a sign, is not taken for one that hangs', () => {
+  const { look, nowMs, fenced } = watchedBroker();
+  for (let life = 2; nowMs() < 5_000; life++) look(life, undefined);
+  assert.equal(fenced, []);
+});
+
+test('a broker that gives no sign, or none any more, is taken for one that hangs', () => {
+  const silent = watchedBroker();
+  while (silent.nowMs() < 2_000) silent.look(1, undefined);
+  assert.equal(silent.fenced, [1]);
+  const blocked = watchedBroker();
+  for (let life = 2; blocked.nowMs() < 2_000; life++) blocked.look(life, undefined);
+  while (blocked.nowMs() < 3_900) blocked.look(99, 2_500);
+  assert.equal(blocked.fenced, [99]);
+});
+
 test.run();
