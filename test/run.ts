@@ -45,7 +45,8 @@ export async function run(options: RunOptions): Promise<number> {
         results.push(result);
         print(describe(result));
         // At once too: a run takes minutes, and may be ended before it reports.
-        if (result.failure !== undefined) print(tailOf(result).replace(/^/gm, '    | '));
+        if (result.failure !== undefined && result.output !== '')
+          print(tailOf(result).replace(/^/gm, '    | '));
       }
     };
     await Promise.all(Array.from({ length: Math.min(jobs, queue.length) }, worker));

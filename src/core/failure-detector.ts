@@ -33,9 +33,9 @@ export class FailureDetector {
   }
 
   /**
-   * `signs` has the time of the last sign of those that are to live, by id, and undefined before the first; whoever is not among
-   * them is forgotten. An id is that of a life: another life of the same one owes nothing for the silence of this one. A look
-   * is to come when the one before has said, to the millisecond: that is when a session ends.
+   * `signs` has the time of the last sign of those that are to live, and undefined before the first; whoever is not among them
+   * is forgotten. Each number is that of a life, not of a broker: what follows a life in its place begins a session of its
+   * own. A look is to come when the one before has said, to the millisecond: that is when a session ends.
    */
   look(signs: ReadonlyMap<number, number | undefined>, nowMs: number): Findings {
     const hasStalled = nowMs - this.#expectedMs > 2 * this.#intervalMs;
@@ -44,7 +44,10 @@ export class FailureDetector {
     for (const [id, signMs] of signs) {
       const session = this.#sessions.get(id);
       if (session === undefined) this.#sessions.set(id, { signMs, sinceMs: nowMs, isSuspected: false });
-      else if (session.signMs !== signMs) Object.assign(session, { signMs, sinceMs: signMs });
+      else if (signMs !== undefined && signMs !== session.signMs) {
+        session.signMs = signMs;
+        session.sinceMs = signMs;
+      }
     }
     for (const [id, session] of this.#sessions) {
       if (hasStalled && !session.isSuspected) session.sinceMs = nowMs;
@@ -56,6 +59,11 @@ export class FailureDetector {
     }
     this.#expectedMs = this.#nextLookMs(nowMs);
     return { ...found, nextLookMs: this.#expectedMs };
+  }
+
+  /** Whether the last look found it silent for a session. */
+  isSuspected(id: number): boolean {
+    return this.#sessions.get(id)?.isSuspected === true;
   }
 
   #nextLookMs(nowMs: number): number {

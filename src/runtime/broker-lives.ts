@@ -65,7 +65,7 @@ export class BrokerLives {
   readonly #faulty = new Map<number, Set<number>>();
   /** Brokers that are being stopped: they are given nothing any more. */
   readonly #leaving = new Set<number>();
-  /** By life, of those that are to live: when it was alive last, as far as was heard. */
+  /** By life, of those that the last look found running or fenced: when it was alive last, as far as was heard. */
   #heard: ReadonlyMap<number, number | undefined> = new Map();
   /** Those that run, and that the metadata do not know of yet. */
   readonly #unregistered = new Set<BrokerHandle>();
@@ -327,7 +327,10 @@ export class BrokerLives {
     for (const life of back) {
       const handle = handles.get(life) as BrokerHandle;
       if (handle.state !== 'fenced') continue;
-      void this.#comeBack(handle, () => handle.unfence());
+      void this.#comeBack(handle, () => {
+        // Its turn may have come late, and it may hang again by then: once it is back nobody would look after it.
+        if (!this.#detector.isSuspected(life)) handle.unfence();
+      });
     }
   }
 

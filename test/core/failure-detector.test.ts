@@ -64,4 +64,12 @@ test('who was not there begins a session, and one that gives no sign at all is s
   assert.equal(look(detector, 990, [2, undefined])[0], [2]);
 });
 
+test('no sign at a look is silence since the last', () => {
+  const detector = new FailureDetector(200, 400);
+  look(detector, 0, [1, undefined]);
+  look(detector, 100, [1, 60]);
+  for (const nowMs of [200, 300, 400]) assert.equal(look(detector, nowMs, [1, undefined])[0], []);
+  assert.equal(look(detector, 460, [1, undefined]), [[1], [], 560]);
+});
+
 test.run();

@@ -160,13 +160,17 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A broker that runs, in a life after the other, and the looks for its signs, at whatever time they are due. */
+/** A broker that runs, and the looks for its signs, at whatever time they are due. Its session is a second. */
 function watchedBroker(): {
-  /** Lets time pass, up to the next look; that finds this life, with its last sign. */
+  /** Lets time pass up to the next look, which finds this life, with its last sign. */
   look: (life: number, beatMs: number | undefined) => void;
   nowMs: () => number;
-  /** Lives that were taken for one that hangs. */
-  fenced: number[];
+  setReachable: (reachable: boolean) => void;
+  /** Lives that were taken for one that hangs, and when. */
+  fenced: [life: number, atMs: number][];
+  state: () => string;
+  /** What is to happen once changes can be decided on again. */
+  turns: (() => void)[];
 } {
   let nowMs = 0;
   let due: { readonly atMs: number; readonly wake: () => void } | undefined;
@@ -174,11 +178,10 @@ function watchedBroker(): {
     life: 1,
     beatMs: undefined,
   };
-  const fenced: number[] = [];
-  const memberOf = ({ life, beatMs }: typeof present) => ({
-    handle: { id: 1, life, state: 'running', fence: () => fenced.push(life) },
-    vitals: { lastBeatMs: () => beatMs },
-  });
+  let isReachable = true;
+  let state = 'running';
+  const fenced: [number, number][] = [];
+  const turns: (() => void)[] = [];
   const cluster = {
     clock: {
       nowMs: () => nowMs,
@@ -189,22 +192,58 @@ function watchedBroker(): {
     },
     members: {
       get all() {
-        return [memberOf(present)];
+        const { life, beatMs } = present;
+        const handle = {
+          id: 1,
+          life,
+          get state() {
+            return state;
+          },
+          fence: () => {
+            fenced.push([life, nowMs]);
+            state = 'fenced';
+          },
+          unfence: () => {
+            state = 'running';
+          },
+        };
+        return [{ handle, vitals: { lastBeatMs: () => beatMs } }];
       },
-      get: () => memberOf(present),
-      sides: { isWithCoordinator: () => true },
+      sides: { isWithCoordinator: () => isReachable },
+    },
+    changes: {
+      change: (_: unknown, { begin }: { begin: () => void }) => {
+        turns.push(begin);
+        return new Promise<void>(() => undefined);
+      },
     },
     tell: () => undefined,
     sessionMs: 1_000,
   };
   const lives = new BrokerLives(cluster as unknown as LivesCluster);
   lives.watch();
-  const look = (life: number, beatMs: number | undefined): void => {
-    present = { life, beatMs };
-    nowMs = due?.atMs ?? nowMs;
-    due?.wake();
+  return {
+    look: (life, beatMs) => {
+      present = { life, beatMs };
+      nowMs = due?.atMs ?? nowMs;
+      due?.wake();
+    },
+    nowMs: () => nowMs,
+    setReachable: (reachable) => {
+      isReachable = reachable;
+    },
+    fenced,
+    state: () => state,
+    turns,
   };
-  return { look, nowMs: () => nowMs, fenced };
+}
+
+/** Whether that was when a session had ended which began then. */
+function assertFencedOnce({ fenced }: ReturnType<typeof watchedBroker>, life: number, sinceMs: number): void {
+  assert.is(fenced.length, 1);
+  const [[fencedLife, atMs]] = fenced;
+  assert.is(fencedLife, life);
+  assert.ok(atMs >= sinceMs + 1_000 && atMs <= sinceMs + 1_010, `it was at ${atMs}, silent since ${sinceMs}`);
 }
 
 test('a broker that is restarted again and again, each time before it has given a sign, is not taken for one that hangs', () => {
@@ -213,14 +252,49 @@ test('a broker that is restarted again and again, each time before it has given 
   assert.equal(fenced, []);
 });
 
-test('a broker that gives no sign, or none any more, is taken for one that hangs', () => {
-  const silent = watchedBroker();
-  while (silent.nowMs() < 2_000) silent.look(1, undefined);
-  assert.equal(silent.fenced, [1]);
-  const blocked = watchedBroker();
-  for (let life = 2; blocked.nowMs() < 2_000; life++) blocked.look(life, undefined);
-  while (blocked.nowMs() < 3_900) blocked.look(99, 2_500);
-  assert.equal(blocked.fenced, [99]);
+test('a broker that has never given a sign is taken for one that hangs, in whichever life', () => {
+  const broker = watchedBroker();
+  while (broker.nowMs() < 1_500) broker.look(1, undefined);
+  assertFencedOnce(broker, 1, 0);
+  broker.fenced.length = 0;
+  broker.look(2, undefined);
+  const sinceMs = broker.nowMs();
+  while (broker.nowMs() < sinceMs + 2_000) broker.look(2, undefined);
+  assertFencedOnce(broker, 2, sinceMs);
+});
+
+test('a broker that gives signs no more is taken for one that hangs, a session after the last', () => {
+  const broker = watchedBroker();
+  while (broker.nowMs() < 4_000) broker.look(1, broker.nowMs());
+  assert.equal(broker.fenced, []);
+  const lastMs = broker.nowMs() - 100;
+  while (broker.nowMs() < 6_000) broker.look(1, lastMs);
+  assertFencedOnce(broker, 1, lastMs);
+});
+
+test('a broker that hangs again before its return was decided on stays fenced, until it has woken again', () => {
+  const { look, nowMs, turns, state } = watchedBroker();
+  while (nowMs() < 1_500) look(1, undefined);
+  assert.is(state(), 'fenced');
+  look(1, nowMs());
+  assert.is(turns.length, 1);
+  const wokenMs = nowMs();
+  while (nowMs() < wokenMs + 2_000) look(1, wokenMs);
+  turns.shift()?.();
+  assert.is(state(), 'fenced');
+  look(1, nowMs());
+  turns.shift()?.();
+  assert.is(state(), 'running');
+});
+
+test('a broker that is cut off is taken for one that hangs, a session after the last sign that was heard', () => {
+  const broker = watchedBroker();
+  while (broker.nowMs() < 4_000) broker.look(1, broker.nowMs());
+  const heardMs = broker.nowMs();
+  broker.look(1, heardMs);
+  broker.setReachable(false);
+  while (broker.nowMs() < 6_000) broker.look(1, broker.nowMs());
+  assertFencedOnce(broker, 1, heardMs);
 });
 
 test.run();

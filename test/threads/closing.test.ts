@@ -124,7 +124,7 @@ test('changes that a close meets fail with CLOSED, whatever they had got to', ()
 
 test('a broker that is being added when the cluster is closed is refused with CLOSED', () =>
   withCluster({}, async (cluster) => {
-    // Refused before the close has ended, it may be.
+    // It may be refused before the close has ended, when nobody would have caught it yet.
     const added = outcomeOf(cluster.addBroker());
     await cluster.close();
     const outcome = await added;
