@@ -160,6 +160,27 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** As a BrokerHandle shows its state. */
+class WatchedHandle {
+  readonly id = 1;
+  life = 1;
+  state = 'running';
+  readonly #fenced: (life: number) => void;
+
+  constructor(fenced: (life: number) => void) {
+    this.#fenced = fenced;
+  }
+
+  fence(): void {
+    this.state = 'fenced';
+    this.#fenced(this.life);
+  }
+
+  unfence(): void {
+    this.state = 'running';
+  }
+}
+
 /** A broker that runs, and the looks for its signs, at whatever time they are due. Its session is a second. */
 function watchedBroker(): {
   /** Lets time pass up to the next look, which finds this life, with its last sign. */
@@ -174,13 +195,10 @@ function watchedBroker(): {
 } {
   let nowMs = 0;
   let due: { readonly atMs: number; readonly wake: () => void } | undefined;
-  let present: { readonly life: number; readonly beatMs: number | undefined } = {
-    life: 1,
-    beatMs: undefined,
-  };
+  let lastBeatMs: number | undefined;
   let isReachable = true;
-  let state = 'running';
   const fenced: [number, number][] = [];
+  const handle = new WatchedHandle((life) => fenced.push([life, nowMs]));
   const turns: (() => void)[] = [];
   const cluster = {
     clock: {
@@ -191,24 +209,7 @@ function watchedBroker(): {
       },
     },
     members: {
-      get all() {
-        const { life, beatMs } = present;
-        const handle = {
-          id: 1,
-          life,
-          get state() {
-            return state;
-          },
-          fence: () => {
-            fenced.push([life, nowMs]);
-            state = 'fenced';
-          },
-          unfence: () => {
-            state = 'running';
-          },
-        };
-        return [{ handle, vitals: { lastBeatMs: () => beatMs } }];
-      },
+      all: [{ handle, vitals: { lastBeatMs: () => lastBeatMs } }],
       sides: { isWithCoordinator: () => isReachable },
     },
     changes: {
@@ -224,7 +225,8 @@ function watchedBroker(): {
   lives.watch();
   return {
     look: (life, beatMs) => {
-      present = { life, beatMs };
+      handle.life = life;
+      lastBeatMs = beatMs;
       nowMs = due?.atMs ?? nowMs;
       due?.wake();
     },
@@ -233,7 +235,7 @@ function watchedBroker(): {
       isReachable = reachable;
     },
     fenced,
-    state: () => state,
+    state: () => handle.state,
     turns,
   };
 }
